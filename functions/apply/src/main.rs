@@ -4,5 +4,6 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 async fn main() -> Result<(), Error> {
     run(service_fn(async |_event: LambdaEvent<serde_json::Value>| {
         Ok::<_, Error>(serde_json::json!({"batchItemFailures": []}))
-    })).await
+    }))
+    .await
 }

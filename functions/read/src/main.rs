@@ -4,5 +4,6 @@ use lambda_http::{Error, Request, run, service_fn};
 async fn main() -> Result<(), Error> {
     run(service_fn(async |request: Request| {
         Ok::<_, Error>(format!("{} {}", env!("CARGO_PKG_NAME"), request.uri()))
-    })).await
+    }))
+    .await
 }

@@ -1,0 +1,144 @@
+//! Which PUTs are accepted: one check for both modes, before anything is sent.
+
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE};
+
+use crate::prefer::Preferences;
+use crate::problem::{Problem, ProblemType};
+use crate::{Precondition, UserId, user};
+
+/// A PUT that may be carried out.
+#[derive(Debug)]
+pub struct Accepted<'a> {
+    /// Whom it is for.
+    pub user: UserId,
+    /// The user's new body.
+    pub body: &'a str,
+    /// What the client prefers.
+    pub preferences: Preferences,
+    /// What must be true of the stored user.
+    pub precondition: Precondition,
+}
+
+/// Whether a PUT is awaited or queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The write is awaited.
+    Inline,
+    /// The write is queued.
+    Deferred,
+}
+
+impl Accepted<'_> {
+    /// How it is carried out where `default` is the mode without a preference.
+    #[must_use]
+    pub fn mode(&self, default: Mode) -> Mode {
+        if self.preferences.respond_async { Mode::Deferred } else { default }
+    }
+}
+
+/// Checks a PUT to the user in the path segment `id`.
+///
+/// # Errors
+/// The first of: 400 for the id or a header field, 415, then what [`user::check`] finds.
+pub fn accept<'a>(id: &str, headers: &HeaderMap, body: &'a [u8]) -> Result<Accepted<'a>, Problem> {
+    let user = UserId::from_path_segment(id)?;
+    if headers.contains_key(CONTENT_RANGE) {
+        let detail = "Content-Range was refused: a PUT replaces the whole user; send all of it, without Content-Range.";
+        return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
+    }
+    let precondition = Precondition::parse(headers)?;
+    if headers.contains_key(CONTENT_ENCODING) {
+        let detail =
+            "Content-Encoding was refused: the body is stored as it is sent; send it unencoded.";
+        return Err(
+            Problem::new(ProblemType::UnsupportedContentCoding, detail).field("Content-Encoding")
+        );
+    }
+    check_content_type(headers)?;
+    let body = user::check(body)?;
+    let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    Ok(Accepted { user, body, preferences: Preferences::parse(fields), precondition })
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |found: &str| {
+        let detail =
+            format!("Content-Type was refused: {found}; send Content-Type: {}.", user::MEDIA_TYPE);
+        Problem::new(ProblemType::UnsupportedMediaType, detail).field("Content-Type")
+    };
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Err(refused("it is missing"));
+    };
+    let text = value.to_str().map_err(|_| refused("it is not ASCII"))?;
+    let mut parts = text.split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(user::MEDIA_TYPE)) {
+        return Err(refused(&format!("it is {text:?}")));
+    }
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let is_utf_8 = value.trim_matches('"').eq_ignore_ascii_case("utf-8");
+        if name.eq_ignore_ascii_case("charset") && !is_utf_8 {
+            return Err(refused("its charset is not utf-8"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ProblemType::*;
+
+    fn refusal(id: &str, fields: &[(&'static str, &str)], body: &[u8]) -> Option<ProblemType> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        accept(id, &headers, body).err().map(|problem| problem.kind())
+    }
+
+    #[test]
+    fn refusals_come_in_their_order() {
+        let json = ("content-type", "application/json");
+        let gzip = ("content-encoding", "gzip");
+        let range = ("content-range", "bytes 0-1/2");
+        let bad_match = ("if-match", "x");
+        assert_eq!(refusal("", &[range], b""), Some(InvalidUserId));
+        assert_eq!(refusal("1", &[range, bad_match], b""), Some(PartialPut));
+        assert_eq!(refusal("1", &[bad_match, gzip], b""), Some(MalformedHeader));
+        assert_eq!(refusal("1", &[gzip], b""), Some(UnsupportedContentCoding));
+        assert_eq!(refusal("1", &[], b""), Some(UnsupportedMediaType));
+        assert_eq!(refusal("1", &[json], b""), Some(MalformedJson));
+        assert_eq!(refusal("1", &[json], b"{}"), None);
+    }
+
+    #[test]
+    fn content_types() {
+        for (value, is_taken) in [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/json;charset=\"utf-8\"; x=y", true),
+            ("application/json; charset=latin1", false),
+            ("application/x-www-form-urlencoded", false),
+            ("application/jsonp", false),
+            ("text/json", false),
+            ("", false),
+        ] {
+            let expected = (!is_taken).then_some(UnsupportedMediaType);
+            assert_eq!(refusal("1", &[("content-type", value)], b"{}"), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn respond_async_defers() {
+        let mut headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, "application/json".parse().unwrap())]);
+        let mode =
+            |headers: &HeaderMap, default| accept("1", headers, b"{}").unwrap().mode(default);
+        assert_eq!(mode(&headers, Mode::Inline), Mode::Inline);
+        assert_eq!(mode(&headers, Mode::Deferred), Mode::Deferred);
+        headers.append("prefer", "respond-async".parse().unwrap());
+        assert_eq!(mode(&headers, Mode::Inline), Mode::Deferred);
+    }
+}

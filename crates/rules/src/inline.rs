@@ -1,0 +1,242 @@
+//! The inline write: one conditional write, repeated until its fate is known.
+//!
+//! The caller makes each call itself, without retries of the SDK, so that this
+//! state knows whether an earlier one may have landed. 200 and 201 are said only
+//! of a write that is known to have landed.
+
+use std::time::Duration;
+
+use crate::{Minter, OperationId, Precondition, Tick, backoff};
+
+/// Most newer ids that one PUT steps over.
+const MAX_STEPS: u32 = 3;
+/// Most calls that may fail.
+const MAX_FAILED_CALLS: u32 = 3;
+
+/// What a user's item says of its history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The operation that wrote the body.
+    pub id: OperationId,
+    /// The operation that created the user.
+    pub created_by: Option<OperationId>,
+}
+
+/// How a conditional write of a user ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It took place, and made a new user or not.
+    Written {
+        /// Whether there was no user before.
+        created: bool,
+    },
+    /// Its condition was false of the item in the table.
+    Refused {
+        /// That item, if there is one.
+        stored: Option<Stored>,
+    },
+    /// It did not take place; calling again may help.
+    NotLanded,
+    /// It did not take place, and will not if called again as it is.
+    NeverLands,
+    /// Whether it took place, now or later, is not known.
+    MayHaveLanded,
+}
+
+/// What to do after a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Call again with [`InlineWrite::id`], after this pause.
+    Call {
+        /// Zero where the write was refused only for its id.
+        after: Duration,
+    },
+    /// The write took place.
+    Done {
+        /// Whether it made a new user.
+        created: bool,
+    },
+    /// The precondition is false; nothing was written.
+    PreconditionFailed,
+    /// Nothing was written.
+    NotWritten,
+    /// Whether it was written is not known.
+    OutcomeUnknown,
+}
+
+/// The state of one inline write.
+#[derive(Clone, Debug)]
+pub struct InlineWrite {
+    id: OperationId,
+    precondition: Precondition,
+    may_have_landed: bool,
+    steps: u32,
+    failed_calls: u32,
+}
+
+impl InlineWrite {
+    /// A write that no call was made for yet.
+    #[must_use]
+    pub fn new(id: OperationId, precondition: Precondition) -> Self {
+        Self { id, precondition, may_have_landed: false, steps: 0, failed_calls: 0 }
+    }
+
+    /// The id to write with.
+    #[must_use]
+    pub fn id(&self) -> OperationId {
+        self.id
+    }
+
+    /// The precondition to write under.
+    #[must_use]
+    pub fn precondition(&self) -> &Precondition {
+        &self.precondition
+    }
+
+    /// Whether some call so far may have written, now or later.
+    #[must_use]
+    pub fn may_have_landed(&self) -> bool {
+        self.may_have_landed
+    }
+
+    /// Takes the reply to the last call. A write that is refused for a newer stored
+    /// id takes a newer one from `minter` at `now`, unless a call may have landed.
+    pub fn on_reply(&mut self, reply: Reply, minter: &mut Minter, now: Tick, random: u64) -> Next {
+        match reply {
+            Reply::Written { created } => Next::Done { created },
+            Reply::Refused { stored } => self.on_refused(stored, minter, now, random),
+            Reply::NeverLands => self.give_up(),
+            Reply::NotLanded => self.after_failed_call(random),
+            Reply::MayHaveLanded => {
+                self.may_have_landed = true;
+                self.after_failed_call(random)
+            }
+        }
+    }
+
+    /// What the caller is told when no further call will be made.
+    #[must_use]
+    pub fn give_up(&self) -> Next {
+        if self.may_have_landed { Next::OutcomeUnknown } else { Next::NotWritten }
+    }
+
+    fn after_failed_call(&mut self, random: u64) -> Next {
+        self.failed_calls += 1;
+        if self.failed_calls < MAX_FAILED_CALLS {
+            Next::Call { after: backoff::between_calls(self.failed_calls, random) }
+        } else {
+            self.give_up()
+        }
+    }
+
+    fn on_refused(
+        &mut self,
+        stored: Option<Stored>,
+        minter: &mut Minter,
+        now: Tick,
+        random: u64,
+    ) -> Next {
+        let landed = |stored: &Stored| stored.id == self.id || stored.created_by == Some(self.id);
+        match stored {
+            Some(stored) if landed(&stored) => {
+                Next::Done { created: stored.created_by == Some(self.id) }
+            }
+            Some(stored) if stored.id > self.id && self.may_have_landed => Next::OutcomeUnknown,
+            stored if !self.precondition.holds(stored.map(|stored| stored.id)) => {
+                Next::PreconditionFailed
+            }
+            Some(stored) if self.steps < MAX_STEPS => {
+                self.steps += 1;
+                self.id = minter.mint_after(now, stored.id, random);
+                Next::Call { after: Duration::ZERO }
+            }
+            _ => self.give_up(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1000;
+
+    fn id(ms: u64) -> OperationId {
+        OperationId::new(Tick::from_unix(Duration::from_millis(ms)), 1)
+    }
+
+    fn refused(at: OperationId) -> Reply {
+        Reply::Refused { stored: Some(Stored { id: at, created_by: Some(id(1)) }) }
+    }
+
+    /// Runs a write at id(NOW) through `replies`: the last decision and the ids called with.
+    fn run(precondition: Precondition, replies: &[Reply]) -> (Next, Vec<OperationId>) {
+        let mut minter = Minter::default();
+        let mut write = InlineWrite::new(id(NOW), precondition);
+        let mut ids = Vec::new();
+        for (i, reply) in replies.iter().enumerate() {
+            ids.push(write.id());
+            let now = Tick::from_unix(Duration::from_millis(NOW));
+            let next = write.on_reply(*reply, &mut minter, now, 7);
+            if i + 1 == replies.len() || !matches!(next, Next::Call { .. }) {
+                assert_eq!(i + 1, replies.len(), "{next:?} before the last reply");
+                return (next, ids);
+            }
+        }
+        unreachable!()
+    }
+
+    fn last(replies: &[Reply]) -> Next {
+        run(Precondition::None, replies).0
+    }
+
+    #[test]
+    fn newer_ids_are_stepped_over_three_times() {
+        let newer = [refused(id(2000)), refused(id(3000)), refused(id(4000))];
+        let (next, ids) =
+            run(Precondition::None, &[&newer[..], &[Reply::Written { created: false }]].concat());
+        assert_eq!(next, Next::Done { created: false });
+        assert!(ids.is_sorted() && ids[3] > id(4000) && ids[3] < id(4001), "{ids:?}");
+        assert_eq!(last(&[&newer[..], &[refused(id(5000))]].concat()), Next::NotWritten);
+    }
+
+    #[test]
+    fn after_a_lost_reply_the_id_is_fixed() {
+        use Reply::*;
+        let own = |created_by| Refused {
+            stored: Some(Stored { id: id(NOW), created_by: Some(created_by) }),
+        };
+        assert_eq!(last(&[MayHaveLanded, own(id(1))]), Next::Done { created: false });
+        assert_eq!(last(&[MayHaveLanded, own(id(NOW))]), Next::Done { created: true });
+        assert_eq!(last(&[MayHaveLanded, refused(id(2000))]), Next::OutcomeUnknown);
+        assert_eq!(last(&[MayHaveLanded, Written { created: true }]), Next::Done { created: true });
+        let overtaken =
+            Refused { stored: Some(Stored { id: id(2000), created_by: Some(id(NOW)) }) };
+        assert_eq!(last(&[MayHaveLanded, overtaken]), Next::Done { created: true });
+    }
+
+    #[test]
+    fn failed_calls_are_told_as_what_they_leave() {
+        use Reply::*;
+        assert_eq!(last(&[NotLanded, NotLanded, NotLanded]), Next::NotWritten);
+        assert_eq!(last(&[NotLanded, MayHaveLanded, NotLanded]), Next::OutcomeUnknown);
+        assert_eq!(last(&[NeverLands]), Next::NotWritten);
+        assert_eq!(last(&[MayHaveLanded, NeverLands]), Next::OutcomeUnknown);
+    }
+
+    #[test]
+    fn preconditions() {
+        use Reply::*;
+        let gone = Refused { stored: None };
+        let at_1 = Precondition::OneOf(vec![id(1)]);
+        assert_eq!(run(Precondition::Exists, &[gone]).0, Next::PreconditionFailed);
+        assert_eq!(run(Precondition::Absent, &[refused(id(5))]).0, Next::PreconditionFailed);
+        assert_eq!(run(at_1.clone(), &[refused(id(5))]).0, Next::PreconditionFailed);
+        assert_eq!(run(at_1.clone(), &[MayHaveLanded, refused(id(5))]).0, Next::PreconditionFailed);
+        assert_eq!(run(at_1, &[MayHaveLanded, refused(id(2000))]).0, Next::OutcomeUnknown);
+        assert_eq!(
+            run(Precondition::Exists, &[refused(id(2000)), Written { created: false }]).0,
+            Next::Done { created: false }
+        );
+    }
+}

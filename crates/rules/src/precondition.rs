@@ -1,0 +1,229 @@
+//! Conditional PUTs (RFC 9110 section 13).
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+
+use crate::problem::{Problem, ProblemType};
+use crate::{OperationId, clock};
+
+/// What must be true of the stored user for a PUT to replace it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    None,
+    /// `If-Match: *`: there is a user.
+    Exists,
+    /// `If-Match` with a list: the user is at one of these ids. Tags that are no
+    /// operation ids match nothing and are left out.
+    OneOf(Vec<OperationId>),
+    /// `If-None-Match: *`: there is no user.
+    Absent,
+}
+
+impl Precondition {
+    /// Most tags in an `If-Match`: DynamoDB's `IN` takes 100 operands.
+    pub const MAX_TAGS: usize = 100;
+
+    /// Reads the conditional fields of a PUT.
+    ///
+    /// # Errors
+    /// [`ProblemType::MalformedHeader`]
+    pub fn parse(headers: &HeaderMap) -> Result<Self, Problem> {
+        let if_match = tags(headers, &IF_MATCH, "If-Match")?;
+        let if_none_match = tags(headers, &IF_NONE_MATCH, "If-None-Match")?;
+        match (if_match, if_none_match) {
+            (None, None) => Ok(Self::None),
+            (Some(Tags::Any), None) => Ok(Self::Exists),
+            (Some(Tags::List(tags)), None) => Ok(Self::OneOf(tags)),
+            (None, Some(Tags::Any)) => Ok(Self::Absent),
+            (Some(_), Some(Tags::Any)) => Ok(Self::OneOf(Vec::new())),
+            (_, Some(Tags::List(_))) => Err(malformed(
+                "If-None-Match",
+                "a PUT takes only * here; to replace a known version send If-Match with its ETag",
+            )),
+        }
+    }
+
+    /// Whether it is true of a user at `stored`, or of no user.
+    #[must_use]
+    pub fn holds(&self, stored: Option<OperationId>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Exists => stored.is_some(),
+            Self::OneOf(tags) => stored.is_some_and(|stored| tags.contains(&stored)),
+            Self::Absent => stored.is_none(),
+        }
+    }
+
+    /// The newest version it names. The id of the operation must be newer still, so
+    /// that a chain of conditional PUTs is in order whatever the clocks say.
+    #[must_use]
+    pub fn newest_tag(&self) -> Option<OperationId> {
+        match self {
+            Self::OneOf(tags) => tags.iter().copied().max(),
+            Self::None | Self::Exists | Self::Absent => None,
+        }
+    }
+
+    /// Drops the tags that no operation of an honest clock can have by `now`, since
+    /// an id made to follow one of them would put the user out of reach of others.
+    #[must_use]
+    pub fn without_future_tags(self, now: Duration) -> Self {
+        match self {
+            Self::OneOf(tags) => Self::OneOf(
+                tags.into_iter().filter(|tag| !clock::is_far_ahead(*tag, now)).collect(),
+            ),
+            other => other,
+        }
+    }
+
+    /// Whether it can be true of no user at all.
+    #[must_use]
+    pub fn is_never_true(&self) -> bool {
+        matches!(self, Self::OneOf(tags) if tags.is_empty())
+    }
+}
+
+/// A strong entity tag for the version that `id` wrote (RFC 9110 section 8.8.3).
+#[must_use]
+pub fn etag(id: OperationId) -> String {
+    format!("\"{id}\"")
+}
+
+enum Tags {
+    Any,
+    List(Vec<OperationId>),
+}
+
+/// The strong operation ids of a field, `None` where it is absent.
+fn tags(
+    headers: &HeaderMap,
+    name: &http::HeaderName,
+    shown: &'static str,
+) -> Result<Option<Tags>, Problem> {
+    let mut values = headers.get_all(name).iter().peekable();
+    if values.peek().is_none() {
+        return Ok(None);
+    }
+    let (mut any, mut listed, mut ids) = (false, 0, Vec::new());
+    for value in values {
+        let mut rest = value.as_bytes();
+        loop {
+            rest = rest.trim_ascii_start();
+            while let [b',', after @ ..] = rest {
+                rest = after.trim_ascii_start();
+            }
+            if rest.is_empty() {
+                break;
+            }
+            if let [b'*', after @ ..] = rest {
+                any = true;
+                rest = after;
+            } else {
+                let (tag, is_weak, after) = entity_tag(rest).ok_or_else(|| {
+                    malformed(shown, "it must be * or a list of quoted entity tags")
+                })?;
+                // If-Match compares strongly (RFC 9110 section 13.1.1): a weak tag matches nothing.
+                let id =
+                    std::str::from_utf8(tag).ok().and_then(|tag| tag.parse::<OperationId>().ok());
+                ids.extend(id.filter(|_| !is_weak));
+                listed += 1;
+                rest = after;
+            }
+            rest = rest.trim_ascii_start();
+            if !rest.is_empty() && !rest.starts_with(b",") {
+                return Err(malformed(shown, "entity tags must be parted by commas"));
+            }
+        }
+    }
+    match (any, listed) {
+        (true, 0) => Ok(Some(Tags::Any)),
+        (true, _) => Err(malformed(shown, "* must stand alone")),
+        (false, 0) => Err(malformed(shown, "it is empty")),
+        (false, _) if listed > Precondition::MAX_TAGS => Err(malformed(
+            shown,
+            "it names more than 100 entity tags; name those you have seen last",
+        )),
+        (false, _) => Ok(Some(Tags::List(ids))),
+    }
+}
+
+/// `[ "W/" ] DQUOTE *etagc DQUOTE` at the start of `text`: the tag, whether it is weak, the rest.
+fn entity_tag(text: &[u8]) -> Option<(&[u8], bool, &[u8])> {
+    let (is_weak, quoted) = match text.strip_prefix(b"W/") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let opened = quoted.strip_prefix(b"\"")?;
+    let end = opened.iter().position(|b| *b == b'"')?;
+    let (tag, rest) = opened.split_at(end);
+    let is_etagc = |b: &u8| matches!(b, 0x21 | 0x23..=0x7e | 0x80..);
+    tag.iter().all(is_etagc).then_some((tag, is_weak, &rest[1..]))
+}
+
+fn malformed(field: &'static str, reason: &str) -> Problem {
+    Problem::new(ProblemType::MalformedHeader, format!("{field} was refused: {reason}."))
+        .field(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tick;
+
+    fn id(ms: u64) -> OperationId {
+        OperationId::new(Tick::from_unix(Duration::from_millis(ms)), 1)
+    }
+
+    fn parse(fields: &[(&'static str, &str)]) -> Result<Precondition, ProblemType> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        Precondition::parse(&headers).map_err(|problem| problem.kind())
+    }
+
+    #[test]
+    fn reads_the_conditional_fields() {
+        let (a, b) = (id(1), id(2));
+        let list = format!("\"{a}\" ,, W/\"{b}\", \"other\"");
+        let quoted = format!("\"{b}\"");
+        assert_eq!(parse(&[]), Ok(Precondition::None));
+        assert_eq!(parse(&[("if-match", " * ")]), Ok(Precondition::Exists));
+        assert_eq!(parse(&[("if-none-match", "*")]), Ok(Precondition::Absent));
+        assert_eq!(parse(&[("if-match", &list)]), Ok(Precondition::OneOf(vec![a])));
+        assert_eq!(
+            parse(&[("if-match", &list), ("if-match", &quoted)]),
+            Ok(Precondition::OneOf(vec![a, b]))
+        );
+        assert_eq!(parse(&[("if-match", "\"x\"")]), Ok(Precondition::OneOf(vec![])));
+        assert_eq!(
+            parse(&[("if-match", &quoted), ("if-none-match", "*")]),
+            Ok(Precondition::OneOf(vec![]))
+        );
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        let many = vec!["\"x\""; 101].join(",");
+        for value in ["", "x", "\"x", "\"a\" \"b\"", "*, \"a\"", "w/\"a\"", "**", "\"a b\"", &many]
+        {
+            assert_eq!(parse(&[("if-match", value)]), Err(ProblemType::MalformedHeader), "{value}");
+        }
+        assert_eq!(parse(&[("if-none-match", "\"a\"")]), Err(ProblemType::MalformedHeader));
+    }
+
+    #[test]
+    fn future_tags_are_dropped() {
+        let precondition = Precondition::OneOf(vec![id(1000), id(5000)])
+            .without_future_tags(Duration::from_millis(1000));
+        assert_eq!(precondition, Precondition::OneOf(vec![id(1000)]));
+        assert!(
+            precondition.without_future_tags(Duration::ZERO).is_never_true()
+                || id(1000).tick().unix_ms() <= 1000
+        );
+    }
+}

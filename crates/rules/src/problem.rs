@@ -1,0 +1,257 @@
+//! The one error type that reaches a caller, in the terms of RFC 9457.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+/// What went wrong, one variant for each `type` a problem document can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProblemType {
+    /// The `{id}` of the path is no user id.
+    InvalidUserId,
+    /// A header field that decides what the request means cannot be read.
+    MalformedHeader,
+    /// `Content-Range` on a PUT (RFC 9110 section 14.5): a partial PUT.
+    PartialPut,
+    /// The body is not JSON (RFC 8259).
+    MalformedJson,
+    /// There is no such user.
+    UserNotFound,
+    /// The receipt was never issued for this user.
+    OperationNotFound,
+    /// `If-Match` or `If-None-Match` is false.
+    PreconditionFailed,
+    /// The body is larger than [`crate::user::MAX_BYTES`].
+    BodyTooLarge,
+    /// `Content-Type` is not JSON.
+    UnsupportedMediaType,
+    /// The body is content-coded.
+    UnsupportedContentCoding,
+    /// The body is JSON but no object.
+    NotAnObject,
+    /// An object of the body has two members of one name.
+    DuplicateMember,
+    /// The body nests deeper than [`crate::user::MAX_DEPTH`].
+    TooDeep,
+    /// The body holds a character that SQS refuses.
+    ForbiddenCharacter,
+    /// An unexpected fault; not worth a retry as it is.
+    Internal,
+    /// The host's clock is too far from the gateway's to order an operation.
+    ClockSkew,
+    /// Nothing was written or queued; the same request may be sent again.
+    NotWritten,
+    /// It is not known whether the write took place.
+    OutcomeUnknown,
+    /// The state could not be read.
+    NotRead,
+}
+
+impl ProblemType {
+    /// Every problem type.
+    pub const ALL: [Self; 19] = [
+        Self::InvalidUserId,
+        Self::MalformedHeader,
+        Self::PartialPut,
+        Self::MalformedJson,
+        Self::UserNotFound,
+        Self::OperationNotFound,
+        Self::PreconditionFailed,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::UnsupportedContentCoding,
+        Self::NotAnObject,
+        Self::DuplicateMember,
+        Self::TooDeep,
+        Self::ForbiddenCharacter,
+        Self::Internal,
+        Self::ClockSkew,
+        Self::NotWritten,
+        Self::OutcomeUnknown,
+        Self::NotRead,
+    ];
+
+    const fn about(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::InvalidUserId => ("invalid-user-id", S::BAD_REQUEST, "The user id is not valid"),
+            Self::MalformedHeader => {
+                ("malformed-header", S::BAD_REQUEST, "A header field is malformed")
+            }
+            Self::PartialPut => ("partial-put", S::BAD_REQUEST, "A PUT replaces the whole user"),
+            Self::MalformedJson => ("malformed-json", S::BAD_REQUEST, "The body is not valid JSON"),
+            Self::UserNotFound => ("user-not-found", S::NOT_FOUND, "There is no such user"),
+            Self::OperationNotFound => {
+                ("operation-not-found", S::NOT_FOUND, "There is no such operation")
+            }
+            Self::PreconditionFailed => {
+                ("precondition-failed", S::PRECONDITION_FAILED, "The precondition is false")
+            }
+            Self::BodyTooLarge => ("body-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body must be application/json",
+            ),
+            Self::UnsupportedContentCoding => (
+                "unsupported-content-coding",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body must not be encoded",
+            ),
+            Self::NotAnObject => {
+                ("not-an-object", S::UNPROCESSABLE_ENTITY, "A user is a JSON object")
+            }
+            Self::DuplicateMember => (
+                "duplicate-member",
+                S::UNPROCESSABLE_ENTITY,
+                "A member name occurs twice in an object",
+            ),
+            Self::TooDeep => ("too-deep", S::UNPROCESSABLE_ENTITY, "The body nests too deep"),
+            Self::ForbiddenCharacter => (
+                "forbidden-character",
+                S::UNPROCESSABLE_ENTITY,
+                "The body holds a forbidden character",
+            ),
+            Self::Internal => {
+                ("internal", S::INTERNAL_SERVER_ERROR, "An unexpected error occurred")
+            }
+            Self::ClockSkew => {
+                ("clock-skew", S::SERVICE_UNAVAILABLE, "The clock cannot be trusted")
+            }
+            Self::NotWritten => ("not-written", S::SERVICE_UNAVAILABLE, "Nothing was written"),
+            Self::OutcomeUnknown => (
+                "outcome-unknown",
+                S::SERVICE_UNAVAILABLE,
+                "It is not known whether the write took place",
+            ),
+            Self::NotRead => ("not-read", S::SERVICE_UNAVAILABLE, "The state could not be read"),
+        }
+    }
+
+    /// The last part of the type's URI.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        self.about().0
+    }
+
+    /// The `status` of the problem document and of the response it comes in.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.about().1
+    }
+
+    /// The `title` of the problem document.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.about().2
+    }
+
+    /// The `type` of the problem document (RFC 9457 section 3.1.1).
+    #[must_use]
+    pub fn uri(self) -> String {
+        format!("urn:problem-type:async-put:{}", self.slug())
+    }
+}
+
+/// A problem: its type, and what was wrong this time and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    kind: ProblemType,
+    detail: String,
+    field: Option<&'static str>,
+    position: Option<(usize, usize)>,
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem of type `kind`; `detail` gives the reason and the next step.
+    #[must_use]
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), field: None, position: None, retry_after: None }
+    }
+
+    /// Names the part of the request that was refused, such as `path.id`.
+    #[must_use]
+    pub fn field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// Where in the body: line and column, both from 1, the column in bytes.
+    #[must_use]
+    pub fn at(mut self, line: usize, column: usize) -> Self {
+        self.position = Some((line, column));
+        self
+    }
+
+    /// Seconds until the same request is worth sending again (RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The problem's type.
+    #[must_use]
+    pub fn kind(&self) -> ProblemType {
+        self.kind
+    }
+
+    /// What was wrong, and the next step.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Seconds until the same request is worth sending again, if ever.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after
+    }
+}
+
+impl Serialize for Problem {
+    /// The problem document (RFC 9457 section 3), with the extension members
+    /// `field`, `line` and `column`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &self.kind.uri())?;
+        map.serialize_entry("title", self.kind.title())?;
+        map.serialize_entry("status", &self.kind.status().as_u16())?;
+        map.serialize_entry("detail", &self.detail)?;
+        if let Some(field) = self.field {
+            map.serialize_entry("field", field)?;
+        }
+        if let Some((line, column)) = self.position {
+            map.serialize_entry("line", &line)?;
+            map.serialize_entry("column", &column)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_type_is_listed_once_and_named_once() {
+        let slugs: HashSet<_> = ProblemType::ALL.iter().map(|kind| kind.slug()).collect();
+        let kinds: HashSet<_> = ProblemType::ALL.iter().collect();
+        assert_eq!((slugs.len(), kinds.len()), (ProblemType::ALL.len(), ProblemType::ALL.len()));
+    }
+
+    #[test]
+    fn the_document_is_rfc_9457() {
+        let problem =
+            Problem::new(ProblemType::MalformedJson, "The body ends early.").field("body").at(2, 7);
+        assert_eq!(
+            serde_json::to_string(&problem).unwrap(),
+            concat!(
+                r#"{"type":"urn:problem-type:async-put:malformed-json","title":"The body is not valid JSON","#,
+                r#""status":400,"detail":"The body ends early.","field":"body","line":2,"column":7}"#
+            )
+        );
+    }
+}

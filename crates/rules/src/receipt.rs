@@ -1,0 +1,115 @@
+//! Receipts: signed operation ids, as they stand in status URLs.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::{OperationId, UserId};
+
+const ID_BYTES: usize = 16;
+const MAC_BYTES: usize = 12;
+
+/// The key that signs receipts.
+///
+/// A receipt is no password, since the API's authorizer decides who may ask. It
+/// keeps a made-up status URL from being answered with `pending`.
+#[derive(Clone)]
+pub struct ReceiptKey(Hmac<Sha256>);
+
+impl ReceiptKey {
+    /// Fewest bytes of a key: the output of SHA-256 is no stronger than its key.
+    pub const MIN_BYTES: usize = 32;
+
+    /// The key with these bytes; `None` if there are fewer than [`Self::MIN_BYTES`].
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Option<Self> {
+        if secret.len() < Self::MIN_BYTES {
+            return None;
+        }
+        Hmac::new_from_slice(secret).ok().map(Self)
+    }
+
+    /// `base64url(id ‖ HMAC-SHA256(key, user ‖ id) cut to 12 bytes)`, 38 characters.
+    #[must_use]
+    pub fn sign(&self, user: &UserId, id: OperationId) -> String {
+        let mac = self.mac(user, id).finalize().into_bytes();
+        let mut receipt = id.to_bytes().to_vec();
+        receipt.extend_from_slice(&mac[..MAC_BYTES]);
+        URL_SAFE_NO_PAD.encode(receipt)
+    }
+
+    /// The operation id of a receipt that this key signed for `user`.
+    #[must_use]
+    pub fn verify(&self, user: &UserId, receipt: &str) -> Option<OperationId> {
+        let bytes = URL_SAFE_NO_PAD.decode(receipt).ok()?;
+        let (id, mac) = bytes.split_first_chunk::<ID_BYTES>()?;
+        let id = OperationId::from_bytes(*id)?;
+        let is_whole = mac.len() == MAC_BYTES;
+        (is_whole && self.mac(user, id).verify_truncated_left(mac).is_ok()).then_some(id)
+    }
+
+    /// The user id has no fixed length but the operation id has, so no two pairs
+    /// feed the same bytes to the MAC.
+    fn mac(&self, user: &UserId, id: OperationId) -> Hmac<Sha256> {
+        self.0.clone().chain_update(user.as_str()).chain_update(id.to_bytes())
+    }
+}
+
+impl fmt::Debug for ReceiptKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReceiptKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tick;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn key(byte: u8) -> ReceiptKey {
+        ReceiptKey::new(&[byte; 32]).unwrap()
+    }
+
+    fn id(random: u64) -> OperationId {
+        OperationId::new(Tick::from_unix(Duration::from_secs(1_700_000_000)), random)
+    }
+
+    #[test]
+    fn short_keys_are_refused() {
+        assert!(ReceiptKey::new(&[0; 31]).is_none());
+    }
+
+    #[test]
+    fn a_receipt_is_for_one_user_and_one_key() {
+        let user = UserId::new("42").unwrap();
+        let receipt = key(1).sign(&user, id(7));
+        assert_eq!(receipt.len(), 38);
+        assert_eq!(key(1).verify(&user, &receipt), Some(id(7)));
+        assert_eq!(key(2).verify(&user, &receipt), None);
+        assert_eq!(key(1).verify(&UserId::new("43").unwrap(), &receipt), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_is_a_receipt(random: u64, at in 0..38usize, to in "[A-Za-z0-9_=+/.~-]") {
+            let user = UserId::new("42").unwrap();
+            let receipt = key(1).sign(&user, id(random));
+            let mut changed = receipt.clone();
+            changed.replace_range(at..=at, &to);
+            prop_assume!(changed != receipt);
+            prop_assert_eq!(key(1).verify(&user, &changed), None);
+            prop_assert_eq!(key(1).verify(&user, &receipt[..at]), None);
+            prop_assert_eq!(key(1).verify(&user, &(receipt + &to)), None);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in ".{0,60}") {
+            prop_assert_eq!(key(1).verify(&UserId::new("42").unwrap(), &text), None);
+        }
+    }
+}
