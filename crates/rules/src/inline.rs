@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{Minter, OperationId, Precondition, Tick, backoff};
+use crate::{Failure, Minter, OperationId, Precondition, Tick, backoff};
 
 /// Most newer ids that one PUT steps over.
 const MAX_STEPS: u32 = 3;
@@ -35,12 +35,8 @@ pub enum Reply {
         /// That item, if there is one.
         stored: Option<Stored>,
     },
-    /// It did not take place; calling again may help.
-    NotLanded,
-    /// It did not take place, and will not if called again as it is.
-    NeverLands,
-    /// Whether it took place, now or later, is not known.
-    MayHaveLanded,
+    /// The call failed.
+    Failed(Failure),
 }
 
 /// What to do after a reply.
@@ -105,12 +101,7 @@ impl InlineWrite {
         match reply {
             Reply::Written { created } => Next::Done { created },
             Reply::Refused { stored } => self.on_refused(stored, minter, now, random),
-            Reply::NeverLands => self.give_up(),
-            Reply::NotLanded => self.after_failed_call(random),
-            Reply::MayHaveLanded => {
-                self.may_have_landed = true;
-                self.after_failed_call(random)
-            }
+            Reply::Failed(failure) => self.on_failed(failure, random),
         }
     }
 
@@ -120,9 +111,10 @@ impl InlineWrite {
         if self.may_have_landed { Next::OutcomeUnknown } else { Next::NotWritten }
     }
 
-    fn after_failed_call(&mut self, random: u64) -> Next {
+    fn on_failed(&mut self, failure: Failure, random: u64) -> Next {
+        self.may_have_landed |= failure.may_have_landed();
         self.failed_calls += 1;
-        if self.failed_calls < MAX_FAILED_CALLS {
+        if failure.is_retryable() && self.failed_calls < MAX_FAILED_CALLS {
             Next::Call { after: backoff::between_calls(self.failed_calls, random) }
         } else {
             self.give_up()
@@ -160,6 +152,9 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1000;
+    const NOT_LANDED: Reply = Reply::Failed(Failure::NotLanded);
+    const NEVER_LANDS: Reply = Reply::Failed(Failure::NeverLands);
+    const MAY_HAVE_LANDED: Reply = Reply::Failed(Failure::MayHaveLanded);
 
     fn id(ms: u64) -> OperationId {
         OperationId::new(Tick::from_unix(Duration::from_millis(ms)), 1)
@@ -206,22 +201,24 @@ mod tests {
         let own = |created_by| Refused {
             stored: Some(Stored { id: id(NOW), created_by: Some(created_by) }),
         };
-        assert_eq!(last(&[MayHaveLanded, own(id(1))]), Next::Done { created: false });
-        assert_eq!(last(&[MayHaveLanded, own(id(NOW))]), Next::Done { created: true });
-        assert_eq!(last(&[MayHaveLanded, refused(id(2000))]), Next::OutcomeUnknown);
-        assert_eq!(last(&[MayHaveLanded, Written { created: true }]), Next::Done { created: true });
+        assert_eq!(last(&[MAY_HAVE_LANDED, own(id(1))]), Next::Done { created: false });
+        assert_eq!(last(&[MAY_HAVE_LANDED, own(id(NOW))]), Next::Done { created: true });
+        assert_eq!(last(&[MAY_HAVE_LANDED, refused(id(2000))]), Next::OutcomeUnknown);
+        assert_eq!(
+            last(&[MAY_HAVE_LANDED, Written { created: true }]),
+            Next::Done { created: true }
+        );
         let overtaken =
             Refused { stored: Some(Stored { id: id(2000), created_by: Some(id(NOW)) }) };
-        assert_eq!(last(&[MayHaveLanded, overtaken]), Next::Done { created: true });
+        assert_eq!(last(&[MAY_HAVE_LANDED, overtaken]), Next::Done { created: true });
     }
 
     #[test]
     fn failed_calls_are_told_as_what_they_leave() {
-        use Reply::*;
-        assert_eq!(last(&[NotLanded, NotLanded, NotLanded]), Next::NotWritten);
-        assert_eq!(last(&[NotLanded, MayHaveLanded, NotLanded]), Next::OutcomeUnknown);
-        assert_eq!(last(&[NeverLands]), Next::NotWritten);
-        assert_eq!(last(&[MayHaveLanded, NeverLands]), Next::OutcomeUnknown);
+        assert_eq!(last(&[NOT_LANDED, NOT_LANDED, NOT_LANDED]), Next::NotWritten);
+        assert_eq!(last(&[NOT_LANDED, MAY_HAVE_LANDED, NOT_LANDED]), Next::OutcomeUnknown);
+        assert_eq!(last(&[NEVER_LANDS]), Next::NotWritten);
+        assert_eq!(last(&[MAY_HAVE_LANDED, NEVER_LANDS]), Next::OutcomeUnknown);
     }
 
     #[test]
@@ -232,8 +229,11 @@ mod tests {
         assert_eq!(run(Precondition::Exists, &[gone]).0, Next::PreconditionFailed);
         assert_eq!(run(Precondition::Absent, &[refused(id(5))]).0, Next::PreconditionFailed);
         assert_eq!(run(at_1.clone(), &[refused(id(5))]).0, Next::PreconditionFailed);
-        assert_eq!(run(at_1.clone(), &[MayHaveLanded, refused(id(5))]).0, Next::PreconditionFailed);
-        assert_eq!(run(at_1, &[MayHaveLanded, refused(id(2000))]).0, Next::OutcomeUnknown);
+        assert_eq!(
+            run(at_1.clone(), &[MAY_HAVE_LANDED, refused(id(5))]).0,
+            Next::PreconditionFailed
+        );
+        assert_eq!(run(at_1, &[MAY_HAVE_LANDED, refused(id(2000))]).0, Next::OutcomeUnknown);
         assert_eq!(
             run(Precondition::Exists, &[refused(id(2000)), Written { created: false }]).0,
             Next::Done { created: false }

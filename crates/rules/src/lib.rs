@@ -8,6 +8,7 @@
 pub mod accept;
 pub mod backoff;
 pub mod clock;
+pub mod failure;
 pub mod inline;
 pub mod operation_id;
 pub mod precondition;
@@ -19,6 +20,7 @@ pub mod user;
 pub mod user_id;
 pub mod verdict;
 
+pub use failure::Failure;
 pub use operation_id::{Minter, OperationId, Tick};
 pub use precondition::Precondition;
 pub use problem::{Problem, ProblemType};

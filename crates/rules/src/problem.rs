@@ -19,6 +19,8 @@ pub enum ProblemType {
     UserNotFound,
     /// The receipt was never issued for this user.
     OperationNotFound,
+    /// The operation is so old that its outcome is no longer kept.
+    OperationGone,
     /// `If-Match` or `If-None-Match` is false.
     PreconditionFailed,
     /// The body is larger than [`crate::user::MAX_BYTES`].
@@ -49,13 +51,14 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidUserId,
         Self::MalformedHeader,
         Self::PartialPut,
         Self::MalformedJson,
         Self::UserNotFound,
         Self::OperationNotFound,
+        Self::OperationGone,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -84,6 +87,7 @@ impl ProblemType {
             Self::OperationNotFound => {
                 ("operation-not-found", S::NOT_FOUND, "There is no such operation")
             }
+            Self::OperationGone => ("operation-gone", S::GONE, "The operation is no longer known"),
             Self::PreconditionFailed => {
                 ("precondition-failed", S::PRECONDITION_FAILED, "The precondition is false")
             }

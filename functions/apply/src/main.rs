@@ -1,9 +1,15 @@
-//! Stub: replaced by the real function.
+//! The deferred update: configuration, clients, run.
+
+use apply::Apply;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_shell::log;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(service_fn(async |_event: LambdaEvent<serde_json::Value>| {
-        Ok::<_, Error>(serde_json::json!({"batchItemFailures": []}))
+    log::start("apply");
+    let apply = Apply::from_environment()?;
+    run(service_fn(async |event: LambdaEvent<_>| {
+        apply.handle(event.payload, event.context.deadline()).await
     }))
     .await
 }

@@ -1,9 +1,12 @@
-//! Stub: replaced by the real function.
-use lambda_http::{Error, Request, run, service_fn};
+//! `PUT /users/{id}`: configuration, clients, run.
+
+use lambda_http::{Error, run, service_fn};
+use lambda_shell::log;
+use put::Put;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(service_fn(async |request: Request| {
-        Ok::<_, Error>(format!("{} {}", env!("CARGO_PKG_NAME"), request.uri()))
-    }))
-    .await
+    log::start("put");
+    let put = Put::from_environment()?;
+    run(service_fn(async |request| put.handle(&request).await)).await
 }

@@ -1,9 +1,12 @@
-//! Stub: replaced by the real function.
-use lambda_http::{Error, Request, run, service_fn};
+//! `GET /users/{id}` and its operations: configuration, clients, run.
+
+use lambda_http::{Error, run, service_fn};
+use lambda_shell::log;
+use read::Read;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(service_fn(async |request: Request| {
-        Ok::<_, Error>(format!("{} {}", env!("CARGO_PKG_NAME"), request.uri()))
-    }))
-    .await
+    log::start("read");
+    let read = Read::from_environment()?;
+    run(service_fn(async |request| read.handle(&request).await)).await
 }

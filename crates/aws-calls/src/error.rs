@@ -1,0 +1,121 @@
+//! What a failed call leaves behind.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use rules::Failure;
+
+/// A call that failed: what it leaves behind, and why, for the log.
+#[derive(Debug)]
+pub struct CallError {
+    /// The operation of the service, such as `dynamodb:UpdateItem`.
+    pub operation: &'static str,
+    /// What the call leaves behind.
+    pub failure: Failure,
+    reason: String,
+}
+
+impl CallError {
+    /// A failure of `operation` for a reason other than an SDK error.
+    pub fn new(operation: &'static str, failure: Failure, reason: impl fmt::Display) -> Self {
+        Self { operation, failure, reason: reason.to_string() }
+    }
+
+    /// A failure of `operation` with this SDK error.
+    #[must_use]
+    pub fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: Error + ProvideErrorMetadata + 'static,
+    {
+        Self::new(operation, classify(error), DisplayErrorContext(error))
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operation, self.reason)
+    }
+}
+
+impl Error for CallError {}
+
+/// What a call that ended in `error` leaves behind. In doubt it may have landed.
+#[must_use]
+pub fn classify<E>(error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    match error {
+        SdkError::ConstructionFailure(_) => Failure::NeverLands,
+        SdkError::DispatchFailure(failure) => {
+            let was_sent =
+                failure.as_connector_error().is_none_or(|error| !is_connect_error(error));
+            if was_sent { Failure::MayHaveLanded } else { Failure::NotLanded }
+        }
+        SdkError::ServiceError(error) => {
+            by_code(error.err().code().unwrap_or_default(), error.raw().status().as_u16())
+        }
+        _ => Failure::MayHaveLanded,
+    }
+}
+
+/// The errors of DynamoDB and SQS that refuse a call for now, before any effect.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>
+const REFUSED_FOR_NOW: &[&str] = &[
+    "OverLimit",
+    "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "Throttling",
+    "ThrottlingException",
+    "TransactionConflictException",
+];
+
+fn by_code(code: &str, status: u16) -> Failure {
+    // A service qualifies some codes, as in `AWS.SimpleQueueService.OverLimit`.
+    let code = code.rsplit(['.', '#']).next().unwrap_or(code);
+    if REFUSED_FOR_NOW.contains(&code) || status == 429 {
+        Failure::NotLanded
+    } else if status >= 500 || code == "TransactionInProgressException" {
+        Failure::MayHaveLanded
+    } else {
+        Failure::NeverLands
+    }
+}
+
+/// Whether no connection was made, so that the request cannot have been sent.
+fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
+    use hyper_util::client::legacy::Error as ClientError;
+    error.downcast_ref().is_some_and(ClientError::is_connect)
+        || error.source().is_some_and(is_connect_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes() {
+        for (code, status, expected) in [
+            ("ThrottlingException", 400, Failure::NotLanded),
+            ("com.amazon.coral.availability#ThrottlingException", 400, Failure::NotLanded),
+            ("AWS.SimpleQueueService.OverLimit", 403, Failure::NotLanded),
+            ("TransactionConflictException", 400, Failure::NotLanded),
+            ("InternalServerError", 500, Failure::MayHaveLanded),
+            ("ServiceUnavailable", 503, Failure::MayHaveLanded),
+            ("", 502, Failure::MayHaveLanded),
+            ("", 429, Failure::NotLanded),
+            ("ResourceNotFoundException", 400, Failure::NeverLands),
+            ("AccessDeniedException", 400, Failure::NeverLands),
+            ("ValidationException", 400, Failure::NeverLands),
+        ] {
+            assert_eq!(by_code(code, status), expected, "{code} {status}");
+        }
+    }
+}

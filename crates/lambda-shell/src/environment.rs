@@ -1,0 +1,90 @@
+//! The environment variables of a function, set by `template.yaml` and by Lambda.
+
+use std::env;
+use std::fmt;
+
+use aws_calls::{Account, config};
+use aws_credential_types::Credentials;
+use aws_types::SdkConfig;
+use rules::ReceiptKey;
+
+/// A variable is missing or has no valid value.
+#[derive(Debug)]
+pub struct Invalid {
+    name: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, reason } = self;
+        write!(
+            f,
+            "environment variable {name} {reason}; template.yaml and .local/stack.env show what it must be"
+        )
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// The value of `name`.
+///
+/// # Errors
+/// [`Invalid`] if it is missing or empty.
+pub fn required(name: &str) -> Result<String, Invalid> {
+    optional(name).ok_or_else(|| invalid(name, "is missing or empty"))
+}
+
+/// The value of `name`, which must be one of the `choices`.
+///
+/// # Errors
+/// [`Invalid`]
+pub fn one_of<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, Invalid> {
+    let value = required(name)?;
+    let chosen = choices.iter().find(|(text, _)| *text == value);
+    chosen.map(|(_, choice)| *choice).ok_or_else(|| invalid(name, "has an unknown value"))
+}
+
+/// The key in `RECEIPT_KEY`.
+///
+/// # Errors
+/// [`Invalid`]
+pub fn receipt_key() -> Result<ReceiptKey, Invalid> {
+    let name = "RECEIPT_KEY";
+    let key = ReceiptKey::new(required(name)?.as_bytes());
+    key.ok_or_else(|| invalid(name, "is shorter than 32 bytes"))
+}
+
+/// Settings for the client of a service, from what Lambda sets for every function.
+///
+/// `AWS_ENDPOINT_URL_<SERVICE>` and `AWS_ENDPOINT_URL` name another endpoint than
+/// AWS's own (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
+/// The SDK's own default chain would also read files and ask the instance's metadata
+/// service, neither of which a function has.
+///
+/// # Errors
+/// [`Invalid`]
+pub fn aws(service: &str) -> Result<SdkConfig, Invalid> {
+    let region = optional("AWS_REGION").or_else(|| optional("AWS_DEFAULT_REGION"));
+    let credentials = Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        optional("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let endpoint_url = optional(&format!("AWS_ENDPOINT_URL_{service}"));
+    Ok(config(Account {
+        region: region.ok_or_else(|| invalid("AWS_REGION", "is missing or empty"))?,
+        credentials,
+        endpoint_url: endpoint_url.or_else(|| optional("AWS_ENDPOINT_URL")),
+    }))
+}
+
+pub(crate) fn optional(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn invalid(name: &str, reason: &'static str) -> Invalid {
+    Invalid { name: name.to_owned(), reason }
+}

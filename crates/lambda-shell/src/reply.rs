@@ -1,0 +1,54 @@
+//! Responses. The one place where a problem becomes HTTP.
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use lambda_http::{Body, Response};
+use rules::{Problem, ProblemType, user};
+
+/// A response without a body.
+#[must_use]
+pub fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+/// A JSON response with this text as its body.
+#[must_use]
+pub fn json(status: StatusCode, body: String) -> Response<Body> {
+    typed(status, user::MEDIA_TYPE, body)
+}
+
+/// The problem document of `problem` (RFC 9457), with the header fields its type
+/// calls for.
+#[must_use]
+pub fn problem(problem: &Problem) -> Response<Body> {
+    let kind = problem.kind();
+    let body = serde_json::to_string(problem).unwrap_or_default();
+    let mut response = typed(kind.status(), "application/problem+json", body);
+    set(&mut response, CACHE_CONTROL, "no-store");
+    if let Some(seconds) = problem.retry_after_seconds() {
+        set(&mut response, RETRY_AFTER, &seconds.to_string());
+    }
+    // What would be taken instead (RFC 9110 section 15.5.16).
+    match kind {
+        ProblemType::UnsupportedMediaType => set(&mut response, ACCEPT, user::MEDIA_TYPE),
+        ProblemType::UnsupportedContentCoding => set(&mut response, ACCEPT_ENCODING, "identity"),
+        _ => {}
+    }
+    response
+}
+
+/// Sets a header field whose value is made of visible ASCII.
+pub fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    #[expect(clippy::expect_used, reason = "callers pass numbers, ids, paths and constants")]
+    let value = HeaderValue::from_str(value).expect("a header value is visible ASCII");
+    response.headers_mut().insert(name, value);
+}
+
+fn typed(status: StatusCode, media_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::Text(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

@@ -1,0 +1,73 @@
+//! Which resource a request is for, and what its URLs look like to the client.
+
+use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt};
+use rules::UserId;
+
+/// The path parameter `name`, as the gateway hands it over; empty if there is none.
+#[must_use]
+pub fn parameter<'a>(request: &'a Request, name: &str) -> &'a str {
+    request.path_parameters_ref().and_then(|parameters| parameters.first(name)).unwrap_or_default()
+}
+
+/// When the gateway took the request, in ms since the Unix epoch, if it says so.
+#[must_use]
+pub fn gateway_time_ms(request: &Request) -> Option<u64> {
+    let ms = match request.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => context.request_time_epoch,
+        RequestContext::ApiGatewayV2(context) => context.time_epoch,
+        _ => return None,
+    };
+    u64::try_from(ms).ok().filter(|ms| *ms > 0)
+}
+
+/// The paths of a user and its operations, as the client sees them: with the stage or
+/// base path that the API is served under.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Paths {
+    user: String,
+}
+
+impl Paths {
+    /// The paths of `user`, from a request whose own path has `segments` segments
+    /// from `users` on.
+    #[must_use]
+    pub fn of(request: &Request, user: &UserId, segments: usize) -> Self {
+        let path = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV1(context)) => context.path.as_deref(),
+            _ => None,
+        };
+        let path = path.unwrap_or_else(|| request.raw_http_path());
+        Self { user: format!("{}/users/{}", prefix(path, segments), user.path_segment()) }
+    }
+
+    /// The path of the user.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The path of the status of the operation with this receipt.
+    #[must_use]
+    pub fn operation(&self, receipt: &str) -> String {
+        format!("{}/operations/{receipt}", self.user)
+    }
+}
+
+fn prefix(path: &str, segments: usize) -> &str {
+    path.rmatch_indices('/').nth(segments - 1).map_or("", |(at, _)| &path[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_is_what_stands_before_users() {
+        assert_eq!(prefix("/users/42", 2), "");
+        assert_eq!(prefix("/prod/users/42", 2), "/prod");
+        assert_eq!(prefix("/users/users/operations/users", 4), "");
+        assert_eq!(prefix("/v1/users/users/operations/r", 4), "/v1");
+        assert_eq!(prefix("", 2), "");
+    }
+}

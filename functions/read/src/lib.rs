@@ -1,0 +1,125 @@
+//! `GET /users/{id}` and `GET /users/{id}/operations/{receipt}`.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use aws_calls::CallError;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use lambda_http::{Body, Request, Response};
+use lambda_shell::environment::{self, Invalid};
+use lambda_shell::target::{Paths, parameter};
+use lambda_shell::{host, reply};
+use rules::status::{self, State, StatusDocument};
+use rules::{Failure, Problem, ProblemType, ReceiptKey, UserId, backoff, precondition};
+use users_table::Tables;
+
+/// Most calls for one read.
+const MAX_CALLS: u32 = 3;
+
+/// The function's clients and settings.
+#[derive(Debug)]
+pub struct Read {
+    tables: Tables,
+    receipts: ReceiptKey,
+}
+
+impl Read {
+    /// The function as its environment describes it.
+    ///
+    /// # Errors
+    /// [`Invalid`]
+    pub fn from_environment() -> Result<Self, Invalid> {
+        let users = environment::required("USERS_TABLE")?;
+        let operations = environment::required("OPERATIONS_TABLE")?;
+        Ok(Self {
+            tables: Tables::new(&environment::aws("DYNAMODB")?, users, operations),
+            receipts: environment::receipt_key()?,
+        })
+    }
+
+    /// Answers a GET.
+    ///
+    /// # Errors
+    /// None: what goes wrong is told in the response.
+    pub async fn handle(&self, request: &Request) -> Result<Response<Body>, Infallible> {
+        let read = async {
+            let user = UserId::from_path_segment(parameter(request, "id"))?;
+            match parameter(request, "receipt") {
+                "" => self.user(&user).await,
+                receipt => self.operation(request, &user, receipt).await,
+            }
+        };
+        Ok(read.await.unwrap_or_else(|problem| reply::problem(&problem)))
+    }
+
+    async fn user(&self, user: &UserId) -> Result<Response<Body>, Problem> {
+        let stored = retried(user, || self.tables.user(user)).await?;
+        let stored = stored.ok_or_else(|| {
+            let detail = "No user is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
+            Problem::new(ProblemType::UserNotFound, detail)
+        })?;
+        let written_at = stored.id.tick().to_unix().min(host::now());
+        let mut response = reply::json(StatusCode::OK, stored.body);
+        reply::set(&mut response, ETAG, &precondition::etag(stored.id));
+        reply::set(&mut response, LAST_MODIFIED, &http_date(written_at));
+        reply::set(&mut response, CACHE_CONTROL, "private, no-cache");
+        Ok(response)
+    }
+
+    async fn operation(
+        &self,
+        request: &Request,
+        user: &UserId,
+        receipt: &str,
+    ) -> Result<Response<Body>, Problem> {
+        let id = self.receipts.verify(user, receipt).ok_or_else(|| {
+            let detail = "No operation of this user has this receipt; take the URL from the Location of a 202.";
+            Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
+        })?;
+        let now = host::now();
+        let outcome = retried(user, || self.tables.outcome(id, now)).await?;
+        let state = State::derive(id, outcome, now);
+        let paths = Paths::of(request, user, 4);
+        let document =
+            StatusDocument::new(id, user, paths.user(), &state, now).ok_or_else(|| {
+                let detail =
+                    "The operation is so old that its outcome is no longer kept; read the user.";
+                Problem::new(ProblemType::OperationGone, detail)
+            })?;
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        let mut response = reply::json(StatusCode::OK, body);
+        reply::set(&mut response, CACHE_CONTROL, "no-store");
+        if state == State::Pending {
+            let seconds = status::retry_after(id, now).to_string();
+            reply::set(&mut response, RETRY_AFTER, &seconds);
+        }
+        Ok(response)
+    }
+}
+
+/// Makes a call that reads, and again where that may help.
+async fn retried<T, F>(user: &UserId, call: impl Fn() -> F) -> Result<T, Problem>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let mut calls = 0;
+    loop {
+        calls += 1;
+        let error = match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        tracing::warn!(%user, failure = ?error.failure, %error, "a read failed");
+        if calls == MAX_CALLS || error.failure == Failure::NeverLands {
+            let detail = "The table could not be read; send the request again.";
+            return Err(Problem::new(ProblemType::NotRead, detail).retry_after(1));
+        }
+        tokio::time::sleep(backoff::between_calls(calls, host::random())).await;
+    }
+}
+
+/// The instant as an HTTP date (RFC 9110 section 5.6.7).
+fn http_date(since_epoch: Duration) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + since_epoch)
+}
