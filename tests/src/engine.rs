@@ -1,0 +1,95 @@
+//! A DynamoDB engine inside the test (dynoxide), spoken to by the real SDK over HTTP.
+
+use std::collections::HashMap;
+
+use aws_calls::{Account, config};
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
+};
+use aws_types::SdkConfig;
+use tokio::net::TcpListener;
+use users_table::Tables;
+
+/// Name of the users table.
+pub const USERS: &str = "users";
+/// Name of the operations table.
+pub const OPERATIONS: &str = "operations";
+
+/// A running engine with both tables, empty.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// A plain client, for looking past the code under test.
+    pub client: Client,
+    /// The code under test.
+    pub tables: Tables,
+}
+
+impl Engine {
+    /// Starts an engine on a free port of 127.0.0.1; it ends with the runtime.
+    ///
+    /// # Panics
+    /// If it cannot start.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let database = dynoxide::Database::memory().expect("a database in memory");
+        tokio::spawn(dynoxide::server::serve_on(listener, database));
+        let config = config_for(&format!("http://{address}"));
+        let client = Client::new(&config);
+        for table in [USERS, OPERATIONS] {
+            create_table(&client, table).await;
+        }
+        Self { client, tables: Tables::new(&config, USERS.to_owned(), OPERATIONS.to_owned()) }
+    }
+
+    /// Puts an item of string attributes, and of true booleans where the value is `true`.
+    ///
+    /// # Panics
+    /// If the engine refuses it.
+    pub async fn put(&self, table: &str, attributes: &[(&str, &str)]) {
+        let value = |text: &str| match text {
+            "true" => AttributeValue::Bool(true),
+            text => AttributeValue::S(text.to_owned()),
+        };
+        let item =
+            attributes.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();
+        let put = self.client.put_item().table_name(table).set_item(Some(item));
+        put.send().await.expect("the item is stored");
+    }
+
+    /// Reads an item.
+    ///
+    /// # Panics
+    /// If the engine does not answer.
+    pub async fn get(&self, table: &str, id: &str) -> Option<HashMap<String, AttributeValue>> {
+        let key = AttributeValue::S(id.to_owned());
+        let get = self.client.get_item().table_name(table).key("id", key).consistent_read(true);
+        get.send().await.expect("the table is read").item
+    }
+}
+
+/// Settings for clients of a local endpoint.
+#[must_use]
+pub fn config_for(endpoint: &str) -> SdkConfig {
+    config(Account {
+        region: "us-east-1".to_owned(),
+        credentials: Credentials::new("test", "test", None, None, "test"),
+        endpoint_url: Some(endpoint.to_owned()),
+    })
+}
+
+async fn create_table(client: &Client, name: &str) {
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash);
+    let attribute =
+        AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+    let create = client
+        .create_table()
+        .table_name(name)
+        .key_schema(key.build().expect("complete"))
+        .attribute_definitions(attribute.build().expect("complete"))
+        .billing_mode(BillingMode::PayPerRequest);
+    create.send().await.expect("the table is created");
+}
