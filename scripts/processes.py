@@ -30,7 +30,7 @@ class Failure(Exception):
 
 
 class Interrupted(Exception):
-    """Ctrl-C, a TERM or HUP signal, or the end of the process that started this one."""
+    """Ctrl-C, a TERM or HUP signal, or the end of the terminal or of the process that started this one."""
 
 
 class Interrupts:
@@ -43,6 +43,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._reason: str | None = None
         self._parent = os.getppid()
+        self._had_terminal = os.isatty(0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
 
@@ -53,6 +54,9 @@ class Interrupts:
         """Raise Interrupted when it is time to end."""
         if self._reason is None and os.getppid() != self._parent:
             self._reason = "the parent process is gone"
+        if self._reason is None and self._had_terminal and not os.isatty(0):
+            # The HUP of a closed window may reach make alone.
+            self._reason = "the terminal is gone"
         if self._reason is not None:
             raise Interrupted(self._reason)
 

@@ -82,8 +82,9 @@ class Steps:
         self._started = time.monotonic()
 
     def say(self, text: str) -> None:
-        """Print one step."""
-        print(f"[{time.monotonic() - self._started:6.1f}s] {text}", flush=True)
+        """Print one step. A terminal that is gone must not keep the rest from being done."""
+        with contextlib.suppress(OSError):
+            print(f"[{time.monotonic() - self._started:6.1f}s] {text}", flush=True)
 
 
 @dataclasses.dataclass
@@ -195,8 +196,7 @@ class Stack:
         try:
             yield
         except BaseException:
-            if self.state.processes:
-                self.steps.say("stopping")
+            self.steps.say("stopping")
             self.state.stop()
             self.settings.environment_file.unlink(missing_ok=True)
             raise
@@ -417,6 +417,8 @@ class Stack:
         try:
             while child.poll() is None:
                 self.interrupts.wait()
+                if not self.state.is_up:
+                    raise Failure(f"MiniStack ended during {name}", "start again", self.settings.log("ministack"))
                 if time.monotonic() > news:
                     news += 20
                     self.steps.say(f"  … {' '.join(last_lines(log, 1))[:100].strip()}")
@@ -531,6 +533,7 @@ def tool_environment(local: Path) -> dict[str, str]:
         "HOME": str(local / "home"),
         "XDG_CACHE_HOME": str(TOOLS / "cache"),
         "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "1",  # seconds between looks at the deployment
         "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": proxies,
@@ -602,7 +605,8 @@ def main() -> int:
     try:
         getattr(Stack(settings), command)()
     except Interrupted as interrupted:
-        print(f"stopped ({interrupted}); nothing is left running", flush=True)
+        with contextlib.suppress(OSError):
+            print(f"stopped ({interrupted})", flush=True)
         return 0 if command in ("run", "watch") else 130
     except Failure as failure:
         if failure.log is not None:
