@@ -1,0 +1,44 @@
+# Everything to do with this repository. `make` alone lists the targets.
+# Settings go on the command line, for example: make up PORT=0 LOCAL_DIR=.local2
+
+PYTHON     ?= python3
+PORT       ?=
+WATCH_PORT ?= 9000
+LOCAL_DIR  ?= .local
+PARAMETERS ?=
+# Where the deployed functions find AWS, when it is not MiniStack itself (a fault-injecting proxy).
+FUNCTIONS_ENDPOINT ?=
+
+export PYTHONDONTWRITEBYTECODE = 1
+
+STACK = .tools/sam/bin/python scripts/stack.py
+STACK_OPTIONS = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)' \
+	--parameters '$(PARAMETERS)' --functions-endpoint '$(FUNCTIONS_ENDPOINT)'
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo '  PORT=4566 (0: any)  LOCAL_DIR=.local  PARAMETERS="DefaultMode=deferred"  WATCH_PORT=9000  PYTHON=python3'
+
+.PHONY: run
+run: tools ## the whole service on this machine, until Ctrl-C
+	@$(STACK) run $(STACK_OPTIONS)
+
+.PHONY: up
+up: tools ## the same in the background; again: deploy the current code to it
+	@$(STACK) up $(STACK_OPTIONS)
+
+.PHONY: down
+down: tools ## stop what `make up` started
+	@$(STACK) down $(STACK_OPTIONS)
+
+.PHONY: watch
+watch: tools ## like run, with functions that are rebuilt when their source changes
+	@$(STACK) watch $(STACK_OPTIONS)
+
+.PHONY: tools
+tools: ## install the pinned tools into .tools/ (run and up do it by themselves)
+	@$(PYTHON) scripts/tools.py

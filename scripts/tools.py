@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Install the pinned Python tools of this repository into `.tools/`.
+
+Each file `scripts/requirements/NAME.txt` describes one virtual environment,
+`.tools/NAME`, and pins everything in it, so two machines get the same tools.
+To add one: install it by hand in a fresh environment, write `pip freeze` into
+the file, and name it on the command line.
+
+    python3 scripts/tools.py                    # what the local stack needs
+    python3 scripts/tools.py sam microburst     # only these
+    python3 scripts/tools.py --check            # only look for what is missing
+
+An environment is rebuilt when its requirement file, the Python version or the
+path of the checkout changed, and when its installation was interrupted. This
+file uses the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+REQUIREMENTS = ROOT / "scripts" / "requirements"
+LOCAL_STACK = ("ministack", "sam", "cargo-lambda")
+OLDEST_PYTHON = (3, 11)
+# The first curl that resolves *.localhost, which is what the local API's URL ends with.
+OLDEST_CURL = (7, 85)
+
+
+class Missing(Exception):
+    """A prerequisite is missing; the text says which one and what to do."""
+
+
+def version_of(*command: str) -> tuple[int, ...] | None:
+    """The version that `command` prints, or None when it cannot be run."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    found = re.search(r"\d+(\.\d+)+", done.stdout) if done.returncode == 0 else None
+    return tuple(int(part) for part in found.group().split(".")) if found else None
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """(1, 95) as "1.95"."""
+    return ".".join(str(part) for part in version)
+
+
+def oldest_rust() -> tuple[int, ...]:
+    """The `rust-version` that the workspace asks for."""
+    found = re.search(r'^rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    return tuple(int(part) for part in found.group(1).split(".")) if found else (0,)
+
+
+def check_prerequisites() -> None:
+    """Raise Missing for the first thing that this machine lacks."""
+    if platform.system() != "Linux":
+        raise Missing(
+            f"the local stack runs the functions' Linux binaries as plain processes, and this is {platform.system()}: "
+            "use a Linux machine, virtual machine, container or WSL 2"
+        )
+    if sys.version_info < OLDEST_PYTHON:
+        raise Missing(
+            f"Python {dotted(OLDEST_PYTHON)} or newer is needed and {sys.executable} is {platform.python_version()}: "
+            "install a newer one and name it, for example: make run PYTHON=python3.12"
+        )
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        raise Missing("Python's venv module is missing: install it (Debian, Ubuntu: apt install python3-venv)")
+    rust = version_of("cargo", "--version")
+    if rust is None:
+        raise Missing("cargo is missing or does not run here: install Rust from https://rustup.rs")
+    if rust < oldest_rust():
+        raise Missing(f"Rust {dotted(oldest_rust())} or newer is needed and this is {dotted(rust)}: rustup update stable")
+    if shutil.which("cc") is None:
+        raise Missing("a C linker (cc) is missing, which Rust needs: install gcc (Debian, Ubuntu: apt install gcc)")
+
+
+def check_curl() -> None:
+    """Print a note when curl is missing or too old; only commands for people to copy need it."""
+    curl = version_of("curl", "--version")
+    if curl is None:
+        print("tools: note: curl is missing; the stack runs without it, the commands it prints to try do not")
+    elif curl < OLDEST_CURL:
+        print(
+            f"tools: note: curl {dotted(curl)} does not resolve *.localhost ({dotted(OLDEST_CURL)} does); "
+            "add --connect-to ::127.0.0.1: to each curl command"
+        )
+
+
+def stamp_of(name: str) -> str:
+    """What the environment depends on; its stamp file holds this once it is complete."""
+    digest = hashlib.sha256((REQUIREMENTS / f"{name}.txt").read_bytes()).hexdigest()
+    return f"{digest} python-{platform.python_version()} {TOOLS / name}\n"
+
+
+def is_installed(name: str) -> bool:
+    """Whether the environment is complete and up to date."""
+    stamp = TOOLS / name / "stamp"
+    return stamp.is_file() and stamp.read_text() == stamp_of(name)
+
+
+def install(name: str) -> None:
+    """Build one environment from nothing. The stamp comes last: without it, it does not count."""
+    venv, log = TOOLS / name, TOOLS / "logs" / f"{name}.log"
+    print(f"tools: installing {name} into {venv.relative_to(ROOT)} (log: {log.relative_to(ROOT)})", flush=True)
+    started = time.monotonic()
+    shutil.rmtree(venv, ignore_errors=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    pip = [venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    with log.open("w") as output:
+        for command in (
+            [sys.executable, "-m", "venv", venv],
+            # Wheels only: a source distribution would need compilers and run code that nobody pinned.
+            [*pip, "install", "--only-binary", ":all:", "--requirement", REQUIREMENTS / f"{name}.txt"],
+            [*pip, "check"],
+        ):
+            if subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode != 0:
+                output.flush()
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+                raise Missing(f"{name} could not be installed; the end of {log}:\n{tail}\nnext: look at the log, then run it again")
+    (venv / "stamp").write_text(stamp_of(name))
+    print(f"tools: installed {name} in {time.monotonic() - started:.1f} s", flush=True)
+
+
+def main() -> int:
+    """Check the machine, then install what is missing."""
+    parser = argparse.ArgumentParser(description="Install the pinned Python tools into .tools/.")
+    parser.add_argument("names", nargs="*", help=f"environments (default: {' '.join(LOCAL_STACK)})")
+    parser.add_argument("--check", action="store_true", help="only check the prerequisites")
+    arguments = parser.parse_args()
+    names = arguments.names or LOCAL_STACK
+    try:
+        for name in names:
+            if not (REQUIREMENTS / f"{name}.txt").is_file():
+                raise Missing(f"there is no scripts/requirements/{name}.txt: write one with pip freeze")
+        check_prerequisites()
+        if arguments.check:
+            check_curl()
+            return 0
+        if all(is_installed(name) for name in names):
+            return 0
+        check_curl()
+        TOOLS.mkdir(exist_ok=True)
+        with (TOOLS / "lock").open("w") as lock:
+            # Two makes at once in one checkout must not build the same environment.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for name in names:
+                if not is_installed(name):
+                    install(name)
+    except Missing as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ntools: interrupted; the next run installs what is missing", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
