@@ -48,6 +48,12 @@ STACK_NAME = "async-put"
 DEFAULT_PORT = 4566
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
+# A third of the time of the release profile, which optimizes for start-up and size.
+QUICK_BUILD = {
+    "CARGO_PROFILE_RELEASE_LTO": "off",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "256",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Settings:
     watch_port: int
     parameters: dict[str, str]
     functions_endpoint: str | None
+    release: bool
 
     @property
     def environment_file(self) -> Path:
@@ -240,6 +247,7 @@ class Stack:
         self._deploy(template)
         routes = self._complete_api()
         self.steps.say(f"routes: {', '.join(routes)}")
+        self._mend_event_sources()
         self._write_environment_file()
 
     def _start_ministack(self) -> None:
@@ -280,7 +288,8 @@ class Stack:
     def _build(self) -> Path:
         """sam build; returns the built template. One build at a time per checkout: they share target/."""
         build, log = self.settings.local / "build", self.settings.log("sam-build")
-        self.steps.say(f"sam build (the first takes minutes; log: {shown(log)})")
+        profile = "release" if self.settings.release else "quick"
+        self.steps.say(f"sam build, {profile} (the first takes minutes; log: {shown(log)})")
         with (TOOLS / "build.lock").open("w") as lock:
             while True:
                 try:
@@ -295,6 +304,7 @@ class Stack:
                 + ["--parameter-overrides", f"Architecture={architecture()}"],
                 log,
                 "correct what the compiler reports, then run it again",
+                {} if self.settings.release else QUICK_BUILD,
             )
         return build / "template.yaml"
 
@@ -339,6 +349,14 @@ class Stack:
                 body = intrinsics.resolve(resource["Properties"]["Body"])
                 routes += http_api.complete(self._client("apigatewayv2"), physical_ids[name], body)
         return routes
+
+    def _mend_event_sources(self) -> None:
+        """MiniStack keeps a MaximumConcurrency from a parameter as text, and then polls nothing."""
+        functions = self._client("lambda")
+        for source in functions.list_event_source_mappings()["EventSourceMappings"]:
+            scaling = {key: int(value) for key, value in source.get("ScalingConfig", {}).items()}
+            if scaling:
+                functions.update_event_source_mapping(UUID=source["UUID"], ScalingConfig=scaling)
 
     def _write_environment_file(self) -> None:
         stack = self._client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
@@ -409,9 +427,12 @@ class Stack:
             self.interrupts.wait = show_and_wait  # type: ignore[method-assign]
             self._serve()
 
-    def _tool(self, name: str, command: list[str | Path], log: Path, next_step: str) -> None:
+    def _tool(
+        self, name: str, command: list[str | Path], log: Path, next_step: str, settings: Mapping[str, str] | None = None
+    ) -> None:
         """Run a tool to its end, its output going to the log; every 20 s say that it still runs."""
-        child = start(command, log, tool_environment(self.settings.local) | self._aws_environment(), ROOT)
+        environment = tool_environment(self.settings.local) | self._aws_environment() | dict(settings or {})
+        child = start(command, log, environment, ROOT)
         process = Process.of(child)
         news = time.monotonic() + 20
         try:
@@ -580,6 +601,7 @@ def parse(arguments: list[str] | None = None) -> tuple[str, Settings]:
     parser.add_argument("--local-dir", default=".local", help="where the stack keeps everything it writes")
     parser.add_argument("--parameters", default="", help='template parameters, such as "DefaultMode=deferred"')
     parser.add_argument("--functions-endpoint", default="", help="where the functions find AWS (default: MiniStack)")
+    parser.add_argument("--build", default="quick", choices=("quick", "release"), help="how the functions are compiled")
     options = parser.parse_args(arguments)
     parameters = {}
     for word in shlex.split(options.parameters):
@@ -596,6 +618,7 @@ def parse(arguments: list[str] | None = None) -> tuple[str, Settings]:
         watch_port=int(options.watch_port),
         parameters=parameters,
         functions_endpoint=options.functions_endpoint or None,
+        release=options.build == "release",
     )
 
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use crate::{OperationId, UserId, precondition};
 
@@ -144,12 +145,15 @@ impl<'a> StatusDocument<'a> {
     }
 }
 
+const RFC_3339: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
 /// The instant in RFC 3339 form, to the millisecond.
 fn rfc_3339(since_epoch: Duration) -> String {
     let millis = i128::try_from(since_epoch.as_millis()).unwrap_or(i128::MAX);
     OffsetDateTime::from_unix_timestamp_nanos(millis.saturating_mul(1_000_000))
         .ok()
-        .and_then(|instant| instant.format(&Rfc3339).ok())
+        .and_then(|instant| instant.format(&RFC_3339).ok())
         .unwrap_or_default()
 }
 
@@ -196,6 +200,7 @@ mod tests {
             "resource": "/users/42",
         });
         assert_eq!(succeeded, expected);
+        assert_eq!(rfc_3339(Duration::from_millis(1_700_000_000_100)), "2023-11-14T22:13:20.100Z");
         let failed =
             document(Some(record(Outcome::Failed, Some(r#"{"status":412}"#))), DAY).unwrap();
         assert_eq!(
