@@ -175,7 +175,15 @@ class Stack:
         with self._stopped_on_error():
             with self._lock():
                 self._bring_up()
-                environment = self._bind_to_watch(port)
+                environment, binaries = self._bind_to_watch(port)
+                # The first build takes longer than a function may: have it done before the first request.
+                self.steps.say(f"cargo build (log: {shown(self.settings.log('cargo-build'))})")
+                self._tool(
+                    "cargo build",
+                    ["cargo", "build", *(word for binary in binaries for word in ("--bin", binary))],
+                    self.settings.log("cargo-build"),
+                    "correct what the compiler reports, then run it again",
+                )
             log = self.settings.log("watch")
             self.steps.say(f"cargo lambda watch on http://{HOST}:{port} (log: {shown(log)})")
             self._start_watch(port, environment, log)
@@ -196,7 +204,8 @@ class Stack:
         try:
             yield
         except BaseException:
-            self.steps.say("stopping")
+            if self.state.processes:
+                self.steps.say("stopping")
             self.state.stop()
             self.settings.environment_file.unlink(missing_ok=True)
             raise
@@ -240,6 +249,7 @@ class Stack:
         self._deploy(template)
         routes = self._complete_api()
         self.steps.say(f"routes: {', '.join(routes)}")
+        self._correct_event_sources()
         self._write_environment_file()
 
     def _start_ministack(self) -> None:
@@ -340,6 +350,17 @@ class Stack:
                 routes += http_api.complete(self._client("apigatewayv2"), physical_ids[name], body)
         return routes
 
+    def _correct_event_sources(self) -> None:
+        """Set the numbers of the queues' event sources again: a template parameter arrives as
+        text, and MiniStack's poller stumbles over that ("'>=' not supported") and never delivers."""
+        functions = self._client("lambda")
+        for source in functions.list_event_source_mappings()["EventSourceMappings"]:
+            numbers: dict[str, Any] = {"BatchSize": int(source["BatchSize"])}
+            concurrency = source.get("ScalingConfig", {}).get("MaximumConcurrency")
+            if concurrency is not None:
+                numbers["ScalingConfig"] = {"MaximumConcurrency": int(concurrency)}
+            functions.update_event_source_mapping(UUID=source["UUID"], **numbers)
+
     def _write_environment_file(self) -> None:
         stack = self._client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
@@ -351,11 +372,12 @@ class Stack:
         lines = (f"{key}={shlex.quote(value)}\n" for key, value in sorted(values.items()))
         replace(self.settings.environment_file, "".join(lines))
 
-    def _bind_to_watch(self, port: int) -> dict[str, str]:
-        """Make MiniStack call cargo lambda watch; returns the environment that the functions have together."""
+    def _bind_to_watch(self, port: int) -> tuple[dict[str, str], list[str]]:
+        """Make MiniStack call cargo lambda watch; returns the functions' joint environment and their binaries."""
         template = yaml.safe_load((self.settings.local / "build" / "template.yaml").read_text())
         cloudformation, functions = self._client("cloudformation"), self._client("lambda")
         together: dict[str, str] = {}
+        binaries = []
         for name, resource in template["Resources"].items():
             binary = resource.get("Metadata", {}).get("BuildProperties", {}).get("Binary")
             if resource["Type"] != "AWS::Serverless::Function" or binary is None:
@@ -366,11 +388,12 @@ class Stack:
             for key, value in own.items():
                 if together.setdefault(key, value) != value:
                     self.steps.say(f"warning: the functions differ in {key}; under watch all get {together[key]!r}")
+            binaries.append(binary)
             url = f"http://{HOST}:{port}/2015-03-31/functions/{binary}/invocations"
             functions.update_function_configuration(
                 FunctionName=function, Environment={"Variables": own | {PROXY_VARIABLE: url}}
             )
-        return together
+        return together, binaries
 
     def _start_watch(self, port: int, environment: Mapping[str, str], log: Path) -> None:
         """Start cargo lambda watch; its functions inherit its environment, so no file holds the secret."""
