@@ -175,12 +175,12 @@ class Stack:
         with self._stopped_on_error():
             with self._lock():
                 self._bring_up()
-                environment, binaries = self._bind_to_watch(port)
+                environment = self._bind_to_watch(port)
                 # The first build takes longer than a function may: have it done before the first request.
                 self.steps.say(f"cargo build (log: {shown(self.settings.log('cargo-build'))})")
                 self._tool(
                     "cargo build",
-                    ["cargo", "build", *(word for binary in binaries for word in ("--bin", binary))],
+                    ["cargo", "build", *bin_options(binaries(ROOT / "template.yaml"))],
                     self.settings.log("cargo-build"),
                     "correct what the compiler reports, then run it again",
                 )
@@ -289,8 +289,8 @@ class Stack:
 
     def _build(self) -> Path:
         """sam build; returns the built template. One build at a time per checkout: they share target/."""
-        build, log = self.settings.local / "build", self.settings.log("sam-build")
-        self.steps.say(f"sam build (the first takes minutes; log: {shown(log)})")
+        build, log = self.settings.local / "build", self.settings.log("build")
+        self.steps.say(f"build (the first takes minutes; log: {shown(log)})")
         with (TOOLS / "build.lock").open("w") as lock:
             while True:
                 try:
@@ -298,13 +298,22 @@ class Stack:
                     break
                 except BlockingIOError:
                     self.interrupts.wait()
+            # What sam build would do, all functions at a time and with progress in the log: sam shows none.
+            self._tool(
+                "cargo lambda build",
+                [TOOLS / "cargo-lambda" / "bin" / "cargo-lambda", "lambda", "build", "--release"]
+                + (["--arm64"] if architecture() == "arm64" else [])
+                + bin_options(binaries(ROOT / "template.yaml")),
+                log,
+                "correct what the compiler reports, then run it again",
+            )
             self._tool(
                 "sam build",
                 [*sam("build"), "--template-file", ROOT / "template.yaml", "--build-dir", build]
                 + ["--cache-dir", self.settings.local / "cache", "--config-file", self._no_sam_configuration()]
                 + ["--parameter-overrides", f"Architecture={architecture()}"],
                 log,
-                "correct what the compiler reports, then run it again",
+                "look at the log",
             )
         return build / "template.yaml"
 
@@ -372,28 +381,22 @@ class Stack:
         lines = (f"{key}={shlex.quote(value)}\n" for key, value in sorted(values.items()))
         replace(self.settings.environment_file, "".join(lines))
 
-    def _bind_to_watch(self, port: int) -> tuple[dict[str, str], list[str]]:
-        """Make MiniStack call cargo lambda watch; returns the functions' joint environment and their binaries."""
-        template = yaml.safe_load((self.settings.local / "build" / "template.yaml").read_text())
+    def _bind_to_watch(self, port: int) -> dict[str, str]:
+        """Make MiniStack call cargo lambda watch; returns the environment that the functions have together."""
         cloudformation, functions = self._client("cloudformation"), self._client("lambda")
         together: dict[str, str] = {}
-        binaries = []
-        for name, resource in template["Resources"].items():
-            binary = resource.get("Metadata", {}).get("BuildProperties", {}).get("Binary")
-            if resource["Type"] != "AWS::Serverless::Function" or binary is None:
-                continue
+        for name, binary in binaries(ROOT / "template.yaml").items():
             detail = cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=name)
             function = detail["StackResourceDetail"]["PhysicalResourceId"]
             own = functions.get_function_configuration(FunctionName=function).get("Environment", {}).get("Variables", {})
             for key, value in own.items():
                 if together.setdefault(key, value) != value:
                     self.steps.say(f"warning: the functions differ in {key}; under watch all get {together[key]!r}")
-            binaries.append(binary)
             url = f"http://{HOST}:{port}/2015-03-31/functions/{binary}/invocations"
             functions.update_function_configuration(
                 FunctionName=function, Environment={"Variables": own | {PROXY_VARIABLE: url}}
             )
-        return together, binaries
+        return together
 
     def _start_watch(self, port: int, environment: Mapping[str, str], log: Path) -> None:
         """Start cargo lambda watch; its functions inherit its environment, so no file holds the secret."""
@@ -527,6 +530,25 @@ def architecture() -> str:
     if machine not in ARCHITECTURES:
         raise Failure(f"Lambda has no functions for {machine}", "use an x86_64 or arm64 machine")
     return ARCHITECTURES[machine]
+
+
+class TemplateLoader(yaml.SafeLoader):
+    """Reads a CloudFormation template; the value of a short function (!Ref, !Sub …) stays as it is written."""
+
+
+TemplateLoader.add_multi_constructor("!", lambda _loader, _tag, node: node.value)
+
+
+def binaries(template: Path) -> dict[str, str]:
+    """The binary of each function that sam builds with cargo lambda, by the function's logical id."""
+    resources = yaml.load(template.read_text(), TemplateLoader)["Resources"]  # noqa: S506: a SafeLoader
+    properties = {name: resource.get("Metadata", {}).get("BuildProperties", {}) for name, resource in resources.items()}
+    return {name: values["Binary"] for name, values in properties.items() if "Binary" in values}
+
+
+def bin_options(names: Mapping[str, str]) -> list[str]:
+    """Cargo's options that choose these binaries."""
+    return [word for name in names.values() for word in ("--bin", name)]
 
 
 def sam(command: str) -> list[str | Path]:
