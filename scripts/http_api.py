@@ -49,7 +49,7 @@ class Intrinsics:
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
-            (name, argument), = value.items()
+            ((name, argument),) = value.items()
             match name:
                 case "Ref":
                     return self._ref(argument)
@@ -92,7 +92,7 @@ class Intrinsics:
         return re.sub(r"\$\{([^!}]+)\}", replacement, text).replace("${!", "${")
 
     def _condition(self, name: str | dict[str, Any]) -> bool:
-        (function, argument), = (self._conditions[name] if isinstance(name, str) else name).items()
+        ((function, argument),) = (self._conditions[name] if isinstance(name, str) else name).items()
         match function:
             case "Condition":
                 return self._condition(argument)
@@ -116,7 +116,9 @@ def complete(client: Any, api_id: str, body: Mapping[str, Any]) -> list[str]:
     """
     cors = body.get("x-amazon-apigateway-cors")
     if cors:
-        client.update_api(ApiId=api_id, CorsConfiguration={key[0].upper() + key[1:]: value for key, value in cors.items()})
+        client.update_api(
+            ApiId=api_id, CorsConfiguration={key[0].upper() + key[1:]: value for key, value in cors.items()}
+        )
 
     old_routes = {route["RouteKey"]: route["RouteId"] for route in client.get_routes(ApiId=api_id)["Items"]}
     old_integrations = [item["IntegrationId"] for item in client.get_integrations(ApiId=api_id)["Items"]]
@@ -191,7 +193,9 @@ def _authorizer(scheme: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _authorization(security: list[Mapping[str, Any]], schemes: Mapping[str, Any], authorizers: Mapping[str, str]) -> dict[str, Any]:
+def _authorization(
+    security: list[Mapping[str, Any]], schemes: Mapping[str, Any], authorizers: Mapping[str, str]
+) -> dict[str, Any]:
     """The arguments of CreateRoute that say who may call it."""
     for requirement in security:
         for name, scopes in requirement.items():

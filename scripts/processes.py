@@ -8,6 +8,7 @@ given to somebody else since is never signalled.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -117,10 +118,8 @@ class Process:
     def _signal(self, pids: list[int], number: int, patience: float) -> None:
         """Send the signal and wait until these processes have ended, or patience has."""
         for pid in pids:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except ProcessLookupError:
-                pass
         end = time.monotonic() + patience
         while time.monotonic() < end and set(pids) & set(self.session()):
             time.sleep(POLL / 2)

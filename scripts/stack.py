@@ -27,20 +27,20 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.config
 import botocore.exceptions
-import yaml
-
 import http_api
-from processes import POLL, Failure, Interrupted, Interrupts, Process, last_lines, start
+import yaml
+from processes import Failure, Interrupted, Interrupts, Process, last_lines, start
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
+CARGO_LAMBDA = TOOLS / "cargo-lambda" / "bin" / "cargo-lambda"
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 KEY = "test"  # MiniStack's root key and secret
@@ -160,9 +160,8 @@ class Stack:
     def up(self) -> None:
         """Bring the stack up and leave it running, or deploy the current code to the one that is up."""
         was_up = self.state.is_up
-        with contextlib.nullcontext() if was_up else self._stopped_on_error():
-            with self._lock():
-                self._bring_up()
+        with contextlib.nullcontext() if was_up else self._stopped_on_error(), self._lock():
+            self._bring_up()
         self.steps.say(f"up: {self._values()['API_URL']} (settings in {shown(self.settings.environment_file)})")
         print(f"\nStop it with: make down{self._arguments(port=False)}")
 
@@ -183,11 +182,19 @@ class Stack:
             with self._lock():
                 self._bring_up()
                 environment = self._bind_to_watch(port)
-            log = self.settings.log("watch")
+                # The first build takes longer than a function may: have it done before the first request.
+                self.steps.say(f"cargo build (log: {shown(self.settings.log('cargo-build'))})")
+                self._tool(
+                    "cargo build",
+                    ["cargo", "build", *bin_options(binaries(ROOT / "template.yaml"))],
+                    self.settings.log("cargo-build"),
+                    "correct what the compiler reports, then run it again",
+                )
+            log = self.settings.log("cargo-lambda-watch")
             self.steps.say(f"cargo lambda watch on http://{HOST}:{port} (log: {shown(log)})")
             self._start_watch(port, environment, log)
             print(self._invitation(f"http://{HOST}:{port}"), flush=True)
-            self._follow(log)
+            self._serve(log)
 
     def down(self) -> None:
         """Stop what `up` started, or what a killed `run` or `watch` left behind."""
@@ -203,7 +210,8 @@ class Stack:
         try:
             yield
         except BaseException:
-            self.steps.say("stopping")
+            if self.state.processes:
+                self.steps.say("stopping")
             self.state.stop()
             self.settings.environment_file.unlink(missing_ok=True)
             raise
@@ -237,7 +245,7 @@ class Stack:
         if self.state.is_up:
             if self.settings.port not in (None, 0, self.state.port):
                 raise Failure(
-                    f"the stack in {shown(self.settings.local)} is up on port {self.state.port}, not {self.settings.port}",
+                    f"the stack in {shown(self.settings.local)} is up on another port, {self.state.port}",
                     f"stop it first: make down{self._arguments(port=False)}",
                 )
             self.steps.say(f"MiniStack is up on port {self.state.port}")
@@ -247,7 +255,7 @@ class Stack:
         self._deploy(template)
         routes = self._complete_api()
         self.steps.say(f"routes: {', '.join(routes)}")
-        self._mend_event_sources()
+        self._correct_event_sources()
         self._write_environment_file()
 
     def _start_ministack(self) -> None:
@@ -287,9 +295,9 @@ class Stack:
 
     def _build(self) -> Path:
         """sam build; returns the built template. One build at a time per checkout: they share target/."""
-        build, log = self.settings.local / "build", self.settings.log("sam-build")
+        build, log = self.settings.local / "build", self.settings.log("build")
         profile = "release" if self.settings.release else "quick"
-        self.steps.say(f"sam build, {profile} (the first takes minutes; log: {shown(log)})")
+        self.steps.say(f"build, {profile} (the first takes minutes; log: {shown(log)})")
         with (TOOLS / "build.lock").open("w") as lock:
             while True:
                 try:
@@ -297,14 +305,24 @@ class Stack:
                     break
                 except BlockingIOError:
                     self.interrupts.wait()
+            # What sam build would do, all functions at a time and with progress in the log: sam shows none.
+            self._tool(
+                "cargo lambda build",
+                [
+                    *(CARGO_LAMBDA, "lambda", "build", "--release"),
+                    *(["--arm64"] if architecture() == "arm64" else []),
+                    *bin_options(binaries(ROOT / "template.yaml")),
+                ],
+                log,
+                "correct what the compiler reports, then run it again",
+            )
             self._tool(
                 "sam build",
                 [*sam("build"), "--template-file", ROOT / "template.yaml", "--build-dir", build]
                 + ["--cache-dir", self.settings.local / "cache", "--config-file", self._no_sam_configuration()]
                 + ["--parameter-overrides", f"Architecture={architecture()}"],
                 log,
-                "correct what the compiler reports, then run it again",
-                {} if self.settings.release else QUICK_BUILD,
+                "look at the log",
             )
         return build / "template.yaml"
 
@@ -350,13 +368,16 @@ class Stack:
                 routes += http_api.complete(self._client("apigatewayv2"), physical_ids[name], body)
         return routes
 
-    def _mend_event_sources(self) -> None:
-        """MiniStack keeps a MaximumConcurrency from a parameter as text, and then polls nothing."""
+    def _correct_event_sources(self) -> None:
+        """Set the numbers of the queues' event sources again: a template parameter arrives as
+        text, and MiniStack's poller stumbles over that ("'>=' not supported") and never delivers."""
         functions = self._client("lambda")
         for source in functions.list_event_source_mappings()["EventSourceMappings"]:
-            scaling = {key: int(value) for key, value in source.get("ScalingConfig", {}).items()}
-            if scaling:
-                functions.update_event_source_mapping(UUID=source["UUID"], ScalingConfig=scaling)
+            numbers: dict[str, Any] = {"BatchSize": int(source["BatchSize"])}
+            concurrency = source.get("ScalingConfig", {}).get("MaximumConcurrency")
+            if concurrency is not None:
+                numbers["ScalingConfig"] = {"MaximumConcurrency": int(concurrency)}
+            functions.update_event_source_mapping(UUID=source["UUID"], **numbers)
 
     def _write_environment_file(self) -> None:
         stack = self._client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
@@ -371,16 +392,14 @@ class Stack:
 
     def _bind_to_watch(self, port: int) -> dict[str, str]:
         """Make MiniStack call cargo lambda watch; returns the environment that the functions have together."""
-        template = yaml.safe_load((self.settings.local / "build" / "template.yaml").read_text())
         cloudformation, functions = self._client("cloudformation"), self._client("lambda")
         together: dict[str, str] = {}
-        for name, resource in template["Resources"].items():
-            binary = resource.get("Metadata", {}).get("BuildProperties", {}).get("Binary")
-            if resource["Type"] != "AWS::Serverless::Function" or binary is None:
-                continue
+        for name, binary in binaries(ROOT / "template.yaml").items():
             detail = cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=name)
             function = detail["StackResourceDetail"]["PhysicalResourceId"]
-            own = functions.get_function_configuration(FunctionName=function).get("Environment", {}).get("Variables", {})
+            own = (
+                functions.get_function_configuration(FunctionName=function).get("Environment", {}).get("Variables", {})
+            )
             for key, value in own.items():
                 if together.setdefault(key, value) != value:
                     self.steps.say(f"warning: the functions differ in {key}; under watch all get {together[key]!r}")
@@ -388,50 +407,42 @@ class Stack:
             functions.update_function_configuration(
                 FunctionName=function, Environment={"Variables": own | {PROXY_VARIABLE: url}}
             )
+        if "CLOCK_CHECK" in together:
+            together["CLOCK_CHECK"] = "off"  # cargo lambda's own events have a timeEpoch in seconds
         return together
 
-    def _start_watch(self, port: int, environment: Mapping[str, str], log: Path) -> None:
+    def _start_watch(self, port: int, environment: dict[str, str], log: Path) -> None:
         """Start cargo lambda watch; its functions inherit its environment, so no file holds the secret."""
-        command = [TOOLS / "cargo-lambda" / "bin" / "cargo-lambda", "lambda", "watch"]
+        command: list[str | Path] = [CARGO_LAMBDA, "lambda", "watch"]
         options = ["--invoke-address", HOST, "--invoke-port", str(port), "--concurrency", "4"]
         settings = tool_environment(self.settings.local) | environment | self._aws_environment()
         if self.settings.functions_endpoint:
             settings["AWS_ENDPOINT_URL"] = self.settings.functions_endpoint
         child = start([*command, *options], log, settings, ROOT)
-        self.state.processes["cargo lambda watch"] = Process.of(child)
+        self.state.processes["cargo-lambda-watch"] = Process.of(child)
         self.state.write()
         while not accepts(port):
             if child.poll() is not None:
                 raise Failure("cargo lambda watch did not start", "look at the log", log)
             self.interrupts.wait()
 
-    def _serve(self) -> None:
-        """Wait until told to stop, or until a process of the stack has ended by itself."""
-        while True:
-            self.interrupts.wait(0.2)
-            for name, process in self.state.processes.items():
-                if not process.is_alive():
-                    log = self.settings.log("watch" if "watch" in name else name)
-                    raise Failure(f"{name} has ended (make down, or it crashed)", "start again: make run", log)
-
-    def _follow(self, log: Path) -> None:
-        """Show what is added to a log, until told to stop."""
-        with log.open(errors="replace") as lines:
-            wait = self.interrupts.wait
-
-            def show_and_wait(seconds: float = POLL) -> None:
-                sys.stdout.write(lines.read())
+    def _serve(self, log: Path | None = None) -> None:
+        """Wait until told to stop, or until a process has ended by itself; meanwhile show what a log gains."""
+        with open(log or os.devnull, errors="replace") as news:
+            while True:
+                self.interrupts.wait(0.2)
+                sys.stdout.write(news.read())
                 sys.stdout.flush()
-                wait(seconds)
+                for name, process in self.state.processes.items():
+                    if not process.is_alive():
+                        raise Failure(
+                            f"{name} has ended (make down, or it crashed)", "start again", self.settings.log(name)
+                        )
 
-            self.interrupts.wait = show_and_wait  # type: ignore[method-assign]
-            self._serve()
-
-    def _tool(
-        self, name: str, command: list[str | Path], log: Path, next_step: str, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def _tool(self, name: str, command: Sequence[str | Path], log: Path, next_step: str) -> None:
         """Run a tool to its end, its output going to the log; every 20 s say that it still runs."""
-        environment = tool_environment(self.settings.local) | self._aws_environment() | dict(settings or {})
+        profile = {} if self.settings.release else QUICK_BUILD
+        environment = tool_environment(self.settings.local) | self._aws_environment() | profile
         child = start(command, log, environment, ROOT)
         process = Process.of(child)
         news = time.monotonic() + 20
@@ -467,20 +478,29 @@ class Stack:
 
     def _client(self, service: str) -> Any:
         """A client of MiniStack, whatever AWS settings this machine has."""
-        return boto3.session.Session(KEY, KEY, region_name=REGION).client(
+        session: Any = boto3.session.Session(KEY, KEY, region_name=REGION)
+        return session.client(
             service,
             endpoint_url=f"http://{HOST}:{self.state.port}",
-            config=botocore.config.Config(proxies={}, connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}),
+            config=botocore.config.Config(
+                proxies={}, connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}
+            ),
         )
 
     def _values(self) -> dict[str, str]:
         """stack.env, read back."""
         lines = self.settings.environment_file.read_text().splitlines()
-        return {key: shlex.split(value)[0] if value else "" for key, _, value in (line.partition("=") for line in lines)}
+        return {
+            key: shlex.split(value)[0] if value else "" for key, _, value in (line.partition("=") for line in lines)
+        }
 
     def _arguments(self, port: bool = True) -> str:
         """What to add to a make command so that it means this stack."""
-        text = "" if self.settings.local == ROOT / ".local" else f" LOCAL_DIR={shlex.quote(str(shown(self.settings.local)))}"
+        text = (
+            ""
+            if self.settings.local == ROOT / ".local"
+            else f" LOCAL_DIR={shlex.quote(str(shown(self.settings.local)))}"
+        )
         return text + (f" PORT={self.state.port}" if port else "")
 
     def _invitation(self, watch_url: str | None = None) -> str:
@@ -507,7 +527,8 @@ The API is at {url}
 Addresses and names for scripts and tests: {shown(self.settings.environment_file)}
 Ctrl-C stops everything."""
         if watch_url:
-            text += f"\nThe functions are rebuilt when their source changes; directly: curl -X PUT {watch_url}/users/ada -d '{{}}'"
+            text += "\nThe functions are rebuilt when their source changes; without the gateway: "
+            text += f"curl -X PUT {watch_url}/users/ada -d '{{}}'"
         return text
 
 
@@ -527,6 +548,25 @@ def architecture() -> str:
     return ARCHITECTURES[machine]
 
 
+class TemplateLoader(yaml.SafeLoader):
+    """Reads a CloudFormation template; the value of a short function (!Ref, !Sub …) stays as it is written."""
+
+
+TemplateLoader.add_multi_constructor("!", lambda _loader, _tag, node: node.value)
+
+
+def binaries(template: Path) -> dict[str, str]:
+    """The binary of each function that sam builds with cargo lambda, by the function's logical id."""
+    resources = yaml.load(template.read_text(), TemplateLoader)["Resources"]  # a SafeLoader
+    properties = {name: resource.get("Metadata", {}).get("BuildProperties", {}) for name, resource in resources.items()}
+    return {name: values["Binary"] for name, values in properties.items() if "Binary" in values}
+
+
+def bin_options(names: Mapping[str, str]) -> list[str]:
+    """Cargo's options that choose these binaries."""
+    return [word for name in names.values() for word in ("--bin", name)]
+
+
 def sam(command: str) -> list[str | Path]:
     """The start of a sam command. By module: a script's #! line breaks on a path with a space."""
     return [TOOLS / "sam" / "bin" / "python", "-m", "samcli", command]
@@ -534,7 +574,9 @@ def sam(command: str) -> list[str | Path]:
 
 def prepare_home(home: Path) -> None:
     """Keep sam from looking for updates and from asking about telemetry."""
-    replace(home / ".aws-sam" / "metadata.json", json.dumps({"lastVersionCheck": time.time(), "telemetryEnabled": False}))
+    replace(
+        home / ".aws-sam" / "metadata.json", json.dumps({"lastVersionCheck": time.time(), "telemetryEnabled": False})
+    )
 
 
 def tool_environment(local: Path) -> dict[str, str]:

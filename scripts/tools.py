@@ -81,7 +81,9 @@ def check_prerequisites() -> None:
     if rust is None:
         raise Missing("cargo is missing or does not run here: install Rust from https://rustup.rs")
     if rust < oldest_rust():
-        raise Missing(f"Rust {dotted(oldest_rust())} or newer is needed and this is {dotted(rust)}: rustup update stable")
+        raise Missing(
+            f"Rust {dotted(oldest_rust())} or newer is needed and this is {dotted(rust)}: rustup update stable"
+        )
     if shutil.which("cc") is None:
         raise Missing("a C linker (cc) is missing, which Rust needs: install gcc (Debian, Ubuntu: apt install gcc)")
 
@@ -117,18 +119,20 @@ def install(name: str) -> None:
     started = time.monotonic()
     shutil.rmtree(venv, ignore_errors=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    pip = [venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     with log.open("w") as output:
         for command in (
-            [sys.executable, "-m", "venv", venv],
+            [sys.executable, "-m", "venv", str(venv)],
             # Wheels only: a source distribution would need compilers and run code that nobody pinned.
-            [*pip, "install", "--only-binary", ":all:", "--requirement", REQUIREMENTS / f"{name}.txt"],
+            [*pip, "install", "--only-binary", ":all:", "--requirement", str(REQUIREMENTS / f"{name}.txt")],
             [*pip, "check"],
         ):
             if subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode != 0:
                 output.flush()
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-                raise Missing(f"{name} could not be installed; the end of {log}:\n{tail}\nnext: look at the log, then run it again")
+                raise Missing(
+                    f"{name} could not be installed; the end of {log}:\n{tail}\nnext: look at the log, then try again"
+                )
     (venv / "stamp").write_text(stamp_of(name))
     print(f"tools: installed {name} in {time.monotonic() - started:.1f} s", flush=True)
 

@@ -29,22 +29,22 @@ pub(crate) enum Fate {
 
 impl Apply {
     pub(crate) async fn apply_record(&self, message: &Message, deadline: SystemTime) -> Fate {
-        for attempt in 1..=MAX_TRIES {
-            if deadline.duration_since(SystemTime::now()).is_ok_and(|left| left >= TIME_FOR_A_TRY) {
-                match self.decide(message).await {
-                    Ok(true) => return Fate::Decided,
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::warn!(user = %message.user, operation = %message.id, attempt, failure = ?error.failure, %error, "a call failed");
-                        if !error.failure.is_retryable() {
-                            break;
-                        }
+        let mut attempt = 0;
+        while attempt < MAX_TRIES && has_time_for_a_try(deadline) {
+            attempt += 1;
+            match self.decide(message).await {
+                Ok(true) => return Fate::Decided,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(user = %message.user, operation = %message.id, attempt, failure = ?error.failure, %error, "a call failed");
+                    if !error.failure.is_retryable() {
+                        break;
                     }
                 }
-                tokio::time::sleep(backoff::between_calls(attempt, host::random())).await;
             }
+            tokio::time::sleep(backoff::between_calls(attempt, host::random())).await;
         }
-        tracing::warn!(user = %message.user, operation = %message.id, "handed back an update");
+        tracing::warn!(user = %message.user, operation = %message.id, attempt, "handed back an update");
         Fate::HandedBack
     }
 
@@ -88,6 +88,13 @@ impl Apply {
         self.tables.record_outcome(&message.user, message.id, &outcome(what, problem)).await?;
         Ok(true)
     }
+}
+
+/// Whether a try may be started. A deadline that has passed cannot be Lambda's own,
+/// which ends the process there; `cargo lambda watch` sends one in 1970.
+fn has_time_for_a_try(deadline: SystemTime) -> bool {
+    deadline.duration_since(SystemTime::now()).is_ok_and(|left| left >= TIME_FOR_A_TRY)
+        || deadline <= SystemTime::now()
 }
 
 fn outcome(outcome: Outcome, problem: Option<&Problem>) -> OutcomeRecord {
