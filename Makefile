@@ -44,3 +44,16 @@ watch: tools ## like run, with functions that are rebuilt when their source chan
 .PHONY: tools
 tools: ## install the pinned tools into .tools/ (run and up do it by themselves)
 	@$(PYTHON) scripts/tools.py
+
+.PHONY: test
+test: units end-to-end ## all tests, through the deployed template included
+
+.PHONY: units
+units: ## the tests that need no stack: unit, property, contract, repository
+	cargo test --workspace --quiet
+
+.PHONY: lint
+lint: tools ## formatting, clippy with warnings denied, the template
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@.tools/sam/bin/python scripts/stack.py validate

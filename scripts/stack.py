@@ -5,6 +5,7 @@
     make up       bring it up and leave it running; once it is up, deploy the current code to it
     make down     stop it
     make watch    bring it up with functions that are rebuilt when their source changes
+    make lint     among others, check the template
 
 Everything listens on 127.0.0.1 only, and everything that is written goes to LOCAL_DIR
 (default .local), `.tools` and `target`. This program runs in the Python of `.tools/sam`,
@@ -24,6 +25,7 @@ import re
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -195,6 +197,13 @@ class Stack:
             self._start_watch(port, environment, log)
             print(self._invitation(f"http://{HOST}:{port}"), flush=True)
             self._serve(log)
+
+    def validate(self) -> None:
+        """sam validate --lint, in the environment of the other sam commands."""
+        prepare_home(self.settings.local / "home")
+        command = [*sam("validate"), "--lint", "--template-file", ROOT / "template.yaml", "--region", REGION]
+        command += ["--config-file", self._no_sam_configuration()]
+        subprocess.run(command, check=True, env=tool_environment(self.settings.local))
 
     def down(self) -> None:
         """Stop what `up` started, or what a killed `run` or `watch` left behind."""
@@ -637,7 +646,7 @@ def accepts(port: int) -> bool:
 def parse(arguments: list[str] | None = None) -> tuple[str, Settings]:
     """The command line: the command and its settings."""
     parser = argparse.ArgumentParser(description="The local stack.")
-    parser.add_argument("command", choices=("up", "down", "run", "watch"))
+    parser.add_argument("command", choices=("up", "down", "run", "watch", "validate"))
     parser.add_argument("--port", default="", help=f"MiniStack's port; 0 picks a free one (default {DEFAULT_PORT})")
     parser.add_argument("--watch-port", default="9000", help="port of cargo lambda watch; 0 picks a free one")
     parser.add_argument("--local-dir", default=".local", help="where the stack keeps everything it writes")
