@@ -25,10 +25,10 @@ pub struct Stored {
 /// How a conditional write of a user ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// It took place, and made a new user or not.
+    /// It took place.
     Written {
-        /// Whether there was no user before.
-        created: bool,
+        /// Whether there was no user before; a transaction does not tell.
+        created: Option<bool>,
     },
     /// Its condition was false of the item in the table.
     Refused {
@@ -49,8 +49,8 @@ pub enum Next {
     },
     /// The write took place.
     Done {
-        /// Whether it made a new user.
-        created: bool,
+        /// Whether it made a new user, if that is known.
+        created: Option<bool>,
     },
     /// The precondition is false; nothing was written.
     PreconditionFailed,
@@ -131,7 +131,7 @@ impl InlineWrite {
         let landed = |stored: &Stored| stored.id == self.id || stored.created_by == Some(self.id);
         match stored {
             Some(stored) if landed(&stored) => {
-                Next::Done { created: stored.created_by == Some(self.id) }
+                Next::Done { created: Some(stored.created_by == Some(self.id)) }
             }
             Some(stored) if stored.id > self.id && self.may_have_landed => Next::OutcomeUnknown,
             stored if !self.precondition.holds(stored.map(|stored| stored.id)) => {
@@ -188,9 +188,11 @@ mod tests {
     #[test]
     fn newer_ids_are_stepped_over_three_times() {
         let newer = [refused(id(2000)), refused(id(3000)), refused(id(4000))];
-        let (next, ids) =
-            run(Precondition::None, &[&newer[..], &[Reply::Written { created: false }]].concat());
-        assert_eq!(next, Next::Done { created: false });
+        let (next, ids) = run(
+            Precondition::None,
+            &[&newer[..], &[Reply::Written { created: Some(false) }]].concat(),
+        );
+        assert_eq!(next, Next::Done { created: Some(false) });
         assert!(ids.is_sorted() && ids[3] > id(4000) && ids[3] < id(4001), "{ids:?}");
         assert_eq!(last(&[&newer[..], &[refused(id(5000))]].concat()), Next::NotWritten);
     }
@@ -201,16 +203,16 @@ mod tests {
         let own = |created_by| Refused {
             stored: Some(Stored { id: id(NOW), created_by: Some(created_by) }),
         };
-        assert_eq!(last(&[MAY_HAVE_LANDED, own(id(1))]), Next::Done { created: false });
-        assert_eq!(last(&[MAY_HAVE_LANDED, own(id(NOW))]), Next::Done { created: true });
+        assert_eq!(last(&[MAY_HAVE_LANDED, own(id(1))]), Next::Done { created: Some(false) });
+        assert_eq!(last(&[MAY_HAVE_LANDED, own(id(NOW))]), Next::Done { created: Some(true) });
         assert_eq!(last(&[MAY_HAVE_LANDED, refused(id(2000))]), Next::OutcomeUnknown);
         assert_eq!(
-            last(&[MAY_HAVE_LANDED, Written { created: true }]),
-            Next::Done { created: true }
+            last(&[MAY_HAVE_LANDED, Written { created: Some(true) }]),
+            Next::Done { created: Some(true) }
         );
         let overtaken =
             Refused { stored: Some(Stored { id: id(2000), created_by: Some(id(NOW)) }) };
-        assert_eq!(last(&[MAY_HAVE_LANDED, overtaken]), Next::Done { created: true });
+        assert_eq!(last(&[MAY_HAVE_LANDED, overtaken]), Next::Done { created: Some(true) });
     }
 
     #[test]
@@ -235,8 +237,8 @@ mod tests {
         );
         assert_eq!(run(at_1, &[MAY_HAVE_LANDED, refused(id(2000))]).0, Next::OutcomeUnknown);
         assert_eq!(
-            run(Precondition::Exists, &[refused(id(2000)), Written { created: false }]).0,
-            Next::Done { created: false }
+            run(Precondition::Exists, &[refused(id(2000)), Written { created: Some(false) }]).0,
+            Next::Done { created: Some(false) }
         );
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod backoff;
+pub mod batch;
 pub mod clock;
 pub mod failure;
 pub mod inline;

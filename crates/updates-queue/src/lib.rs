@@ -1,7 +1,7 @@
-//! The SQS queue of deferred PUTs: the form of its messages, and the calls on it.
+//! The SQS queues of deferred PUTs: the form of a message, and the calls on a queue.
 
 mod message;
 mod queue;
 
 pub use message::{Message, Unreadable};
-pub use queue::UpdatesQueue;
+pub use queue::Queue;

@@ -57,19 +57,38 @@ impl Tables {
         id: OperationId,
         outcome: &OutcomeRecord,
     ) -> Result<(), CallError> {
-        let sent = self
+        self.put_where_none_is_final(outcome_item(user, id, outcome)).await.map(drop)
+    }
+
+    /// Writes an outcome that may still change, unless there is a final one; whether it
+    /// was written.
+    ///
+    /// # Errors
+    /// [`CallError`]; calling again is safe whatever its `failure`.
+    pub async fn record_provisional_outcome(
+        &self,
+        user: &UserId,
+        id: OperationId,
+        outcome: &OutcomeRecord,
+    ) -> Result<bool, CallError> {
+        let mut item = outcome_item(user, id, outcome);
+        item.insert("provisional".to_owned(), AttributeValue::Bool(true));
+        self.put_where_none_is_final(item).await
+    }
+
+    /// Whether it was written.
+    async fn put_where_none_is_final(&self, item: Item) -> Result<bool, CallError> {
+        let put = self
             .client
             .put_item()
             .table_name(&self.operations)
-            .set_item(Some(outcome_item(user, id, outcome)))
+            .set_item(Some(item))
             .condition_expression(NO_FINAL_OUTCOME)
-            .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(()),
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        match put.send().await {
+            Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
                 _ => Err(CallError::from_sdk(PUT_ITEM, &error)),
             },
         }
@@ -90,11 +109,6 @@ pub(crate) fn outcome_item(user: &UserId, id: OperationId, record: &OutcomeRecor
         item.insert("problem".to_owned(), string(problem));
     }
     item
-}
-
-/// Whether an item of the operations table holds an outcome that stands.
-pub(crate) fn is_final(item: &Item) -> bool {
-    item.get("provisional") != Some(&AttributeValue::Bool(true))
 }
 
 fn read_outcome(mut item: Item) -> Result<OutcomeRecord, Unreadable> {

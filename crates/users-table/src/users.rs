@@ -1,5 +1,7 @@
 //! Reading and writing users.
 
+use std::time::Duration;
+
 use aws_calls::CallError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -8,13 +10,13 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, Update,
 };
 use rules::inline::{Reply, Stored};
-use rules::status::OutcomeRecord;
+use rules::status::{Outcome, OutcomeRecord};
 use rules::{Failure, OperationId, Precondition, UserId};
 
 use crate::Tables;
 use crate::condition::ConditionalWrite;
 use crate::item::{Item, Unreadable, operation_id, string, take_string};
-use crate::operations::{NO_FINAL_OUTCOME, is_final, outcome_item};
+use crate::operations::{NO_FINAL_OUTCOME, outcome_item};
 
 const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
 const GET_ITEM: &str = "dynamodb:GetItem";
@@ -29,17 +31,17 @@ pub struct User {
     pub id: OperationId,
 }
 
-/// How a transaction of user and outcome ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a transaction of user and outcomes ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// User and outcome were written.
+    /// User and outcomes were written.
     Written,
     /// Nothing was written, since a condition was false.
     Refused {
-        /// Whether the operation has a final outcome.
-        has_final_outcome: bool,
-        /// Where the user stands, if its condition was the false one.
-        stored: Option<OperationId>,
+        /// Whether the user's condition was false, and then what it was false of.
+        user: Option<Option<Stored>>,
+        /// The operations of the transaction that have a final outcome already.
+        decided: Vec<OperationId>,
     },
 }
 
@@ -93,7 +95,7 @@ impl Tables {
         match sent {
             Ok(reply) => {
                 let had_body = reply.attributes.is_some_and(|old| old.contains_key("op"));
-                Ok(Reply::Written { created: !had_body })
+                Ok(Reply::Written { created: Some(!had_body) })
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
@@ -106,8 +108,27 @@ impl Tables {
         }
     }
 
-    /// Writes the user and the outcome of the operation in one transaction: both, or
-    /// neither where the write is refused or a final outcome exists.
+    /// Reads which operation created a user, strongly consistent.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub async fn creator(&self, user: &UserId) -> Result<Option<OperationId>, CallError> {
+        let reply = self
+            .client
+            .get_item()
+            .table_name(&self.users)
+            .key("id", string(user))
+            .projection_expression("created_by")
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| CallError::from_sdk(GET_ITEM, &error))?;
+        Ok(reply.item.and_then(|item| operation_id(&item, "created_by").ok()))
+    }
+
+    /// Writes the user with `succeeded` for the operation, and `superseded` for older
+    /// ones, in one transaction: all of it, or nothing where the write is refused or
+    /// one of the operations has a final outcome.
     ///
     /// # Errors
     /// [`CallError`]; calling again is safe whatever its `failure`, since the
@@ -118,7 +139,8 @@ impl Tables {
         id: OperationId,
         body: &str,
         precondition: &Precondition,
-        outcome: &OutcomeRecord,
+        superseded: &[OperationId],
+        now: Duration,
     ) -> Result<Applied, CallError> {
         let build_error = |error| CallError::new(TRANSACT_WRITE_ITEMS, Failure::NeverLands, error);
         let write = ConditionalWrite::new(id, body, precondition);
@@ -131,63 +153,84 @@ impl Tables {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .map_err(build_error)?;
-        let put = Put::builder()
-            .table_name(&self.operations)
-            .set_item(Some(outcome_item(user, id, outcome)))
-            .condition_expression(NO_FINAL_OUTCOME)
-            .expression_attribute_values(":true", AttributeValue::Bool(true))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .map_err(build_error)?;
-        let sent = self
+        let mut call = self
             .client
             .transact_write_items()
-            .transact_items(TransactWriteItem::builder().update(update).build())
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .send()
-            .await;
-        let error = match sent {
+            .transact_items(TransactWriteItem::builder().update(update).build());
+        let decided = std::iter::once((id, Outcome::Succeeded))
+            .chain(superseded.iter().map(|id| (*id, Outcome::Superseded)));
+        for (id, outcome) in decided.clone() {
+            let record = OutcomeRecord { outcome, completed_at: now, problem: None };
+            let put = Put::builder()
+                .table_name(&self.operations)
+                .set_item(Some(outcome_item(user, id, &record)))
+                .condition_expression(NO_FINAL_OUTCOME)
+                .expression_attribute_values(":true", AttributeValue::Bool(true))
+                .build()
+                .map_err(build_error)?;
+            call = call.transact_items(TransactWriteItem::builder().put(put).build());
+        }
+        let error = match call.send().await {
             Ok(_) => return Ok(Applied::Written),
             Err(error) => error,
         };
         match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                refusal(canceled.cancellation_reasons())
+                let ids: Vec<_> = decided.map(|(id, _)| id).collect();
+                refusal(canceled.cancellation_reasons(), &ids)
             }
             _ => Err(CallError::from_sdk(TRANSACT_WRITE_ITEMS, &error)),
         }
     }
 }
 
-/// Reads why a transaction was cancelled. Whatever the reasons, it wrote nothing; of
-/// mixed reasons one that is worth a retry decides.
-fn refusal(reasons: &[CancellationReason]) -> Result<Applied, CallError> {
-    let code = |reason: &CancellationReason| reason.code().unwrap_or("None").to_owned();
-    let codes: Vec<_> = reasons.iter().map(code).collect();
+/// Why one action of a cancelled transaction was refused.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    None,
+    ConditionalCheckFailed,
+    ForNow,
+    ForGood,
+}
+
+impl Reason {
+    fn of(reason: &CancellationReason) -> Self {
+        match reason.code().unwrap_or("None") {
+            "None" => Self::None,
+            "ConditionalCheckFailed" => Self::ConditionalCheckFailed,
+            "ProvisionedThroughputExceeded" | "ThrottlingError" | "TransactionConflict" => {
+                Self::ForNow
+            }
+            // ItemCollectionSizeLimitExceeded, ValidationError and what AWS may add.
+            _ => Self::ForGood,
+        }
+    }
+}
+
+/// Reads why a transaction was cancelled: its first action writes the user, the others
+/// the outcomes of `ids`. Whatever the reasons, it wrote nothing; of mixed reasons one
+/// that is worth a retry decides.
+fn refusal(reasons: &[CancellationReason], ids: &[OperationId]) -> Result<Applied, CallError> {
+    let kinds: Vec<_> = reasons.iter().map(Reason::of).collect();
     let failed = |failure| {
+        let codes: Vec<_> = reasons.iter().map(|reason| reason.code().unwrap_or("None")).collect();
         let reason = format!("cancelled: {}", codes.join(", "));
         Err(CallError::new(TRANSACT_WRITE_ITEMS, failure, reason))
     };
-    let mut is_refused = false;
-    let mut is_permanent = false;
-    for code in &codes {
-        match code.as_str() {
-            "None" => {}
-            "ConditionalCheckFailed" => is_refused = true,
-            "TransactionConflict" | "ProvisionedThroughputExceeded" | "ThrottlingError" => {
-                return failed(Failure::NotLanded);
-            }
-            _ => is_permanent = true,
-        }
+    if kinds.contains(&Reason::ForNow) {
+        return failed(Failure::NotLanded);
     }
-    let (true, false, [user, outcome]) = (is_refused, is_permanent, reasons) else {
+    let is_refused = kinds.contains(&Reason::ConditionalCheckFailed);
+    if kinds.contains(&Reason::ForGood) || !is_refused || kinds.len() != ids.len() + 1 {
         return failed(Failure::NeverLands);
-    };
-    let stored = user.item.as_ref().map(|item| operation_id(item, "op")).transpose();
-    Ok(Applied::Refused {
-        has_final_outcome: outcome.item.as_ref().is_some_and(is_final),
-        stored: stored.map_err(|error| unreadable(TRANSACT_WRITE_ITEMS, &error))?,
-    })
+    }
+    let is_user_refused = kinds[0] == Reason::ConditionalCheckFailed;
+    let user = is_user_refused.then(|| reasons[0].item.as_ref().map(stored).transpose());
+    let user = user.transpose().map_err(|error| unreadable(TRANSACT_WRITE_ITEMS, &error))?;
+    let decided =
+        ids.iter().zip(&kinds[1..]).filter(|(_, kind)| **kind == Reason::ConditionalCheckFailed);
+    Ok(Applied::Refused { user, decided: decided.map(|(id, _)| *id).collect() })
 }
 
 fn stored(item: &Item) -> Result<Stored, Unreadable> {

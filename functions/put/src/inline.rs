@@ -24,7 +24,7 @@ impl Put {
             let reply = self.call(accepted, &write).await;
             match self.next(&mut write, reply) {
                 Next::Call { after } => tokio::time::sleep(after).await,
-                Next::Done { created } => return Ok((write.id(), created)),
+                Next::Done { created } => return Ok((write.id(), created == Some(true))),
                 Next::PreconditionFailed => return Err(precondition_failed()),
                 Next::NotWritten => return Err(not_written()),
                 Next::OutcomeUnknown => return Err(outcome_unknown()),

@@ -18,14 +18,14 @@ use rules::accept::{Accepted, Mode, accept};
 use rules::prefer::Return;
 use rules::status::{self, State, StatusDocument};
 use rules::{Minter, OperationId, Problem, ProblemType, ReceiptKey, Tick, clock, precondition};
-use updates_queue::UpdatesQueue;
+use updates_queue::Queue;
 use users_table::Tables;
 
 /// The function's clients and settings.
 #[derive(Debug)]
 pub struct Put {
     tables: Tables,
-    updates: UpdatesQueue,
+    updates: Queue,
     receipts: ReceiptKey,
     default_mode: Mode,
     checks_clock: bool,
@@ -44,7 +44,7 @@ impl Put {
         let modes = [("inline", Mode::Inline), ("deferred", Mode::Deferred)];
         Ok(Self {
             tables: Tables::new(&environment::aws("DYNAMODB")?, users, operations),
-            updates: UpdatesQueue::new(&environment::aws("SQS")?, queue_url),
+            updates: Queue::new(&environment::aws("SQS")?, queue_url),
             receipts: environment::receipt_key()?,
             default_mode: environment::one_of("DEFAULT_MODE", &modes)?,
             checks_clock: environment::one_of("CLOCK_CHECK", &[("on", true), ("off", false)])?,
