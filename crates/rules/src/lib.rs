@@ -6,6 +6,7 @@
 //! what lets the same rules run in production and under a simulated schedule.
 
 pub mod accept;
+pub mod apply;
 pub mod backoff;
 pub mod batch;
 pub mod clock;

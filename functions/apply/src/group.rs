@@ -1,124 +1,119 @@
-//! One group of operations of a user: the transaction, and the outcomes that the rules
-//! make of its result.
+//! One group of operations of a user: makes the calls that the rules ask for.
 
 use std::time::{Duration, SystemTime};
 
 use aws_calls::CallError;
-use lambda_shell::host;
-use rules::inline::Stored;
-use rules::status::{Outcome, OutcomeRecord};
-use rules::verdict::{Verdict, judge};
-use rules::{OperationId, Problem, ProblemType, backoff};
+use lambda_shell::{host, log};
+use rules::apply::{Call, Decision, Group};
+use rules::status::OutcomeRecord;
+use rules::{OperationId, Problem, ProblemType};
 use updates_queue::Message;
 use users_table::Applied;
 
 use crate::{Apply, update};
 
-/// Most tries of one invocation that decide nothing.
-const MAX_FAILED_TRIES: u32 = 3;
-
-/// What must be left of the invocation to start a try: two calls and the answer.
-const TIME_FOR_A_TRY: Duration = Duration::from_secs(8);
+/// What must be left of the invocation to make a call: its timeout, and the answer.
+const TIME_FOR_A_CALL: Duration = Duration::from_secs(5);
 
 impl Apply {
-    /// Writes the newest of the messages, which are of one user and sorted, and
-    /// supersedes the others; returns the operations that are still without an outcome.
+    /// Decides a group of messages of one user, sorted; returns the operations that are
+    /// still without an outcome.
     pub(crate) async fn apply_group(
         &self,
-        mut open: Vec<&Message>,
+        messages: &[&Message],
         deadline: SystemTime,
     ) -> Vec<OperationId> {
-        let mut failed_tries = 0;
-        while !open.is_empty() && failed_tries < MAX_FAILED_TRIES && has_time_for_a_try(deadline) {
-            let before = open.len();
-            let tried = self.decide(&mut open).await;
-            let ids: Vec<_> = open.iter().map(|message| message.id).collect();
-            if let Err(error) = &tried {
-                let user = open.first().map(|message| &message.user);
-                tracing::warn!(?user, operations = ?ids, failure = ?error.failure, %error, "a call failed");
-                if !error.failure.is_retryable() {
-                    break;
+        let operations = messages.iter().map(|message| (message.id, message.precondition.clone()));
+        let mut group = Group::new(operations.collect());
+        while let Some(call) = group.next_call().filter(|_| has_time_for_a_call(deadline)) {
+            let pause = match self.make(&call, messages, &mut group).await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    let undecided: Vec<_> = group.undecided().collect();
+                    let user = messages.first().map(|message| message.user.as_str());
+                    tracing::warn!(user, operations = ?undecided, failure = ?error.failure, %error, "a call failed");
+                    group.on_failed(error.failure, host::random())
                 }
-            }
-            if open.len() == before {
-                failed_tries += 1;
-                tokio::time::sleep(backoff::between_calls(failed_tries, host::random())).await;
-            }
+            };
+            tokio::time::sleep(pause).await;
         }
-        open.into_iter().map(|message| message.id).collect()
+        group.undecided().collect()
     }
 
-    /// Tries once; what is decided leaves `open`.
-    async fn decide(&self, open: &mut Vec<&Message>) -> Result<(), CallError> {
-        let Some((newest, older)) = open.split_last() else { return Ok(()) };
-        if let Err(problem) = update::before_write(newest).await {
-            self.record(newest, Outcome::Failed, Some(&problem)).await?;
-            open.pop();
-            return Ok(());
-        }
-        let Message { id, user, precondition, body } = newest;
-        let older: Vec<_> = older.iter().map(|message| message.id).collect();
-        let now = host::now();
-        match self.tables.apply(user, *id, body, precondition, &older, now).await? {
-            Applied::Written => open.clear(),
-            Applied::Refused { user: refused, decided } => {
-                open.retain(|message| !decided.contains(&message.id));
-                let Some(stored) = refused else { return Ok(()) };
-                while let Some(message) = open.first() {
-                    self.settle(message, stored, now).await?;
-                    open.remove(0);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Records the outcome of an operation whose user was at `stored` when the write of
-    /// it, or of a newer one, was refused.
-    async fn settle(
+    /// Makes a call and tells the group of its reply; returns the pause that is due.
+    async fn make(
         &self,
-        message: &Message,
-        stored: Option<Stored>,
-        now: Duration,
-    ) -> Result<(), CallError> {
-        let Message { id, user, precondition, .. } = message;
-        let stored = stored.map(|stored| stored.id);
-        match judge(*id, precondition, false, stored, now) {
-            Verdict::Done => Ok(()),
-            Verdict::Succeeded => self.record(message, Outcome::Succeeded, None).await,
-            // A stored id that refuses the newest of a group is newer than all of it.
-            Verdict::Superseded | Verdict::Write => {
-                self.record(message, Outcome::Superseded, None).await
+        call: &Call,
+        messages: &[&Message],
+        group: &mut Group,
+    ) -> Result<Duration, CallError> {
+        let message_of = |id| messages.iter().find(|message| message.id == id);
+        match call {
+            Call::Write { id, superseded } => {
+                let Some(message) = message_of(*id) else { return Ok(Duration::ZERO) };
+                if let Err(problem) = update::before_write(message).await {
+                    self.record(message, Decision::Refused, Some(&problem)).await?;
+                    group.on_refused_before_write();
+                    group.on_recorded();
+                    return Ok(Duration::ZERO);
+                }
+                let now = host::now();
+                let Message { user, precondition, body, .. } = message;
+                match self.tables.apply(user, *id, body, precondition, superseded, now).await? {
+                    Applied::Written => group.on_written(),
+                    Applied::Refused { user: refused, decided } => {
+                        let at = refused.map(|stored| stored.map(|stored| stored.id));
+                        return Ok(group.on_refused(at, &decided, now, host::random()));
+                    }
+                }
             }
-            Verdict::PreconditionFailed => {
-                let detail = "The stored user was not what the precondition asks for when the PUT was carried out; read the user and decide anew.";
-                let problem = Problem::new(ProblemType::PreconditionFailed, detail);
-                self.record(message, Outcome::Failed, Some(&problem)).await
-            }
-            Verdict::ClockSkew => {
-                tracing::error!(%user, operation = %id, ?stored, "the stored user is ahead of the clock");
-                let detail = "The stored user was written under a clock far ahead, so the order is not known; send the PUT again without Prefer: respond-async.";
-                let problem = Problem::new(ProblemType::ClockSkew, detail);
-                self.record(message, Outcome::Failed, Some(&problem)).await
+            Call::Record { id, decision } => {
+                let Some(message) = message_of(*id) else { return Ok(Duration::ZERO) };
+                self.record(message, *decision, problem(*decision).as_ref()).await?;
+                group.on_recorded();
             }
         }
+        Ok(Duration::ZERO)
     }
 
     async fn record(
         &self,
         message: &Message,
-        outcome: Outcome,
+        decision: Decision,
         problem: Option<&Problem>,
     ) -> Result<(), CallError> {
-        let problem = problem.and_then(|problem| serde_json::to_string(problem).ok());
-        let record = OutcomeRecord { outcome, completed_at: host::now(), problem };
+        if let Decision::ClockSkew = decision {
+            tracing::error!(user = %message.user, operation = %message.id, "the stored user is ahead of the clock");
+            log::count("ClockSkews");
+        }
+        let record = OutcomeRecord {
+            outcome: decision.outcome(),
+            completed_at: host::now(),
+            problem: problem.and_then(|problem| serde_json::to_string(problem).ok()),
+        };
         self.tables.record_outcome(&message.user, message.id, &record).await
     }
 }
 
-/// Whether a try may be started. A deadline that has passed cannot be Lambda's own,
+/// What the client of a failed operation is told.
+fn problem(decision: Decision) -> Option<Problem> {
+    let (kind, detail) = match decision {
+        Decision::Succeeded | Decision::Superseded | Decision::Refused => return None,
+        Decision::PreconditionFailed => (
+            ProblemType::PreconditionFailed,
+            "The stored user was not what the precondition asks for when the PUT was carried out; read the user and decide anew.",
+        ),
+        Decision::ClockSkew => (
+            ProblemType::ClockSkew,
+            "The stored user was written under a clock far ahead, so the order is not known; send the PUT again without Prefer: respond-async.",
+        ),
+    };
+    Some(Problem::new(kind, detail))
+}
+
+/// Whether a call may be started. A deadline that has passed cannot be Lambda's own,
 /// which ends the process there; `cargo lambda watch` sends one in 1970.
-fn has_time_for_a_try(deadline: SystemTime) -> bool {
+fn has_time_for_a_call(deadline: SystemTime) -> bool {
     let left = deadline.duration_since(SystemTime::now());
-    left.is_err() || left.is_ok_and(|left| left >= TIME_FOR_A_TRY)
+    left.is_err() || left.is_ok_and(|left| left >= TIME_FOR_A_CALL)
 }

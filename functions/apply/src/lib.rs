@@ -172,8 +172,8 @@ impl Apply {
         updates: &[Update<'_>],
         deadline: SystemTime,
     ) -> Option<Vec<OperationId>> {
-        let messages = updates.iter().map(|update| &update.message).collect();
-        let applied = AssertUnwindSafe(self.apply_group(messages, deadline)).catch_unwind().await;
+        let messages: Vec<_> = updates.iter().map(|update| &update.message).collect();
+        let applied = AssertUnwindSafe(self.apply_group(&messages, deadline)).catch_unwind().await;
         applied
             .inspect_err(|_| {
                 // The panic hook has printed the panic itself.
