@@ -47,10 +47,11 @@ impl Apply {
         messages: &[&Message],
         group: &mut Group,
     ) -> Result<Duration, CallError> {
-        let message_of = |id| messages.iter().find(|message| message.id == id);
+        #[expect(clippy::expect_used, reason = "a group asks only for operations it was given")]
+        let message_of = |id| messages.iter().find(|message| message.id == id).expect("is given");
         match call {
             Call::Write { id, superseded } => {
-                let Some(message) = message_of(*id) else { return Ok(Duration::ZERO) };
+                let message = message_of(*id);
                 if let Err(problem) = update::before_write(message).await {
                     self.record(message, Decision::Refused, Some(&problem)).await?;
                     group.on_refused_before_write();
@@ -68,7 +69,7 @@ impl Apply {
                 }
             }
             Call::Record { id, decision } => {
-                let Some(message) = message_of(*id) else { return Ok(Duration::ZERO) };
+                let message = message_of(*id);
                 self.record(message, *decision, problem(*decision).as_ref()).await?;
                 group.on_recorded();
             }
