@@ -68,7 +68,7 @@ fn rules_read_no_clock_environment_file_or_socket() {
 
 #[test]
 fn one_http_and_one_tls_stack_are_linked() {
-    for function in ["put", "read", "apply"] {
+    for function in ["put", "read", "apply", "bury"] {
         let linked = linked_by(function);
         assert!(linked.contains("rustls"), "{function}");
         for other in ["aws-lc-rs", "native-tls", "openssl", "aws-config", "h2-0-3", "webpki-roots"]

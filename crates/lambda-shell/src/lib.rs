@@ -1,6 +1,8 @@
 //! What the functions share around the rules: their environment, the host's clock and
-//! random numbers, the log, and HTTP requests and replies.
+//! random numbers, the log, HTTP requests and
+//! replies, and batches of messages.
 
+pub mod batch;
 pub mod environment;
 pub mod host;
 pub mod log;

@@ -1,5 +1,7 @@
 //! Which PUTs are accepted: one check for both modes, before anything is sent.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE};
 
@@ -20,6 +22,10 @@ pub struct Accepted<'a> {
     pub precondition: Precondition,
 }
 
+/// Longest time that a PUT with `wait` is tried before it is queued. With the calls to
+/// queue it, it must fit into the timeout of `put` (29 s) and of the gateway (30 s).
+pub const MAX_WAIT: Duration = Duration::from_secs(15);
+
 /// Whether a PUT is awaited or queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -27,13 +33,21 @@ pub enum Mode {
     Inline,
     /// The write is queued.
     Deferred,
+    /// The write is awaited for this long, and queued if that is not enough.
+    Waiting(Duration),
 }
 
 impl Accepted<'_> {
     /// How it is carried out where `default` is the mode without a preference.
     #[must_use]
     pub fn mode(&self, default: Mode) -> Mode {
-        if self.preferences.respond_async { Mode::Deferred } else { default }
+        let mode = if self.preferences.respond_async { Mode::Deferred } else { default };
+        match (mode, self.preferences.wait) {
+            (Mode::Deferred, Some(seconds)) if seconds > 0 => {
+                Mode::Waiting(Duration::from_secs(seconds.into()).min(MAX_WAIT))
+            }
+            _ => mode,
+        }
     }
 }
 
@@ -131,14 +145,28 @@ mod tests {
     }
 
     #[test]
-    fn respond_async_defers() {
-        let mut headers =
-            HeaderMap::from_iter([(CONTENT_TYPE, "application/json".parse().unwrap())]);
-        let mode =
-            |headers: &HeaderMap, default| accept("1", headers, b"{}").unwrap().mode(default);
-        assert_eq!(mode(&headers, Mode::Inline), Mode::Inline);
-        assert_eq!(mode(&headers, Mode::Deferred), Mode::Deferred);
-        headers.append("prefer", "respond-async".parse().unwrap());
-        assert_eq!(mode(&headers, Mode::Inline), Mode::Deferred);
+    fn preferences_choose_the_mode() {
+        use Mode::*;
+        let mode = |prefer: &str, default| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+            headers.insert("prefer", prefer.parse().unwrap());
+            accept("1", &headers, b"{}").unwrap().mode(default)
+        };
+        for (prefer, by_default_inline, by_default_deferred) in [
+            ("", Inline, Deferred),
+            ("respond-async", Deferred, Deferred),
+            ("wait=5", Inline, Waiting(Duration::from_secs(5))),
+            (
+                "respond-async, wait=5",
+                Waiting(Duration::from_secs(5)),
+                Waiting(Duration::from_secs(5)),
+            ),
+            ("respond-async, wait=0", Deferred, Deferred),
+            ("respond-async, wait=999", Waiting(MAX_WAIT), Waiting(MAX_WAIT)),
+        ] {
+            assert_eq!(mode(prefer, Inline), by_default_inline, "{prefer}");
+            assert_eq!(mode(prefer, Deferred), by_default_deferred, "{prefer}");
+        }
     }
 }

@@ -47,11 +47,13 @@ pub enum ProblemType {
     OutcomeUnknown,
     /// The state could not be read.
     NotRead,
+    /// A deferred PUT could not be carried out.
+    NotApplied,
 }
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidUserId,
         Self::MalformedHeader,
         Self::PartialPut,
@@ -72,6 +74,7 @@ impl ProblemType {
         Self::NotWritten,
         Self::OutcomeUnknown,
         Self::NotRead,
+        Self::NotApplied,
     ];
 
     const fn about(self) -> (&'static str, StatusCode, &'static str) {
@@ -129,6 +132,9 @@ impl ProblemType {
                 "It is not known whether the write took place",
             ),
             Self::NotRead => ("not-read", S::SERVICE_UNAVAILABLE, "The state could not be read"),
+            Self::NotApplied => {
+                ("not-applied", S::SERVICE_UNAVAILABLE, "The PUT could not be carried out")
+            }
         }
     }
 

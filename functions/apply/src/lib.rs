@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::SystemTime;
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::{FutureExt, StreamExt, stream};
 use lambda_runtime::Error;
+use lambda_shell::batch::{batch_response, receives};
 use lambda_shell::environment::{self, Invalid};
 use lambda_shell::host;
 use rules::batch::{POISON_RECEIVES, SUSPECT_RECEIVES, groups};
@@ -219,22 +220,4 @@ fn add<'a>(by_user: &mut ByUser<'a>, message: Message, record: &'a SqsMessage) {
     let updates = by_user.entry(message.user.clone()).or_default();
     let update = updates.entry(message.id);
     update.or_insert(Update { message, records: Vec::new() }).records.push(record);
-}
-
-/// How often SQS has delivered the message, this time included.
-fn receives(record: &SqsMessage) -> u32 {
-    let count = record.attributes.get("ApproximateReceiveCount");
-    count.and_then(|count| count.parse().ok()).unwrap_or(1)
-}
-
-fn batch_response(handed_back: &[&SqsMessage]) -> Result<SqsBatchResponse, Error> {
-    let mut response = SqsBatchResponse::default();
-    for record in handed_back {
-        // An empty identifier would make Lambda take the whole batch for failed, silently.
-        let id = record.message_id.clone().filter(|id| !id.is_empty());
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id.ok_or("a record to hand back has no message id")?;
-        response.batch_item_failures.push(failure);
-    }
-    Ok(response)
 }

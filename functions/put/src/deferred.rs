@@ -2,40 +2,54 @@
 
 use lambda_shell::host;
 use rules::accept::Accepted;
-use rules::{OperationId, Problem, ProblemType, backoff};
+use rules::{OperationId, Precondition, Problem, ProblemType, backoff};
 use updates_queue::Message;
 
-use crate::Put;
 use crate::inline::precondition_failed;
+use crate::{Answer, Put};
 
 /// Most calls for one message.
 const MAX_CALLS: u32 = 3;
 
 impl Put {
-    /// Sends the update. A message that is sent twice is one operation.
+    /// Sends the update.
     pub(crate) async fn send(
         &self,
         accepted: &Accepted<'_>,
         trace: Option<&str>,
-    ) -> Result<OperationId, Problem> {
+    ) -> Result<Answer, Problem> {
         let precondition = accepted.precondition.clone().without_future_tags(host::now());
         if precondition.is_never_true() {
             return Err(precondition_failed());
         }
-        let id = self.mint(&precondition);
+        self.send_as(self.mint(&precondition), &precondition, accepted, trace, false).await
+    }
+
+    /// Sends the update as the operation `id`, of which a write may have landed. A
+    /// message that is sent twice is one operation.
+    pub(crate) async fn send_as(
+        &self,
+        id: OperationId,
+        precondition: &Precondition,
+        accepted: &Accepted<'_>,
+        trace: Option<&str>,
+        mut may_have_landed: bool,
+    ) -> Result<Answer, Problem> {
         let (user, body) = (accepted.user.clone(), accepted.body.to_owned());
-        let message = Message { id, user, precondition, body };
-        let mut may_have_landed = false;
-        for call in 1.. {
-            let Err(error) = self.updates.send(&message, trace).await else { break };
+        let message = Message { id, user, precondition: precondition.clone(), body };
+        let mut calls = 0;
+        loop {
+            calls += 1;
+            let Err(error) = self.updates.send(&message, trace).await else {
+                return Ok(Answer::Accepted { id });
+            };
             tracing::warn!(user = %message.user, operation = %id, failure = ?error.failure, %error, "a send failed");
             may_have_landed |= error.failure.may_have_landed();
-            if call == MAX_CALLS || !error.failure.is_retryable() {
+            if calls == MAX_CALLS || !error.failure.is_retryable() {
                 return Err(not_queued(may_have_landed));
             }
-            tokio::time::sleep(backoff::between_calls(call, host::random())).await;
+            tokio::time::sleep(backoff::between_calls(calls, host::random())).await;
         }
-        Ok(id)
     }
 }
 

@@ -5,16 +5,13 @@ use std::sync::PoisonError;
 use lambda_shell::host;
 use rules::accept::Accepted;
 use rules::inline::{InlineWrite, Next, Reply};
-use rules::{OperationId, Problem, ProblemType, Tick};
+use rules::{Problem, ProblemType, Tick};
 
-use crate::Put;
+use crate::{Answer, Put};
 
 impl Put {
-    /// Writes the user: the id it was written with, and whether it is new.
-    pub(crate) async fn write(
-        &self,
-        accepted: &Accepted<'_>,
-    ) -> Result<(OperationId, bool), Problem> {
+    /// Writes the user.
+    pub(crate) async fn write(&self, accepted: &Accepted<'_>) -> Result<Answer, Problem> {
         if accepted.precondition.is_never_true() {
             return Err(precondition_failed());
         }
@@ -24,7 +21,10 @@ impl Put {
             let reply = self.call(accepted, &write).await;
             match self.next(&mut write, reply) {
                 Next::Call { after } => tokio::time::sleep(after).await,
-                Next::Done { created } => return Ok((write.id(), created == Some(true))),
+                Next::Done { created } => {
+                    let created = created == Some(true);
+                    return Ok(Answer::Written { id: write.id(), created });
+                }
                 Next::PreconditionFailed => return Err(precondition_failed()),
                 Next::NotWritten => return Err(not_written()),
                 Next::OutcomeUnknown => return Err(outcome_unknown()),
@@ -41,7 +41,7 @@ impl Put {
         })
     }
 
-    fn next(&self, write: &mut InlineWrite, reply: Reply) -> Next {
+    pub(crate) fn next(&self, write: &mut InlineWrite, reply: Reply) -> Next {
         let mut minter = self.minter.lock().unwrap_or_else(PoisonError::into_inner);
         write.on_reply(reply, &mut minter, Tick::from_unix(host::now()), host::random())
     }

@@ -3,6 +3,7 @@
 
 mod deferred;
 mod inline;
+mod waiting;
 
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +21,15 @@ use rules::status::{self, State, StatusDocument};
 use rules::{Minter, OperationId, Problem, ProblemType, ReceiptKey, Tick, clock, precondition};
 use updates_queue::Queue;
 use users_table::Tables;
+
+/// How a PUT went.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    /// The user was written with this id.
+    Written { id: OperationId, created: bool },
+    /// Its status URL tells what becomes of it.
+    Accepted { id: OperationId },
+}
 
 /// The function's clients and settings.
 #[derive(Debug)]
@@ -65,17 +75,18 @@ impl Put {
         if self.checks_clock {
             check_clock(request)?;
         }
-        match accepted.mode(self.default_mode) {
-            Mode::Inline => {
-                let (id, created) = self.write(&accepted).await?;
-                Ok(written(&accepted, id, created))
+        let trace = trace(request);
+        let answer = match accepted.mode(self.default_mode) {
+            Mode::Inline => self.write(&accepted).await?,
+            Mode::Deferred => self.send(&accepted, trace).await?,
+            Mode::Waiting(wait) => self.write_or_send(&accepted, wait, trace).await?,
+        };
+        Ok(match answer {
+            Answer::Written { id, created } => written(&accepted, id, created),
+            Answer::Accepted { id } => {
+                self.accepted(&accepted, id, &Paths::of(request, &accepted.user, 2))
             }
-            Mode::Deferred => {
-                let paths = Paths::of(request, &accepted.user, 2);
-                let id = self.send(&accepted, trace(request)).await?;
-                Ok(self.queued(&accepted, id, &paths))
-            }
-        }
+        })
     }
 
     /// Mints an id that is newer than every version the request names.
@@ -89,7 +100,7 @@ impl Put {
     }
 
     /// 202 with the status document, and where to find it from now on.
-    fn queued(&self, accepted: &Accepted<'_>, id: OperationId, paths: &Paths) -> Response<Body> {
+    fn accepted(&self, accepted: &Accepted<'_>, id: OperationId, paths: &Paths) -> Response<Body> {
         let now = host::now();
         let state = State::Pending;
         let document = StatusDocument::new(id, &accepted.user, paths.user(), &state, now);
