@@ -6,6 +6,8 @@ PORT       ?=
 WATCH_PORT ?= 9000
 LOCAL_DIR  ?= .local
 PARAMETERS ?=
+# Further arguments of pytest.
+PYTEST     ?=
 # Where the deployed functions find AWS, when it is not MiniStack itself (a fault-injecting proxy).
 FUNCTIONS_ENDPOINT ?=
 # quick compiles in a third of the time; release is what goes to AWS.
@@ -40,6 +42,12 @@ down: tools ## stop what `make up` started
 .PHONY: watch
 watch: tools ## like run, with functions that are rebuilt when their source changes
 	@$(STACK) watch $(STACK_OPTIONS)
+
+# With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
+.PHONY: end-to-end
+end-to-end: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
+	@$(PYTHON) scripts/tools.py tests
+	@.tools/tests/bin/python -m pytest tests/end_to_end $(PYTEST)
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/ (run and up do it by themselves)

@@ -1,0 +1,91 @@
+"""A plain HTTP client: it sends exactly the path, header fields and bytes that a test gives it.
+
+A library would mend paths, add header fields or ask a proxy; the standard library's
+`http.client` does not. The API's host name is not looked up, since not every machine
+resolves *.localhost: the connection goes to 127.0.0.1 and `Host` carries the name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+JSON = {"Content-Type": "application/json"}
+DEFERRED = {"Prefer": "respond-async"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    def __repr__(self) -> str:
+        body = self.body if len(self.body) < 1000 else self.body[:1000] + b"..."
+        return f"Answer({self.status} of {self.url}, {dict(self.headers)}, {body!r})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Api:
+    """The API at one base URL."""
+
+    base: str
+    port: int
+
+    @classmethod
+    def at(cls, base: str) -> Api:
+        """The API at this URL, on this machine."""
+        return cls(base, urlsplit(base).port or 80)
+
+    def request(
+        self,
+        method: str,
+        reference: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+    ) -> Answer:
+        """Send one request to a URL or path, as it stands."""
+        path = reference.removeprefix(self.base)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            connection.putheader("Host", urlsplit(self.base).netloc)
+            for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            fields = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, fields, response.read(), self.base + path)
+        finally:
+            connection.close()
+
+    def put(self, user: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        """PUT a user as JSON, with further header fields."""
+        return self.request("PUT", f"/users/{user}", JSON | dict(headers or {}), body)
+
+    def put_later(self, user: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        """PUT a user as JSON, to be carried out later; it must be accepted."""
+        answer = self.put(user, body, DEFERRED | dict(headers or {}))
+        assert answer.status == 202, answer
+        return answer
+
+    def get(self, user: str) -> Answer:
+        """GET a user."""
+        return self.request("GET", f"/users/{user}")
+
+    def status(self, accepted: Answer) -> Answer:
+        """GET the status document of an operation; `accepted` is the 202 that announced it."""
+        return self.request("GET", urljoin(accepted.url, accepted.headers["location"]))
