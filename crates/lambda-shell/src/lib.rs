@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod environment;
+pub mod gateway;
 pub mod host;
 pub mod log;
 pub mod reply;

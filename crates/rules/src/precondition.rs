@@ -37,7 +37,7 @@ impl Precondition {
         match (if_match, if_none_match) {
             (None, None) => Ok(Self::None),
             (Some(Tags::Any), None) => Ok(Self::Exists),
-            (Some(Tags::List(tags)), None) => Ok(Self::OneOf(tags)),
+            (Some(Tags::List(tags)), None) => Ok(Self::OneOf(strong(&tags).collect())),
             (None, Some(Tags::Any)) => Ok(Self::Absent),
             (Some(_), Some(Tags::Any)) => Ok(Self::OneOf(Vec::new())),
             (_, Some(Tags::List(_))) => Err(malformed(
@@ -93,12 +93,44 @@ pub fn etag(id: OperationId) -> String {
     format!("\"{id}\"")
 }
 
-enum Tags {
-    Any,
-    List(Vec<OperationId>),
+/// Evaluates the conditional fields of a GET or HEAD of a user at `stored`: whether its
+/// representation is to be sent, or else 304.
+///
+/// # Errors
+/// [`ProblemType::MalformedHeader`], [`ProblemType::PreconditionFailed`]
+pub fn wants_representation(headers: &HeaderMap, stored: OperationId) -> Result<bool, Problem> {
+    let matches = |tags: &Tags, is_weak_allowed: bool| match tags {
+        Tags::Any => true,
+        Tags::List(tags) => {
+            tags.iter().any(|tag| tag.id == Some(stored) && (is_weak_allowed || !tag.is_weak))
+        }
+    };
+    if tags(headers, &IF_MATCH, "If-Match")?.is_some_and(|tags| !matches(&tags, false)) {
+        let detail =
+            "The user is not at the version that If-Match names; read it without If-Match.";
+        return Err(Problem::new(ProblemType::PreconditionFailed, detail).field("If-Match"));
+    }
+    let if_none_match = tags(headers, &IF_NONE_MATCH, "If-None-Match")?;
+    Ok(!if_none_match.is_some_and(|tags| matches(&tags, true)))
 }
 
-/// The strong operation ids of a field, `None` where it is absent.
+enum Tags {
+    Any,
+    List(Vec<Tag>),
+}
+
+/// An entity tag; one that is no operation id is nobody's.
+struct Tag {
+    id: Option<OperationId>,
+    is_weak: bool,
+}
+
+/// If-Match compares strongly (RFC 9110 section 13.1.1): a weak tag matches nothing.
+fn strong(tags: &[Tag]) -> impl Iterator<Item = OperationId> {
+    tags.iter().filter(|tag| !tag.is_weak).filter_map(|tag| tag.id)
+}
+
+/// The entity tags of a field, `None` where it is absent.
 fn tags(
     headers: &HeaderMap,
     name: &http::HeaderName,
@@ -108,7 +140,7 @@ fn tags(
     if values.peek().is_none() {
         return Ok(None);
     }
-    let (mut any, mut listed, mut ids) = (false, 0, Vec::new());
+    let (mut any, mut listed) = (false, Vec::new());
     for value in values {
         let mut rest = value.as_bytes();
         loop {
@@ -126,11 +158,8 @@ fn tags(
                 let (tag, is_weak, after) = entity_tag(rest).ok_or_else(|| {
                     malformed(shown, "it must be * or a list of quoted entity tags")
                 })?;
-                // If-Match compares strongly (RFC 9110 section 13.1.1): a weak tag matches nothing.
-                let id =
-                    std::str::from_utf8(tag).ok().and_then(|tag| tag.parse::<OperationId>().ok());
-                ids.extend(id.filter(|_| !is_weak));
-                listed += 1;
+                let id = std::str::from_utf8(tag).ok().and_then(|tag| tag.parse().ok());
+                listed.push(Tag { id, is_weak });
                 rest = after;
             }
             rest = rest.trim_ascii_start();
@@ -139,15 +168,15 @@ fn tags(
             }
         }
     }
-    match (any, listed) {
+    match (any, listed.len()) {
         (true, 0) => Ok(Some(Tags::Any)),
         (true, _) => Err(malformed(shown, "* must stand alone")),
         (false, 0) => Err(malformed(shown, "it is empty")),
-        (false, _) if listed > Precondition::MAX_TAGS => Err(malformed(
+        (false, count) if count > Precondition::MAX_TAGS => Err(malformed(
             shown,
             "it names more than 100 entity tags; name those you have seen last",
         )),
-        (false, _) => Ok(Some(Tags::List(ids))),
+        (false, _) => Ok(Some(Tags::List(listed))),
     }
 }
 
@@ -214,6 +243,28 @@ mod tests {
             assert_eq!(parse(&[("if-match", value)]), Err(ProblemType::MalformedHeader), "{value}");
         }
         assert_eq!(parse(&[("if-none-match", "\"a\"")]), Err(ProblemType::MalformedHeader));
+    }
+
+    #[test]
+    fn reads_are_conditional_too() {
+        let (stored, other) = (id(1), id(2));
+        let wants = |name: &'static str, value: String| {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                value.parse().unwrap(),
+            )]);
+            wants_representation(&headers, stored).map_err(|problem| problem.kind())
+        };
+        assert_eq!(wants("accept", String::new()), Ok(true));
+        assert_eq!(wants("if-none-match", format!("\"{other}\", W/\"{stored}\"")), Ok(false));
+        assert_eq!(wants("if-none-match", format!("\"{other}\"")), Ok(true));
+        assert_eq!(wants("if-none-match", "*".to_owned()), Ok(false));
+        assert_eq!(wants("if-none-match", "x".to_owned()), Err(ProblemType::MalformedHeader));
+        assert_eq!(wants("if-match", format!("\"{stored}\"")), Ok(true));
+        assert_eq!(
+            wants("if-match", format!("W/\"{stored}\"")),
+            Err(ProblemType::PreconditionFailed)
+        );
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum ProblemType {
     MalformedJson,
     /// There is no such user.
     UserNotFound,
+    /// The resource has no such method.
+    MethodNotAllowed,
     /// The receipt was never issued for this user.
     OperationNotFound,
     /// The operation is so old that its outcome is no longer kept.
@@ -53,12 +55,13 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidUserId,
         Self::MalformedHeader,
         Self::PartialPut,
         Self::MalformedJson,
         Self::UserNotFound,
+        Self::MethodNotAllowed,
         Self::OperationNotFound,
         Self::OperationGone,
         Self::PreconditionFailed,
@@ -89,6 +92,9 @@ impl ProblemType {
             Self::UserNotFound => ("user-not-found", S::NOT_FOUND, "There is no such user"),
             Self::OperationNotFound => {
                 ("operation-not-found", S::NOT_FOUND, "There is no such operation")
+            }
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The resource has no such method")
             }
             Self::OperationGone => ("operation-gone", S::GONE, "The operation is no longer known"),
             Self::PreconditionFailed => {

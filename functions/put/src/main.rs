@@ -1,6 +1,7 @@
 //! `PUT /users/{id}`: configuration, clients, run.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::{Error, service_fn};
+use lambda_shell::gateway::run;
 use lambda_shell::log;
 use put::Put;
 

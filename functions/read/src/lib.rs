@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use aws_calls::CallError;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use http::{Method, StatusCode};
 use lambda_http::{Body, Request, Response};
 use lambda_shell::environment::{self, Invalid};
 use lambda_shell::target::{Paths, parameter};
@@ -38,29 +38,44 @@ impl Read {
         })
     }
 
-    /// Answers a GET.
+    /// Answers a GET or HEAD, and 405 to what neither this function nor `put` answers.
     ///
     /// # Errors
     /// None: what goes wrong is told in the response.
     pub async fn handle(&self, request: &Request) -> Result<Response<Body>, Infallible> {
+        let receipt = parameter(request, "receipt");
+        let is_head = request.method() == Method::HEAD;
+        if !is_head && request.method() != Method::GET {
+            let allow = if receipt.is_empty() { "GET, HEAD, PUT" } else { "GET, HEAD" };
+            return Ok(method_not_allowed(allow));
+        }
         let read = async {
             let user = UserId::from_path_segment(parameter(request, "id"))?;
-            match parameter(request, "receipt") {
-                "" => self.user(&user).await,
-                receipt => self.operation(request, &user, receipt).await,
+            if receipt.is_empty() {
+                self.user(request, &user).await
+            } else {
+                self.operation(request, &user, receipt).await
             }
         };
-        Ok(read.await.unwrap_or_else(|problem| reply::problem(&problem)))
+        let mut response = read.await.unwrap_or_else(|problem| reply::problem(&problem));
+        if is_head {
+            *response.body_mut() = Body::Empty;
+        }
+        Ok(response)
     }
 
-    async fn user(&self, user: &UserId) -> Result<Response<Body>, Problem> {
+    async fn user(&self, request: &Request, user: &UserId) -> Result<Response<Body>, Problem> {
         let stored = retried(user, || self.tables.user(user)).await?;
         let stored = stored.ok_or_else(|| {
             let detail = "No user is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
             Problem::new(ProblemType::UserNotFound, detail)
         })?;
+        let mut response = if precondition::wants_representation(request.headers(), stored.id)? {
+            reply::json(StatusCode::OK, stored.body)
+        } else {
+            reply::empty(StatusCode::NOT_MODIFIED)
+        };
         let written_at = stored.id.tick().to_unix().min(host::now());
-        let mut response = reply::json(StatusCode::OK, stored.body);
         reply::set(&mut response, ETAG, &precondition::etag(stored.id));
         reply::set(&mut response, LAST_MODIFIED, &http_date(written_at));
         reply::set(&mut response, CACHE_CONTROL, "private, no-cache");
@@ -96,6 +111,13 @@ impl Read {
         }
         Ok(response)
     }
+}
+
+fn method_not_allowed(allow: &'static str) -> Response<Body> {
+    let detail = format!("This resource takes only {allow}.");
+    let mut response = reply::problem(&Problem::new(ProblemType::MethodNotAllowed, detail));
+    reply::set(&mut response, ALLOW, allow);
+    response
 }
 
 /// Makes a call that reads, and again where that may help.

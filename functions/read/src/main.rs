@@ -1,6 +1,7 @@
 //! `GET /users/{id}` and its operations: configuration, clients, run.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::{Error, service_fn};
+use lambda_shell::gateway::run;
 use lambda_shell::log;
 use read::Read;
 
