@@ -48,7 +48,12 @@ enum Outcomes {
 }
 
 fn succeeded() -> OutcomeRecord {
-    OutcomeRecord { outcome: Outcome::Succeeded, completed_at: COMPLETED_AT, problem: None }
+    OutcomeRecord {
+        outcome: Outcome::Succeeded,
+        completed_at: COMPLETED_AT,
+        problem: None,
+        is_provisional: false,
+    }
 }
 
 /// An engine, and a new user in it at `stored`.
@@ -192,15 +197,16 @@ async fn the_first_final_outcome_stands() {
         outcome,
         completed_at: COMPLETED_AT,
         problem: problem.map(str::to_owned),
+        is_provisional: false,
     };
     let first = record(Outcome::Failed, Some("{\"status\":412}"));
-    let provisional = record(Outcome::Failed, None);
+    let provisional = OutcomeRecord { is_provisional: true, ..record(Outcome::Failed, None) };
     let superseded = record(Outcome::Superseded, None);
     tables.record_outcome(&user, id(1, 1), &first).await.unwrap();
     tables.record_outcome(&user, id(1, 1), &superseded).await.unwrap();
-    assert!(!tables.record_provisional_outcome(&user, id(1, 1), &provisional).await.unwrap());
+    assert!(!tables.record_outcome(&user, id(1, 1), &provisional).await.unwrap());
     assert_eq!(tables.outcome(id(1, 1), COMPLETED_AT).await.unwrap(), Some(first));
-    assert!(tables.record_provisional_outcome(&user, id(2, 2), &provisional).await.unwrap());
+    assert!(tables.record_outcome(&user, id(2, 2), &provisional).await.unwrap());
     assert_eq!(tables.outcome(id(2, 2), COMPLETED_AT).await.unwrap(), Some(provisional));
     tables.record_outcome(&user, id(2, 2), &superseded).await.unwrap();
     assert_eq!(tables.outcome(id(2, 2), COMPLETED_AT).await.unwrap(), Some(superseded));

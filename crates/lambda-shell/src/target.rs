@@ -10,6 +10,33 @@ pub fn parameter<'a>(request: &'a Request, name: &str) -> &'a str {
     request.path_parameters_ref().and_then(|parameters| parameters.first(name)).unwrap_or_default()
 }
 
+/// Who sends the request, as the API's authorizer says; empty if it has none.
+#[must_use]
+pub fn caller(request: &Request) -> String {
+    let authorizer = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => {
+            let identity = &context.identity;
+            if let Some(arn) = &identity.user_arn {
+                return arn.clone();
+            }
+            Some(&context.authorizer)
+        }
+        Some(RequestContext::ApiGatewayV2(context)) => context.authorizer.as_ref(),
+        _ => None,
+    };
+    let Some(authorizer) = authorizer else { return String::new() };
+    if let Some(jwt) = &authorizer.jwt {
+        let claim = |name| jwt.claims.get(name).map(String::as_str).unwrap_or_default();
+        return format!("{} {}", claim("iss"), claim("sub"));
+    }
+    if let Some(arn) = authorizer.iam.as_ref().and_then(|iam| iam.user_arn.clone()) {
+        return arn;
+    }
+    // A Lambda authorizer's own name for the caller.
+    let principal = authorizer.fields.get("principalId").and_then(|principal| principal.as_str());
+    principal.unwrap_or_default().to_owned()
+}
+
 /// When the gateway took the request, in ms since the Unix epoch, if it says so.
 #[must_use]
 pub fn gateway_time_ms(request: &Request) -> Option<u64> {
@@ -61,6 +88,38 @@ fn prefix(path: &str, segments: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A PUT as an HTTP API hands it over, with this authorizer.
+    fn request(authorizer: &str) -> Request {
+        let event = format!(
+            r#"{{"version":"2.0","routeKey":"PUT /users/{{id}}","rawPath":"/prod/users/42","rawQueryString":"",
+            "headers":{{}},"requestContext":{{"stage":"prod","timeEpoch":7,"authorizer":{authorizer},
+            "http":{{"method":"PUT","path":"/prod/users/42","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}}}},
+            "pathParameters":{{"id":"42"}},"isBase64Encoded":false}}"#
+        );
+        lambda_http::request::from_str(&event).unwrap()
+    }
+
+    #[test]
+    fn a_request_names_its_target() {
+        let request = request("null");
+        assert_eq!((parameter(&request, "id"), parameter(&request, "receipt")), ("42", ""));
+        assert_eq!(gateway_time_ms(&request), Some(7));
+        let paths = Paths::of(&request, &UserId::new("42").unwrap(), 2);
+        assert_eq!(paths.operation("r"), "/prod/users/42/operations/r");
+    }
+
+    #[test]
+    fn the_authorizer_names_the_caller() {
+        for (authorizer, expected) in [
+            ("null", ""),
+            (r#"{"jwt":{"claims":{"iss":"https://i","sub":"s"}}}"#, "https://i s"),
+            (r#"{"iam":{"userArn":"arn:aws:iam::1:user/a"}}"#, "arn:aws:iam::1:user/a"),
+            (r#"{"lambda":{"principalId":"p"}}"#, "p"),
+        ] {
+            assert_eq!(caller(&request(authorizer)), expected, "{authorizer}");
+        }
+    }
 
     #[test]
     fn the_prefix_is_what_stands_before_users() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE};
 
+use crate::idempotency::IdempotencyKey;
 use crate::prefer::Preferences;
 use crate::problem::{Problem, ProblemType};
 use crate::{Precondition, UserId, user};
@@ -20,6 +21,8 @@ pub struct Accepted<'a> {
     pub preferences: Preferences,
     /// What must be true of the stored user.
     pub precondition: Precondition,
+    /// What makes another sending of this request the same operation.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Longest time that a PUT with `wait` is tried before it is queued. With the calls to
@@ -62,6 +65,7 @@ pub fn accept<'a>(id: &str, headers: &HeaderMap, body: &'a [u8]) -> Result<Accep
         return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
     }
     let precondition = Precondition::parse(headers)?;
+    let key = IdempotencyKey::parse(headers)?;
     if headers.contains_key(CONTENT_ENCODING) {
         let detail =
             "Content-Encoding was refused: the body is stored as it is sent; send it unencoded.";
@@ -72,7 +76,7 @@ pub fn accept<'a>(id: &str, headers: &HeaderMap, body: &'a [u8]) -> Result<Accep
     check_content_type(headers)?;
     let body = user::check(body)?;
     let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    Ok(Accepted { user, body, preferences: Preferences::parse(fields), precondition })
+    Ok(Accepted { user, body, preferences: Preferences::parse(fields), precondition, key })
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {

@@ -35,6 +35,12 @@ pub enum Reply {
         /// That item, if there is one.
         stored: Option<Stored>,
     },
+    /// Its condition was false of the item in the table, and the operation has no
+    /// outcome, which it would have if an earlier call had landed.
+    RefusedWithoutOutcome {
+        /// That item, if there is one.
+        stored: Option<Stored>,
+    },
     /// The call failed.
     Failed(Failure),
 }
@@ -54,6 +60,11 @@ pub enum Next {
     },
     /// The precondition is false; nothing was written.
     PreconditionFailed,
+    /// The user is at a newer operation, and the id may not change; nothing was written.
+    Superseded {
+        /// That operation.
+        by: OperationId,
+    },
     /// Nothing was written.
     NotWritten,
     /// Whether it was written is not known.
@@ -65,6 +76,7 @@ pub enum Next {
 pub struct InlineWrite {
     id: OperationId,
     precondition: Precondition,
+    is_fixed: bool,
     may_have_landed: bool,
     steps: u32,
     failed_calls: u32,
@@ -74,7 +86,20 @@ impl InlineWrite {
     /// A write that no call was made for yet.
     #[must_use]
     pub fn new(id: OperationId, precondition: Precondition) -> Self {
-        Self { id, precondition, may_have_landed: false, steps: 0, failed_calls: 0 }
+        Self {
+            id,
+            precondition,
+            is_fixed: false,
+            may_have_landed: false,
+            steps: 0,
+            failed_calls: 0,
+        }
+    }
+
+    /// A write whose id others know, so that it may not change.
+    #[must_use]
+    pub fn fixed(id: OperationId, precondition: Precondition, may_have_landed: bool) -> Self {
+        Self { is_fixed: true, may_have_landed, ..Self::new(id, precondition) }
     }
 
     /// The id to write with.
@@ -101,6 +126,13 @@ impl InlineWrite {
         match reply {
             Reply::Written { created } => Next::Done { created },
             Reply::Refused { stored } => self.on_refused(stored, minter, now, random),
+            Reply::RefusedWithoutOutcome { stored } => {
+                // No call has landed, and under a newer id none ever will.
+                if stored.is_some_and(|stored| stored.id > self.id) {
+                    self.may_have_landed = false;
+                }
+                self.on_refused(stored, minter, now, random)
+            }
             Reply::Failed(failure) => self.on_failed(failure, random),
         }
     }
@@ -137,6 +169,7 @@ impl InlineWrite {
             stored if !self.precondition.holds(stored.map(|stored| stored.id)) => {
                 Next::PreconditionFailed
             }
+            Some(stored) if self.is_fixed => Next::Superseded { by: stored.id },
             Some(stored) if self.steps < MAX_STEPS => {
                 self.steps += 1;
                 self.id = minter.mint_after(now, stored.id, random);
@@ -221,6 +254,23 @@ mod tests {
         assert_eq!(last(&[NOT_LANDED, MAY_HAVE_LANDED, NOT_LANDED]), Next::OutcomeUnknown);
         assert_eq!(last(&[NEVER_LANDS]), Next::NotWritten);
         assert_eq!(last(&[MAY_HAVE_LANDED, NEVER_LANDS]), Next::OutcomeUnknown);
+    }
+
+    #[test]
+    fn a_refusal_without_an_outcome_proves_that_nothing_landed() {
+        let newer = Reply::RefusedWithoutOutcome {
+            stored: Some(Stored { id: id(2000), created_by: Some(id(1)) }),
+        };
+        assert_eq!(last(&[MAY_HAVE_LANDED, newer]), Next::Call { after: Duration::ZERO });
+        let mut fixed = InlineWrite::fixed(id(NOW), Precondition::None, true);
+        let now = Tick::from_unix(Duration::from_millis(NOW));
+        let mut minter = Minter::default();
+        assert_eq!(
+            fixed.on_reply(NOT_LANDED, &mut minter, now, 7),
+            Next::Call { after: backoff::between_calls(1, 7) }
+        );
+        assert_eq!(fixed.give_up(), Next::OutcomeUnknown);
+        assert_eq!(fixed.on_reply(newer, &mut minter, now, 7), Next::Superseded { by: id(2000) });
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod batch;
 pub mod clock;
 pub mod failure;
+pub mod idempotency;
 pub mod inline;
 pub mod operation_id;
 pub mod precondition;

@@ -25,6 +25,8 @@ pub enum ProblemType {
     OperationGone,
     /// `If-Match` or `If-None-Match` is false.
     PreconditionFailed,
+    /// The operation of this idempotency key lost to a newer PUT.
+    Superseded,
     /// The body is larger than [`crate::user::MAX_BYTES`].
     BodyTooLarge,
     /// `Content-Type` is not JSON.
@@ -39,6 +41,8 @@ pub enum ProblemType {
     TooDeep,
     /// The body holds a character that SQS refuses.
     ForbiddenCharacter,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
     /// An unexpected fault; not worth a retry as it is.
     Internal,
     /// The host's clock is too far from the gateway's to order an operation.
@@ -55,7 +59,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidUserId,
         Self::MalformedHeader,
         Self::PartialPut,
@@ -65,6 +69,7 @@ impl ProblemType {
         Self::OperationNotFound,
         Self::OperationGone,
         Self::PreconditionFailed,
+        Self::Superseded,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::UnsupportedContentCoding,
@@ -72,6 +77,7 @@ impl ProblemType {
         Self::DuplicateMember,
         Self::TooDeep,
         Self::ForbiddenCharacter,
+        Self::IdempotencyKeyReused,
         Self::Internal,
         Self::ClockSkew,
         Self::NotWritten,
@@ -100,6 +106,7 @@ impl ProblemType {
             Self::PreconditionFailed => {
                 ("precondition-failed", S::PRECONDITION_FAILED, "The precondition is false")
             }
+            Self::Superseded => ("superseded", S::CONFLICT, "A newer PUT won"),
             Self::BodyTooLarge => ("body-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
@@ -124,6 +131,11 @@ impl ProblemType {
                 "forbidden-character",
                 S::UNPROCESSABLE_ENTITY,
                 "The body holds a forbidden character",
+            ),
+            Self::IdempotencyKeyReused => (
+                "idempotency-key-reused",
+                S::UNPROCESSABLE_ENTITY,
+                "The idempotency key was used for another request",
             ),
             Self::Internal => {
                 ("internal", S::INTERNAL_SERVER_ERROR, "An unexpected error occurred")
@@ -184,6 +196,20 @@ impl Problem {
     #[must_use]
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), field: None, position: None, retry_after: None }
+    }
+
+    /// Reads type and detail of a problem document that was written before; `None` if
+    /// its type is unknown.
+    #[must_use]
+    pub fn read(document: &str) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Document {
+            r#type: String,
+            detail: String,
+        }
+        let Document { r#type, detail } = serde_json::from_str(document).ok()?;
+        let kind = ProblemType::ALL.into_iter().find(|kind| kind.uri() == r#type)?;
+        Some(Self::new(kind, detail))
     }
 
     /// Names the part of the request that was refused, such as `path.id`.
@@ -255,7 +281,17 @@ mod tests {
     fn every_type_is_listed_once_and_named_once() {
         let slugs: HashSet<_> = ProblemType::ALL.iter().map(|kind| kind.slug()).collect();
         let kinds: HashSet<_> = ProblemType::ALL.iter().collect();
+        let last = ProblemType::NotApplied;
+        assert_eq!((last as usize + 1, ProblemType::ALL.last()), (kinds.len(), Some(&last)));
         assert_eq!((slugs.len(), kinds.len()), (ProblemType::ALL.len(), ProblemType::ALL.len()));
+    }
+
+    #[test]
+    fn a_document_is_read_back() {
+        let problem = Problem::new(ProblemType::PreconditionFailed, "Why.");
+        let document = serde_json::to_string(&problem).unwrap();
+        assert_eq!(Problem::read(&document), Some(problem));
+        assert_eq!(Problem::read("{}"), None);
     }
 
     #[test]

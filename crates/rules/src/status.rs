@@ -59,6 +59,9 @@ pub struct OutcomeRecord {
     pub completed_at: Duration,
     /// The problem document of [`Outcome::Failed`].
     pub problem: Option<String>,
+    /// Whether it may still change: the message is parked, and an operator may have it
+    /// carried out after all.
+    pub is_provisional: bool,
 }
 
 /// The state of an operation with a genuine receipt.
@@ -106,6 +109,8 @@ pub struct StatusDocument<'a> {
     accepted_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_at: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    provisional: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<String>,
     resource: &'a str,
@@ -138,6 +143,7 @@ impl<'a> StatusDocument<'a> {
             status,
             accepted_at: rfc_3339(id.tick().to_unix().min(now)),
             completed_at: completed.map(|record| rfc_3339(record.completed_at)),
+            provisional: completed.is_some_and(|record| record.is_provisional),
             etag: is_succeeded.then(|| precondition::etag(id)),
             resource,
             error: problem.and_then(|problem| serde_json::from_str(problem).ok()),
@@ -188,6 +194,7 @@ mod tests {
             outcome,
             completed_at: ACCEPTED + Duration::from_secs(2),
             problem: problem.map(str::to_owned),
+            is_provisional: outcome == Outcome::Failed,
         };
         let succeeded = document(Some(record(Outcome::Succeeded, None)), DAY).unwrap();
         let expected = serde_json::json!({
@@ -208,6 +215,7 @@ mod tests {
             (&"failed".into(), &412.into())
         );
         assert!(failed.get("etag").is_none());
+        assert_eq!(failed["provisional"], true);
     }
 
     #[test]

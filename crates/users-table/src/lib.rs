@@ -14,7 +14,12 @@
 //! | | `problem` (S) | the problem document of a `failed` operation |
 //! | | `provisional` (BOOL) | `failed` by dead-lettering; may still change |
 //! | | `expires_at` (N) | time to live, s since the Unix epoch |
+//! | operations | `id` (S, key) | `key#` and a hash: the claim of an idempotency key |
+//! | | `op` (S) | the operation that it stands for |
+//! | | `fingerprint` (S) | hash of the request |
+//! | | `expires_at` (N) | time to live, s since the Unix epoch |
 
+mod claims;
 mod condition;
 mod item;
 mod operations;
@@ -22,6 +27,7 @@ mod users;
 
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
+pub use claims::Claim;
 pub use users::{Applied, User};
 
 /// The tables of one deployment.

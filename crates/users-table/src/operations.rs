@@ -47,7 +47,7 @@ impl Tables {
     }
 
     /// Writes the outcome of an operation that writes no user, unless it has a final
-    /// one already: the first decision stands.
+    /// one already: the first decision stands. Returns whether it was written.
     ///
     /// # Errors
     /// [`CallError`]; calling again is safe whatever its `failure`.
@@ -56,33 +56,12 @@ impl Tables {
         user: &UserId,
         id: OperationId,
         outcome: &OutcomeRecord,
-    ) -> Result<(), CallError> {
-        self.put_where_none_is_final(outcome_item(user, id, outcome)).await.map(drop)
-    }
-
-    /// Writes an outcome that may still change, unless there is a final one; whether it
-    /// was written.
-    ///
-    /// # Errors
-    /// [`CallError`]; calling again is safe whatever its `failure`.
-    pub async fn record_provisional_outcome(
-        &self,
-        user: &UserId,
-        id: OperationId,
-        outcome: &OutcomeRecord,
     ) -> Result<bool, CallError> {
-        let mut item = outcome_item(user, id, outcome);
-        item.insert("provisional".to_owned(), AttributeValue::Bool(true));
-        self.put_where_none_is_final(item).await
-    }
-
-    /// Whether it was written.
-    async fn put_where_none_is_final(&self, item: Item) -> Result<bool, CallError> {
         let put = self
             .client
             .put_item()
             .table_name(&self.operations)
-            .set_item(Some(item))
+            .set_item(Some(outcome_item(user, id, outcome)))
             .condition_expression(NO_FINAL_OUTCOME)
             .expression_attribute_values(":true", AttributeValue::Bool(true));
         match put.send().await {
@@ -105,6 +84,9 @@ pub(crate) fn outcome_item(user: &UserId, id: OperationId, record: &OutcomeRecor
         ("completed_at".to_owned(), number(completed_at)),
         ("expires_at".to_owned(), number(expires_at)),
     ]);
+    if record.is_provisional {
+        item.insert("provisional".to_owned(), AttributeValue::Bool(true));
+    }
     if let Some(problem) = &record.problem {
         item.insert("problem".to_owned(), string(problem));
     }
@@ -116,5 +98,6 @@ fn read_outcome(mut item: Item) -> Result<OutcomeRecord, Unreadable> {
         outcome: parsed(&mut item, "outcome", Outcome::parse)?,
         completed_at: Duration::from_millis(read_number(&item, "completed_at")?),
         problem: take_string(&mut item, "problem").ok(),
+        is_provisional: item.get("provisional") == Some(&AttributeValue::Bool(true)),
     })
 }

@@ -160,7 +160,8 @@ impl Tables {
         let decided = std::iter::once((id, Outcome::Succeeded))
             .chain(superseded.iter().map(|id| (*id, Outcome::Superseded)));
         for (id, outcome) in decided.clone() {
-            let record = OutcomeRecord { outcome, completed_at: now, problem: None };
+            let record =
+                OutcomeRecord { outcome, completed_at: now, problem: None, is_provisional: false };
             let put = Put::builder()
                 .table_name(&self.operations)
                 .set_item(Some(outcome_item(user, id, &record)))

@@ -91,8 +91,9 @@ impl Apply {
             outcome: decision.outcome(),
             completed_at: host::now(),
             problem: problem.and_then(|problem| serde_json::to_string(problem).ok()),
+            is_provisional: false,
         };
-        self.tables.record_outcome(&message.user, message.id, &record).await
+        self.tables.record_outcome(&message.user, message.id, &record).await.map(drop)
     }
 }
 

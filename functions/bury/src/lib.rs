@@ -60,8 +60,9 @@ impl Bury {
                     outcome: Outcome::Failed,
                     completed_at: host::now(),
                     problem: serde_json::to_string(&problem).ok(),
+                    is_provisional: true,
                 };
-                if !self.tables.record_provisional_outcome(&user, id, &outcome).await? {
+                if !self.tables.record_outcome(&user, id, &outcome).await? {
                     tracing::info!(message_id, %user, operation = %id, "dropped the dead letter of an operation that was decided");
                     return Ok(());
                 }

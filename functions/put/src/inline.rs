@@ -26,7 +26,7 @@ impl Put {
                     return Ok(Answer::Written { id: write.id(), created });
                 }
                 Next::PreconditionFailed => return Err(precondition_failed()),
-                Next::NotWritten => return Err(not_written()),
+                Next::Superseded { .. } | Next::NotWritten => return Err(not_written()),
                 Next::OutcomeUnknown => return Err(outcome_unknown()),
             }
         }
@@ -52,12 +52,12 @@ pub(crate) fn precondition_failed() -> Problem {
     Problem::new(ProblemType::PreconditionFailed, detail)
 }
 
-fn not_written() -> Problem {
+pub(crate) fn not_written() -> Problem {
     let detail = "The table could not take the write, and nothing was written; send the request again, or with Prefer: respond-async.";
     Problem::new(ProblemType::NotWritten, detail).retry_after(1)
 }
 
-fn outcome_unknown() -> Problem {
+pub(crate) fn outcome_unknown() -> Problem {
     let detail = "The table did not confirm the write, which may have taken place; read the user, or send the request again.";
     Problem::new(ProblemType::OutcomeUnknown, detail).retry_after(1)
 }

@@ -3,6 +3,7 @@
 
 mod deferred;
 mod inline;
+mod keyed;
 mod waiting;
 
 use std::convert::Infallible;
@@ -13,7 +14,7 @@ use http::StatusCode;
 use http::header::{CONTENT_LOCATION, ETAG, LOCATION, RETRY_AFTER};
 use lambda_http::{Body, Request, Response};
 use lambda_shell::environment::{self, Invalid};
-use lambda_shell::target::{Paths, gateway_time_ms, parameter};
+use lambda_shell::target::{Paths, caller, gateway_time_ms, parameter};
 use lambda_shell::{host, log, reply};
 use rules::accept::{Accepted, Mode, accept};
 use rules::prefer::Return;
@@ -76,10 +77,13 @@ impl Put {
             check_clock(request)?;
         }
         let trace = trace(request);
-        let answer = match accepted.mode(self.default_mode) {
-            Mode::Inline => self.write(&accepted).await?,
-            Mode::Deferred => self.send(&accepted, trace).await?,
-            Mode::Waiting(wait) => self.write_or_send(&accepted, wait, trace).await?,
+        let answer = match (&accepted.key, accepted.mode(self.default_mode)) {
+            (Some(key), mode) => {
+                self.put_once(&accepted, key, &caller(request), mode, trace).await?
+            }
+            (None, Mode::Inline) => self.write(&accepted).await?,
+            (None, Mode::Deferred) => self.send(&accepted, trace).await?,
+            (None, Mode::Waiting(wait)) => self.write_or_send(&accepted, wait, trace).await?,
         };
         Ok(match answer {
             Answer::Written { id, created } => written(&accepted, id, created),
@@ -97,6 +101,12 @@ impl Put {
             Some(tag) => minter.mint_after(now, tag, host::random()),
             None => minter.mint(now, host::random()),
         }
+    }
+
+    /// Mints an id that is newer than `stored`.
+    fn mint_after(&self, now: Tick, stored: OperationId) -> OperationId {
+        let mut minter = self.minter.lock().unwrap_or_else(PoisonError::into_inner);
+        minter.mint_after(now, stored, host::random())
     }
 
     /// 202 with the status document, and where to find it from now on.
