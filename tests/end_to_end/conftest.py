@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +19,12 @@ from deployment import ROOT, Deployment, Queue, stack_command
 sys.dont_write_bytecode = True
 
 OWN_STACK = ROOT / ".local" / "end-to-end"
+
+
+def pytest_configure() -> None:
+    """End on a signal as on Ctrl-C, so that the stack is taken down."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,18 +41,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def deployment() -> Iterator[Deployment]:
     """A stack of its own for the whole run, or the running one that STACK_ENV names."""
     running = os.environ.get("STACK_ENV")
-    if running:
+    if running is None:
+        with own_stack():
+            yield Deployment(OWN_STACK / "stack.env")
+    elif Path(running).is_file():
         yield Deployment(Path(running))
-        return
-    try:
-        # What an earlier run that was killed may have left would not be fresh.
-        stack_command("down", OWN_STACK)
-        done = stack_command("up", OWN_STACK)
-        if done.returncode != 0:
-            pytest.exit(f"the stack did not come up:\n{done.stdout}", returncode=3)
-        yield Deployment(OWN_STACK / "stack.env")
-    finally:
-        stack_command("down", OWN_STACK)
+    else:
+        pytest.exit(f"STACK_ENV names {running}, and there is no such file: make up writes .local/stack.env", 3)
+
+
+@contextlib.contextmanager
+def own_stack() -> Iterator[None]:
+    """A fresh stack, taken down at the end of the block whatever happens."""
+    OWN_STACK.mkdir(parents=True, exist_ok=True)
+    with (OWN_STACK / "tests.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run of these tests in this checkout is not over yet", 3)
+        try:
+            stack_command("down", OWN_STACK)  # what a killed run may have left
+            done = stack_command("up", OWN_STACK)
+            if done.returncode != 0:
+                pytest.exit(f"the stack did not come up:\n{done.stdout}", 3)
+            yield
+        finally:
+            stack_command("down", OWN_STACK)
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +77,13 @@ def api(deployment: Deployment) -> Api:
 
 @pytest.fixture
 def queue(deployment: Deployment) -> Iterator[Queue]:
-    """The queue of updates, empty before and after the test."""
+    """The queue of updates, empty before the test; what the test put there must have been carried out at its end."""
     deployment.queue.purge()
     yield deployment.queue
-    deployment.queue.purge()
+    try:
+        deployment.queue.is_empty_after("the test")
+    finally:
+        deployment.queue.purge()
 
 
 @pytest.fixture

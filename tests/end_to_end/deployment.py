@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def stack_command(command: str, local: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run scripts/stack.py on the stack in `local`, as the Makefile does."""
     python = ROOT / ".tools" / "sam" / "bin" / "python"
-    line = [python, ROOT / "scripts" / "stack.py", command, "--port", "0", "--local-dir", local, *options]
+    line: list[str | Path] = [python, ROOT / "scripts" / "stack.py", command, "--port", "0", "--local-dir", local, *options]
     return subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
@@ -106,14 +106,15 @@ class Deployment:
         before = {name: self._variables(name) for name in names}
         try:
             for name in names:
-                self._set_variables(name, before[name] | variables)
+                self._set_variables(name, before[name] | dict(variables))
             yield
         finally:
             for name in names:
                 self._set_variables(name, before[name])
 
     def _variables(self, function: str) -> dict[str, str]:
-        return self.functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        configuration = self.functions.get_function_configuration(FunctionName=function)
+        return dict(configuration["Environment"]["Variables"])
 
     def _set_variables(self, function: str, variables: Mapping[str, str]) -> None:
         self.functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
@@ -133,8 +134,8 @@ class Queue:
 
     def size(self) -> int:
         """How many messages it holds, visible or not."""
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
-        reply = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=list(names))
+        names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
+        reply = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
         return sum(int(reply["Attributes"][name]) for name in names)
 
     def is_empty_after(self, what: str) -> None:

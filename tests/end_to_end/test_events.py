@@ -73,7 +73,7 @@ def difference(expected: Any, actual: Any, at: str = "") -> str | None:
 @pytest.fixture(scope="module")
 def settings(deployment: Deployment) -> dict[str, str]:
     """The functions' environment: the stack's addresses and names, and the constants of env.json."""
-    constants = json.loads((EVENTS / "env.json").read_text())["Parameters"]
+    constants: dict[str, str] = json.loads((EVENTS / "env.json").read_text())["Parameters"]
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "CARGO_LAMBDA_"))}
     return ours | deployment.environment | constants
 
@@ -167,7 +167,7 @@ def test_under_the_runtime_interface_emulator(
         ports = {}
         for function, logical_id in FUNCTIONS.items():
             ports[function], runtime_api = free_ports(2)
-            command = [emulator, "--runtime-interface-emulator-address", f"127.0.0.1:{ports[function]}"]
+            command: list[str | Path] = [emulator, "--runtime-interface-emulator-address", f"127.0.0.1:{ports[function]}"]
             command += ["--runtime-api-address", f"127.0.0.1:{runtime_api}"]
             command += [deployment.local / "build" / logical_id / "bootstrap"]
             stack.enter_context(running(command, tmp_path / f"{function}.log", settings, ports[function]))
@@ -189,7 +189,7 @@ def watch(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     )
     assert built.returncode == 0, built.stderr
     (port,) = free_ports(1)
-    command = [CARGO_LAMBDA, "lambda", "watch", "--ignore-changes", "--invoke-address", "127.0.0.1"]
+    command: list[str | Path] = [CARGO_LAMBDA, "lambda", "watch", "--ignore-changes", "--invoke-address", "127.0.0.1"]
     command += ["--invoke-port", str(port)]
     with running(command, tmp_path_factory.mktemp("watch") / "watch.log", settings, port):
         yield port
@@ -197,7 +197,7 @@ def watch(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_under_cargo_lambda(deployment: Deployment, settings: dict[str, str], clean: None, watch: int) -> None:
     def invoke(function: str, event: Path) -> Any:
-        command = [CARGO_LAMBDA, "lambda", "invoke", function, "--data-file", event]
+        command: list[str | Path] = [CARGO_LAMBDA, "lambda", "invoke", function, "--data-file", event]
         command += ["--invoke-address", "127.0.0.1", "--invoke-port", str(watch)]
         done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (event, done)
