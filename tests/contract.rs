@@ -275,8 +275,19 @@ async fn an_absent_table_never_takes_a_write() {
     let user = UserId::new("42").unwrap();
     let delete = engine.client.delete_table().table_name(USERS);
     delete.send().await.unwrap();
-    let error =
-        engine.tables.write_user(&user, id(1, 1), "{}", &Precondition::None).await.unwrap_err();
+    let body = "{\"secret\":1}";
+    let write = engine.tables.write_user(&user, id(1, 1), body, &Precondition::None);
+    let error = write.await.unwrap_err();
     assert_eq!(error.failure, Failure::NeverLands);
     assert!(error.to_string().contains("ResourceNotFound"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+}
+
+/// The built-in certificates are read when a client is made, which a plain endpoint skips.
+#[tokio::test]
+async fn a_client_for_tls_can_be_made() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    drop(listener);
+    assert_eq!(failure_of_a_write(&endpoint, USERS).await, Failure::NotLanded);
 }

@@ -42,6 +42,7 @@ class Deployment:
         self.sqs = self._client("sqs")
         self.functions = self._client("lambda")
         self.queue = Queue(self.sqs, self.environment["UPDATES_QUEUE_URL"])
+        self.parked = Queue(self.sqs, self.environment["PARKED_QUEUE_URL"])
         self.mapping = EventSource(self.functions, self.environment["APPLY_FUNCTION"])
 
     def _client(self, service: str) -> Any:
@@ -102,7 +103,7 @@ class Deployment:
     @contextlib.contextmanager
     def functions_use(self, variables: Mapping[str, str]) -> Iterator[None]:
         """Add variables to the environment of every function, and put back what was there after."""
-        names = [self.environment[f"{name}_FUNCTION"] for name in ("PUT", "READ", "APPLY")]
+        names = [self.environment[f"{name}_FUNCTION"] for name in ("PUT", "READ", "APPLY", "BURY")]
         before = {name: self._variables(name) for name in names}
         try:
             for name in names:
@@ -126,7 +127,7 @@ class Deployment:
 
 
 class Queue:
-    """The queue of updates."""
+    """One of the queues."""
 
     def __init__(self, sqs: Any, url: str) -> None:
         self._sqs = sqs

@@ -40,11 +40,12 @@ ORDER = {
     "put-deferred-rest": "put",
     "put-bad-json": "put",
     "apply-batch": "apply",
+    "bury-batch": "bury",
     "get-user": "read",
     "get-operation": "read",
 }
 USERS = ("42", "grace")
-FUNCTIONS = {"put": "PutFunction", "read": "ReadFunction", "apply": "ApplyFunction"}
+FUNCTIONS = {"put": "PutFunction", "read": "ReadFunction", "apply": "ApplyFunction", "bury": "BuryFunction"}
 
 Invoke = Callable[[str, Path], Any]
 
@@ -78,10 +79,16 @@ def settings(deployment: Deployment) -> dict[str, str]:
     return ours | deployment.environment | constants
 
 
+def batch(function: str) -> list[dict[str, Any]]:
+    """The records of a function's sample batch."""
+    records: list[dict[str, Any]] = json.loads((EVENTS / f"{function}-batch.json").read_text())["Records"]
+    return records
+
+
 @pytest.fixture
 def clean(deployment: Deployment) -> Iterator[None]:
     """No user and no outcome of the samples, before and after; and nothing is delivered."""
-    records = json.loads((EVENTS / "apply-batch.json").read_text())["Records"]
+    records = batch("apply") + batch("bury")
     operations = tuple(
         record["messageAttributes"]["operation"]["stringValue"] for record in records if record["messageAttributes"]
     )
@@ -89,6 +96,7 @@ def clean(deployment: Deployment) -> Iterator[None]:
     def clear() -> None:
         deployment.forget(users=USERS, operations=operations)
         deployment.queue.purge()
+        deployment.parked.purge()
 
     with deployment.mapping.off():
         clear()
@@ -105,11 +113,16 @@ def run_all(deployment: Deployment, invoke: Invoke) -> None:
         assert found is None, f"{name}: {found}\n{json.dumps(actual, indent=2)}"
     rest = json.loads((EVENTS / "put-inline-rest.json").read_text())
     assert (deployment.user("42") or {}).get("body") == rest["body"]
-    good, stale, _ = json.loads((EVENTS / "apply-batch.json").read_text())["Records"]
-    for record, outcome in ((good, "succeeded"), (stale, "superseded")):
+    good, stale, broken, _ = batch("apply")
+    (dead,) = batch("bury")
+    for record, outcome in ((good, "succeeded"), (stale, "superseded"), (dead, "failed")):
         item = deployment.outcome(record["messageAttributes"]["operation"]["stringValue"])
         assert item is not None and item["outcome"] == outcome, (record, item)
     assert (deployment.user("grace") or {}).get("body") == good["body"]
+    # The broken one came through the dead letters.
+    until("both messages parked", deployment.parked.size, lambda size: size == 2)
+    parked = {message["Body"] for message in deployment.parked.look()}
+    assert parked == {broken["body"], dead["body"]}
     messages = deployment.queue.look()
     assert [attributes(message)["user"] for message in messages] == ["42", "42"], messages
 

@@ -5,7 +5,6 @@ use std::fmt;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rules::Failure;
 
@@ -31,7 +30,7 @@ impl CallError {
     where
         E: Error + ProvideErrorMetadata + 'static,
     {
-        Self::new(operation, classify(error), DisplayErrorContext(error))
+        Self::new(operation, classify(error), reason(error))
     }
 }
 
@@ -42,6 +41,22 @@ impl fmt::Display for CallError {
 }
 
 impl Error for CallError {}
+
+/// Why the call failed, without the response's body, which may hold a user's.
+fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    if let SdkError::ServiceError(service) = error {
+        let metadata = service.err().meta();
+        let code = metadata.code().unwrap_or("an error without a code");
+        let message = metadata.message().unwrap_or_default();
+        let request_id = service.raw().headers().get("x-amzn-requestid").unwrap_or_default();
+        return format!("{code}: {message} (request {request_id})");
+    }
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |reason, cause| format!("{reason}: {cause}"))
+}
 
 /// What a call that ended in `error` leaves behind. In doubt it may have landed.
 #[must_use]
