@@ -8,6 +8,9 @@ LOCAL_DIR  ?= .local
 PARAMETERS ?=
 # Further arguments of pytest.
 PYTEST     ?=
+# The plan of a soak, and its further arguments.
+SEED       ?=
+SOAK       ?=
 # Where the deployed functions find AWS, when it is not MiniStack itself (a fault-injecting proxy).
 FUNCTIONS_ENDPOINT ?=
 # quick compiles in a third of the time; release is what goes to AWS.
@@ -48,6 +51,20 @@ watch: tools ## like run, with functions that are rebuilt when their source chan
 end-to-end: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
 	@$(PYTHON) scripts/tools.py tests
 	@.tools/tests/bin/python -m pytest tests/end_to_end $(PYTEST)
+
+# With STACK_ENV=.local/stack.env they use that running stack. OUTAGE_SECONDS=60 is the long form.
+.PHONY: faults
+faults: BUILD = release
+faults: tools ## every row of the design's failure table, on the deployed stack
+	@$(PYTHON) scripts/tools.py tests microburst
+	@BUILD='$(BUILD)' SEED='$(SEED)' .tools/tests/bin/python -m pytest tests/faults $(PYTEST)
+
+.PHONY: soak
+soak: BUILD = release
+soak: tools ## 10,000 deferred PUTs and others under random faults (SEED= replays a plan)
+	@$(PYTHON) scripts/tools.py tests microburst
+	@BUILD='$(BUILD)' PYTHONPATH=tests/soak:tests/faults:tests/end_to_end \
+		.tools/tests/bin/python tests/soak/soak.py --seed '$(SEED)' $(SOAK)
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/ (run and up do it by themselves)

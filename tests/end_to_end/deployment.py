@@ -38,14 +38,14 @@ class Deployment:
         self.local = environment_file.resolve().parent
         self.endpoint = self.environment["AWS_ENDPOINT_URL"]
         self.api = Api.at(self.environment["API_URL"])
-        self.dynamodb = self._client("dynamodb")
-        self.sqs = self._client("sqs")
-        self.functions = self._client("lambda")
+        self.dynamodb = self.client("dynamodb")
+        self.sqs = self.client("sqs")
+        self.functions = self.client("lambda")
         self.queue = Queue(self.sqs, self.environment["UPDATES_QUEUE_URL"])
         self.parked = Queue(self.sqs, self.environment["PARKED_QUEUE_URL"])
         self.mapping = EventSource(self.functions, self.environment["APPLY_FUNCTION"])
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
         """A client that reads no setting of this machine."""
         key, secret = self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
         session = boto3.session.Session(key, secret, region_name=self.environment["AWS_REGION"])
@@ -87,13 +87,12 @@ class Deployment:
 
     # What happens
 
-    def completed(self, accepted: Answer, seconds: float = 30) -> Any:
+    def completed(self, accepted: Answer) -> Any:
         """The status document of an operation once it is no longer pending."""
         answer = until(
             f"the end of {accepted.json()['id']}",
             lambda: self.api.status(accepted),
             lambda answer: answer.status != 200 or answer.json()["status"] != "pending",
-            seconds,
         )
         assert answer.status == 200, answer
         return answer.json()

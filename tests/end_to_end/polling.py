@@ -10,7 +10,7 @@ Seen = TypeVar("Seen")
 
 
 def until(
-    what: str, look: Callable[[], Seen], is_enough: Callable[[Seen], object] = bool, seconds: float = 30
+    what: str, look: Callable[[], Seen], is_enough: Callable[[Seen], object] = bool, seconds: float = 20
 ) -> Seen:
     """Look until it is enough; returns what was seen. At the deadline, fail with what was seen last."""
     end = time.monotonic() + seconds

@@ -8,6 +8,7 @@ queue meanwhile, so that only the samples change them.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -112,7 +113,7 @@ def run_all(deployment: Deployment, invoke: Invoke) -> None:
         found = difference(expected, actual)
         assert found is None, f"{name}: {found}\n{json.dumps(actual, indent=2)}"
     rest = json.loads((EVENTS / "put-inline-rest.json").read_text())
-    assert (deployment.user("42") or {}).get("body") == rest["body"]
+    assert (deployment.user("42") or {}).get("body") == base64.b64decode(rest["body"]).decode()
     good, stale, broken, _ = batch("apply")
     (dead,) = batch("bury")
     for record, outcome in ((good, "succeeded"), (stale, "superseded"), (dead, "failed")):

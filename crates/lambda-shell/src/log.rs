@@ -28,19 +28,24 @@ pub fn start(function: &'static str) {
     let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
 }
 
-/// Counts one `metric` in the CloudWatch namespace `async-put`, through the log
-/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
+/// Counts one `metric`.
 pub fn count(metric: &str) {
+    measure(metric, "Count", 1);
+}
+
+/// Puts a value of `metric` into the CloudWatch namespace `async-put`, through the log
+/// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
+pub fn measure(metric: &str, unit: &str, value: i64) {
     let line = json!({
         "_aws": {
             "Timestamp": u64::try_from(host::now().as_millis()).unwrap_or(u64::MAX),
             "CloudWatchMetrics": [{
                 "Namespace": "async-put",
                 "Dimensions": [[]],
-                "Metrics": [{ "Name": metric, "Unit": "Count" }],
+                "Metrics": [{ "Name": metric, "Unit": unit }],
             }],
         },
-        metric: 1,
+        metric: value,
     });
     // A log that cannot be written is nowhere to be told.
     let _ = writeln!(std::io::stdout(), "{line}");

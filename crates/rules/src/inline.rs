@@ -167,7 +167,13 @@ impl InlineWrite {
             }
             Some(stored) if stored.id > self.id && self.may_have_landed => Next::OutcomeUnknown,
             stored if !self.precondition.holds(stored.map(|stored| stored.id)) => {
-                Next::PreconditionFailed
+                // An earlier call may be under way still, and land once it is true.
+                let may_come_true = self.precondition.may_come_true(stored.map(|stored| stored.id));
+                if self.may_have_landed && may_come_true {
+                    Next::OutcomeUnknown
+                } else {
+                    Next::PreconditionFailed
+                }
             }
             Some(stored) if self.is_fixed => Next::Superseded { by: stored.id },
             Some(stored) if self.steps < MAX_STEPS => {
@@ -286,6 +292,17 @@ mod tests {
             Next::PreconditionFailed
         );
         assert_eq!(run(at_1, &[MAY_HAVE_LANDED, refused(id(2000))]).0, Next::OutcomeUnknown);
+        // The version it names may be queued still, and a call may land after it.
+        let at_9 = Precondition::OneOf(vec![id(2), id(9)]);
+        assert_eq!(run(at_9.clone(), &[refused(id(5))]).0, Next::PreconditionFailed);
+        assert_eq!(run(at_9.clone(), &[NOT_LANDED, refused(id(5))]).0, Next::PreconditionFailed);
+        assert_eq!(run(at_9.clone(), &[MAY_HAVE_LANDED, refused(id(5))]).0, Next::OutcomeUnknown);
+        assert_eq!(run(at_9, &[MAY_HAVE_LANDED, gone]).0, Next::OutcomeUnknown);
+        assert_eq!(run(Precondition::Exists, &[MAY_HAVE_LANDED, gone]).0, Next::OutcomeUnknown);
+        assert_eq!(
+            run(Precondition::Absent, &[MAY_HAVE_LANDED, refused(id(5))]).0,
+            Next::PreconditionFailed
+        );
         assert_eq!(
             run(Precondition::Exists, &[refused(id(2000)), Written { created: Some(false) }]).0,
             Next::Done { created: Some(false) }

@@ -58,6 +58,17 @@ impl Precondition {
         }
     }
 
+    /// Whether it is true of a user at `stored`, or of no user, or may become so: a user
+    /// only ever moves up, and is never deleted.
+    #[must_use]
+    pub fn may_come_true(&self, stored: Option<OperationId>) -> bool {
+        match self {
+            Self::None | Self::Exists => true,
+            Self::OneOf(tags) => tags.iter().any(|tag| Some(*tag) >= stored),
+            Self::Absent => stored.is_none(),
+        }
+    }
+
     /// The newest version it names. The id of the operation must be newer still, so
     /// that a chain of conditional PUTs is in order whatever the clocks say.
     #[must_use]

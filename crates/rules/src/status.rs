@@ -12,8 +12,8 @@ use crate::{OperationId, UserId, precondition};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Age of an operation from which no message of it can exist any more: SQS keeps a
-/// message 14 days, whichever queues it passes through.
+/// Age of an operation from which no undecided message of it can exist any more: SQS
+/// keeps a message 14 days, and one that was parked has the outcome `failed`.
 pub const LONGEST_PENDING: Duration = Duration::from_secs(16 * DAY.as_secs());
 
 /// How long an outcome is kept.

@@ -22,9 +22,9 @@ impl ConditionalWrite {
             (":body".to_owned(), AttributeValue::S(body.to_owned())),
         ]);
         let condition = match precondition {
-            Precondition::None => "attribute_not_exists(op) OR op < :op".to_owned(),
+            Precondition::None => "attribute_not_exists(id) OR op < :op".to_owned(),
             Precondition::Exists => "op < :op".to_owned(),
-            Precondition::Absent => "attribute_not_exists(op)".to_owned(),
+            Precondition::Absent => "attribute_not_exists(id)".to_owned(),
             Precondition::OneOf(tags) => {
                 let names: Vec<_> = (0..tags.len()).map(|i| format!(":tag{i}")).collect();
                 values.extend(names.iter().cloned().zip(tags.iter().map(string)));

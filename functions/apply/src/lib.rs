@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use lambda_runtime::Error;
 use lambda_shell::batch::{batch_response, receives};
 use lambda_shell::environment::{self, Invalid};
-use lambda_shell::host;
+use lambda_shell::{host, log};
 use rules::batch::{POISON_RECEIVES, SUSPECT_RECEIVES, groups};
 use rules::{OperationId, UserId, backoff};
 use updates_queue::{Message, Queue, Unreadable};
@@ -78,14 +78,22 @@ impl Apply {
     ) -> Result<SqsBatchResponse, Error> {
         let mut batch = Batch::default();
         let (mut by_user, mut suspects) = (BTreeMap::new(), Vec::new());
+        let mut lead = None;
         for record in &event.records {
             match Message::read(record) {
-                Ok(message) if receives(record) >= SUSPECT_RECEIVES => {
-                    suspects.push(Update { message, records: vec![record] });
+                Ok(message) => {
+                    lead = lead.max(lead_ms(&message, record));
+                    if receives(record) >= SUSPECT_RECEIVES {
+                        suspects.push(Update { message, records: vec![record] });
+                    } else {
+                        add(&mut by_user, message, record);
+                    }
                 }
-                Ok(message) => add(&mut by_user, message, record),
                 Err(error) => self.on_unreadable(record, &error, &mut batch).await,
             }
+        }
+        if let Some(lead) = lead {
+            log::measure("ClockLead", "Milliseconds", lead);
         }
         let users = by_user.into_values().map(|updates| {
             let updates: Vec<_> = updates.into_values().collect();
@@ -97,12 +105,12 @@ impl Apply {
             batch.handed_back.extend(applied.handed_back);
         }
         if !suspects.is_empty() {
+            suspects.sort_by_key(|update| update.message.id);
             self.delete_finished(&batch).await;
             self.apply_suspects(suspects, deadline, &mut batch).await;
         }
-        for record in &batch.handed_back {
-            self.back_off(record).await;
-        }
+        let handed_back = stream::iter(batch.handed_back.iter().copied());
+        handed_back.for_each_concurrent(None, |record| self.back_off(record)).await;
         batch_response(&batch.handed_back)
     }
 
@@ -187,8 +195,10 @@ impl Apply {
     /// Deletes what is done, so that a suspect that ends the process takes nothing with it.
     async fn delete_finished(&self, batch: &Batch<'_>) {
         let handles = batch.finished.iter().filter_map(|record| record.receipt_handle.as_deref());
-        for handle in handles {
-            if let Err(error) = self.updates.delete(handle).await {
+        let deletions = stream::iter(handles).map(|handle| self.updates.delete(handle));
+        let mut deletions = deletions.buffer_unordered(batch.finished.len().max(1));
+        while let Some(deleted) = deletions.next().await {
+            if let Err(error) = deleted {
                 tracing::warn!(%error, "a finished message could not be deleted");
             }
         }
@@ -220,4 +230,10 @@ fn add<'a>(by_user: &mut ByUser<'a>, message: Message, record: &'a SqsMessage) {
     let updates = by_user.entry(message.user.clone()).or_default();
     let update = updates.entry(message.id);
     update.or_insert(Update { message, records: Vec::new() }).records.push(record);
+}
+
+/// How far the clock that made the id was ahead of SQS's when the message was sent.
+fn lead_ms(message: &Message, record: &SqsMessage) -> Option<i64> {
+    let sent: i64 = record.attributes.get("SentTimestamp")?.parse().ok()?;
+    Some(i64::try_from(message.id.tick().unix_ms()).ok()? - sent)
 }
