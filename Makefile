@@ -49,7 +49,7 @@ watch: tools ## like run, with functions that are rebuilt when their source chan
 # With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
 .PHONY: end-to-end
 end-to-end: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
-	@$(PYTHON) scripts/tools.py tests
+	@$(PYTHON) scripts/tools.py tests schemathesis
 	@.tools/tests/bin/python -m pytest tests/end_to_end $(PYTEST)
 
 # With STACK_ENV=.local/stack.env they use that running stack. OUTAGE_SECONDS=60 is the long form.
