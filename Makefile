@@ -77,6 +77,20 @@ test: units end-to-end ## all tests, through the deployed template included
 units: ## the tests that need no stack: unit, property, contract, repository
 	cargo test --workspace --quiet
 
+# cargo-fuzz's flags, which stable Rust takes too; with --target they are not those of build scripts.
+SECONDS    ?= 60
+FUZZ_TARGET = $(shell rustc --print host-tuple)
+FUZZ_FLAGS  = --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+.PHONY: fuzz
+fuzz: ## the check of bodies against serde_json for SECONDS=60 (needs a C++ compiler)
+	@mkdir -p target/fuzz/corpus
+	cd fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' CARGO_TARGET_DIR=../target/fuzz cargo run --locked --release --quiet \
+		--target $(FUZZ_TARGET) -- -max_total_time=$(SECONDS) -max_len=4096 -dict=json.dict \
+		-artifact_prefix=../target/fuzz/ -print_final_stats=1 ../target/fuzz/corpus
+
 .PHONY: lint
 lint: tools ## formatting, clippy with warnings denied, the template
 	cargo fmt --all --check
