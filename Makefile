@@ -71,7 +71,7 @@ tools: ## install the pinned tools into .tools/ (run and up do it by themselves)
 	@$(PYTHON) scripts/tools.py
 
 .PHONY: test
-test: units end-to-end ## all tests, through the deployed template included
+test: units end-to-end faults ## all tests, through the deployed template included
 
 .PHONY: units
 units: ## the tests that need no stack: unit, property, contract, repository
