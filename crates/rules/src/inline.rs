@@ -292,6 +292,9 @@ mod tests {
             Next::PreconditionFailed
         );
         assert_eq!(run(at_1, &[MAY_HAVE_LANDED, refused(id(2000))]).0, Next::OutcomeUnknown);
+        let ahead = Precondition::OneOf(vec![id(2000)]);
+        let (next, ids) = run(ahead, &[refused(id(2000)), Written { created: Some(false) }]);
+        assert_eq!((next, ids[1] > id(2000)), (Next::Done { created: Some(false) }, true));
         // The version it names may be queued still, and a call may land after it.
         let at_9 = Precondition::OneOf(vec![id(2), id(9)]);
         assert_eq!(run(at_9.clone(), &[refused(id(5))]).0, Next::PreconditionFailed);
