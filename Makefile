@@ -6,6 +6,8 @@ PORT       ?=
 WATCH_PORT ?= 9000
 LOCAL_DIR  ?= .local
 PARAMETERS ?=
+# Of make simulation.
+SCHEDULES  ?= 1000000
 # Further arguments of pytest.
 PYTEST     ?=
 # The plan of a soak, and its further arguments.
@@ -76,6 +78,10 @@ test: units end-to-end faults ## all tests, through the deployed template includ
 .PHONY: units
 units: ## the tests that need no stack: unit, property, contract, repository
 	cargo test --workspace --quiet
+
+.PHONY: simulation
+simulation: ## the rules under SCHEDULES=10000000 seeded schedules, with what occurred in them
+	SIMULATION_SCHEDULES='$(SCHEDULES)' cargo test --package tests --test simulation -- schedules --nocapture
 
 .PHONY: lint
 lint: tools ## formatting, clippy with warnings denied, the template
