@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-
 from answers import body_of, id_of, status_of
 from client import Api
 from deployment import Deployment, Queue
@@ -18,7 +18,7 @@ def test_reversed_and_doubled(
 ) -> None:
     with deployment.mapping.off():
         accepted = [api.put_later(user, f'{{"v":{step}}}'.encode()) for step in range(4)]
-        messages = []
+        messages: list[dict[str, Any]] = []
         while len(messages) < 4:
             for message in queue.look():
                 messages.append(message)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from answers import status_of
 from client import Api
 from deployment import Deployment, Queue
