@@ -64,7 +64,8 @@ impl Apply {
                     Applied::Written => group.on_written(),
                     Applied::Refused { user: refused, decided } => {
                         let at = refused.map(|stored| stored.map(|stored| stored.id));
-                        return Ok(group.on_refused(at, &decided, now, host::random()));
+                        // Not `now`: the call may have taken long, and what is stored be newer.
+                        return Ok(group.on_refused(at, &decided, host::now(), host::random()));
                     }
                 }
             }
