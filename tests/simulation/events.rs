@@ -30,7 +30,6 @@ events! {
     LateLanding: "requests landed after their caller gave up",
     LateAfterAnswer: "writes landed after the client had its answer",
     StepOver: "newer ids stepped over",
-    StepOverWithoutOutcome: "newer ids stepped over by a transaction",
     FixedIdMetNewer: "newer ids met with the own id fixed",
     OwnIdFound: "own ids found after a lost reply",
     OwnOutcomeFound: "own outcomes found after a lost reply",

@@ -65,9 +65,6 @@ mutants! {
     no_outcome_check => NoOutcomeCheck,
     /// Messages are deleted before they are applied.
     deleted_first => DeletedFirst,
-    /// DynamoDB names only the first reason of a cancelled transaction: no mistake of this
-    /// repository, but what `RefusedWithoutOutcome` takes for granted.
-    only_the_first_reason => OnlyTheFirstReason,
     /// `bury` writes an outcome that is final.
     bury_is_final => BuryIsFinal,
     /// `bury` overwrites a final outcome.

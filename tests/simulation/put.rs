@@ -131,9 +131,7 @@ impl Handler {
                 self.world.count(Event::OwnOutcomeFound);
                 Reply::Written { created: None }
             }
-            Ok(Applied::Refused { user, .. }) => {
-                Reply::RefusedWithoutOutcome { stored: user.flatten() }
-            }
+            Ok(Applied::Refused { user, .. }) => Reply::Refused { stored: user.flatten() },
             Err(failure) => Reply::Failed(failure),
         }
     }
@@ -231,10 +229,7 @@ impl Handler {
         if stored.id == id {
             self.world.count(Event::OwnIdFound);
         } else if write.id() != id {
-            self.world.count(match reply {
-                Reply::RefusedWithoutOutcome { .. } => Event::StepOverWithoutOutcome,
-                _ => Event::StepOver,
-            });
+            self.world.count(Event::StepOver);
         } else if stored.id > id && write.may_have_landed() {
             self.world.count(Event::FixedIdMetNewer);
         }
@@ -242,10 +237,7 @@ impl Handler {
 
     /// What a mutant does instead of asking the rule.
     fn mistake(&self, write: &mut InlineWrite, reply: Reply) -> Option<Next> {
-        let (Reply::Refused { stored } | Reply::RefusedWithoutOutcome { stored }) = reply else {
-            return None;
-        };
-        let is_told_of_outcomes = matches!(reply, Reply::RefusedWithoutOutcome { .. });
+        let Reply::Refused { stored } = reply else { return None };
         let is_lost = write.may_have_landed();
         let meets = |is_it: fn(OperationId, OperationId) -> bool| {
             stored.filter(|stored| is_it(stored.id, write.id()))
@@ -258,7 +250,7 @@ impl Handler {
                 let own = meets(|stored, own| stored == own)?;
                 Some(self.start_anew(write, own))
             }
-            Mutant::StepOverAfterLostReply if is_lost && !is_told_of_outcomes => {
+            Mutant::StepOverAfterLostReply if is_lost => {
                 let newer = meets(|stored, own| stored > own)?;
                 Some(self.start_anew(write, newer))
             }
@@ -281,7 +273,7 @@ impl Handler {
 
 fn stored_in(reply: Reply) -> Option<Stored> {
     match reply {
-        Reply::Refused { stored } | Reply::RefusedWithoutOutcome { stored } => stored,
+        Reply::Refused { stored } => stored,
         Reply::Written { .. } | Reply::Failed(_) => None,
     }
 }
