@@ -112,6 +112,10 @@ class Deployment:
             for name in names:
                 self._set_variables(name, before[name])
 
+    def variables(self, function: str) -> dict[str, str]:
+        """The environment of a function such as READ."""
+        return self._variables(self.environment[f"{function}_FUNCTION"])
+
     def _variables(self, function: str) -> dict[str, str]:
         configuration = self.functions.get_function_configuration(FunctionName=function)
         return dict(configuration["Environment"]["Variables"])

@@ -43,8 +43,6 @@ pub enum ProblemType {
     ForbiddenCharacter,
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
-    /// An unexpected fault; not worth a retry as it is.
-    Internal,
     /// The host's clock is too far from the gateway's to order an operation.
     ClockSkew,
     /// Nothing was written or queued; the same request may be sent again.
@@ -59,7 +57,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidUserId,
         Self::MalformedHeader,
         Self::PartialPut,
@@ -78,7 +76,6 @@ impl ProblemType {
         Self::TooDeep,
         Self::ForbiddenCharacter,
         Self::IdempotencyKeyReused,
-        Self::Internal,
         Self::ClockSkew,
         Self::NotWritten,
         Self::OutcomeUnknown,
@@ -137,9 +134,6 @@ impl ProblemType {
                 S::UNPROCESSABLE_ENTITY,
                 "The idempotency key was used for another request",
             ),
-            Self::Internal => {
-                ("internal", S::INTERNAL_SERVER_ERROR, "An unexpected error occurred")
-            }
             Self::ClockSkew => {
                 ("clock-skew", S::SERVICE_UNAVAILABLE, "The clock cannot be trusted")
             }

@@ -1,0 +1,185 @@
+"""Payloads of a REST API (format 1.0) get the answers that those of an HTTP API (2.0) get.
+
+MiniStack has the HTTP API of the template; a REST API's payloads are handed to the
+deployed functions as API Gateway would: base64 or not, the stage in the path, the path as
+it was sent, and header fields that are repeated in multiValueHeaders only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import pytest
+
+from bodies import ODD
+from client import JSON, Answer, Api
+from deployment import Deployment, Queue
+from problems import problem_in
+
+Fields = Sequence[tuple[str, str]]
+JSON_FIELDS = tuple(JSON.items())
+VARYING = ("etag", "location", "content-location", "last-modified", "date", "apigw-requestid", "content-length")
+
+
+def invoke(
+    deployment: Deployment, method: str, user: str, receipt: str = "", fields: Fields = (), body: bytes | None = None
+) -> Answer:
+    """Hand one request to the function that has its route; `user` is the segment of the path as sent."""
+    resource, path, parameters = "/users/{id}", f"/users/{user}", {"id": user}
+    if receipt:
+        resource, path, parameters = f"{resource}/operations/{{receipt}}", f"{path}/operations/{receipt}", {**parameters, "receipt": receipt}
+    several: dict[str, list[str]] = {}
+    for name, value in fields:
+        several.setdefault(name, []).append(value)
+    now = time.time()
+    payload = {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": {name: values[-1] for name, values in several.items()},
+        "multiValueHeaders": several,
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": parameters,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": resource,
+            "httpMethod": method,
+            "path": f"/prod{path}",
+            "protocol": "HTTP/1.1",
+            "stage": "prod",
+            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "requestTimeEpoch": int(now * 1000),
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "identity": {"sourceIp": "192.0.2.44", "userArn": None},
+            "accountId": "123456789012",
+            "apiId": "a1b2c3d4e5",
+        },
+        "body": None if body is None else base64.b64encode(body).decode(),
+        "isBase64Encoded": body is not None,
+    }
+    function = deployment.environment["PUT_FUNCTION" if method == "PUT" else "READ_FUNCTION"]
+    reply = deployment.functions.invoke(FunctionName=function, Payload=json.dumps(payload).encode())
+    result = json.loads(reply["Payload"].read())
+    assert "FunctionError" not in reply, result
+    text = result.get("body") or ""
+    content = base64.b64decode(text) if result.get("isBase64Encoded") else text.encode()
+    listed = {name.lower(): ", ".join(values) for name, values in result.get("multiValueHeaders", {}).items()}
+    headers = {name.lower(): value for name, value in (result.get("headers") or {}).items()} | listed
+    return Answer(result["statusCode"], headers, content, f"/prod{path}")
+
+
+def same(rest: Answer, http: Answer, *, with_body: bool = True) -> None:
+    """Both answers must say the same, but for what the gateway adds and what names the operation."""
+    assert rest.status == http.status, (rest, http)
+    if with_body:
+        assert rest.body == http.body, (rest, http)
+    gateways = {name for name in http.headers if name not in rest.headers} - {"etag", "location"}
+    for name in {*rest.headers, *http.headers} - gateways - set(VARYING):
+        assert rest.headers.get(name) == http.headers.get(name), (name, rest, http)
+    for name in ("etag", "location", "content-location", "last-modified"):
+        assert (name in rest.headers) == (name in http.headers), (name, rest, http)
+    assert gateways <= {"content-type", "content-length", "date", "apigw-requestid", "server", "connection"}, gateways
+
+
+@pytest.mark.parametrize("name", ["whitespace", "escapes", "beyond ASCII", "largest"])
+def test_a_put_and_a_get(deployment: Deployment, api: Api, user: str, name: str) -> None:
+    body = ODD[name]
+    for _ in range(2):
+        rest = invoke(deployment, "PUT", f"{user}-r", fields=JSON_FIELDS, body=body)
+        same(rest, api.put(f"{user}-h", body))
+    stored = deployment.user(f"{user}-r")
+    assert stored is not None and stored["body"].encode() == body
+    for method in ("GET", "HEAD"):
+        same(invoke(deployment, method, f"{user}-r"), api.request(method, f"/users/{user}-h"))
+    matched = [("If-None-Match", '"x"'), ("If-None-Match", rest.headers["etag"])]
+    assert invoke(deployment, "GET", f"{user}-r", fields=matched).status == 304
+
+
+@pytest.mark.parametrize("plain", ['x"<{', "a@b.c", "~!$&'()*+,;=:@", "a+b"])
+def test_a_percent_encoded_id(deployment: Deployment, api: Api, user: str, plain: str) -> None:
+    """A REST API hands it over as it was sent, an HTTP API decodes it."""
+    segment = quote(user + plain, safe="")
+    put = invoke(deployment, "PUT", segment, fields=JSON_FIELDS, body=b'{"v":1}')
+    assert put.status == 201, put
+    assert deployment.user(user + plain) is not None
+    assert api.get(segment).headers["etag"] == put.headers["etag"]
+    same(invoke(deployment, "GET", segment), api.get(segment))
+
+
+def test_a_deferred_put_and_its_operation(deployment: Deployment, api: Api, user: str, queue: Queue) -> None:
+    fields = [*JSON_FIELDS, ("Prefer", "respond-async"), ("Prefer", "return=minimal")]
+    segment = f"{user}%21"
+    with deployment.mapping.off():
+        rest = invoke(deployment, "PUT", segment, fields=fields, body=b'{"v":1}')
+        http = api.request("PUT", f"/users/{user}-h", fields, b'{"v":1}')
+        same(rest, http, with_body=False)
+        location = rest.headers["location"]
+        assert location == rest.headers["content-location"]
+        before, _, receipt = location.rpartition("/")
+        # The stage stands in the path, as the client must send it.
+        assert before == f"/prod/users/{user}!/operations", rest
+        document = rest.json()
+        assert (document["userId"], document["resource"], document["status"]) == (f"{user}!", f"/prod/users/{user}!", "pending")
+        pending = invoke(deployment, "GET", segment, receipt)
+        assert pending.json() == document
+        same(pending, api.status(http), with_body=False)
+    queue.is_empty_after("the updates")
+    done, over_http = invoke(deployment, "GET", segment, receipt), api.status(http)
+    same(done, over_http, with_body=False)
+    assert done.json()["status"] == over_http.json()["status"] == "succeeded"
+    assert done.json().keys() == over_http.json().keys()
+    same(invoke(deployment, "HEAD", segment, receipt), api.request("HEAD", http.headers["location"]))
+
+
+def test_repeated_fields(deployment: Deployment, api: Api, user: str) -> None:
+    """The last value stands in `headers` alone; the first preference of a name counts."""
+    fields = [*JSON_FIELDS, ("Prefer", "return=minimal"), ("Prefer", "return=representation"), ("Prefer", "foo")]
+    rest = invoke(deployment, "PUT", f"{user}-r", fields=fields, body=b"{}")
+    same(rest, api.request("PUT", f"/users/{user}-h", fields, b"{}"))
+    assert rest.headers["preference-applied"] == "return=minimal"
+    matching = [*JSON_FIELDS, ("If-Match", rest.headers["etag"]), ("If-Match", '"x"')]
+    assert invoke(deployment, "PUT", f"{user}-r", fields=matching, body=b"{}").status == 200
+
+
+def test_an_idempotency_key_is_the_same_through_both(deployment: Deployment, api: Api, user: str) -> None:
+    fields = [*JSON_FIELDS, ("Idempotency-Key", '"k"')]
+    rest = invoke(deployment, "PUT", user, fields=fields, body=b"{}")
+    http = api.request("PUT", f"/users/{user}", fields, b"{}")
+    same(rest, http)
+    assert rest.headers["etag"] == http.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    ("method", "segment", "receipt", "fields", "body"),
+    [
+        ("PUT", "a%20b", "", JSON_FIELDS, b"{}"),
+        ("PUT", "a%25b", "", JSON_FIELDS, b"{}"),
+        ("PUT", "a", "", JSON_FIELDS, b"["),
+        ("PUT", "a", "", JSON_FIELDS, b"[]"),
+        ("PUT", "a", "", (), b"{}"),
+        ("PUT", "a", "", (*JSON_FIELDS, ("If-Match", "x")), b"{}"),
+        ("PUT", "a", "", (*JSON_FIELDS, ("If-Match", '"x"')), b"{}"),
+        ("GET", "no-such-user", "", (), None),
+        ("GET", "a", "A" * 38, (), None),
+        ("DELETE", "a", "", (), None),
+        ("DELETE", "a", "A" * 38, (), None),
+    ],
+)
+def test_refusals(
+    deployment: Deployment, api: Api, method: str, segment: str, receipt: str, fields: Fields, body: bytes | None
+) -> None:
+    path = f"/users/{segment}/operations/{receipt}" if receipt else f"/users/{segment}"
+    rest = invoke(deployment, method, segment, receipt, fields, body)
+    assert rest.status >= 400
+    same(rest, api.request(method, path, fields, body))
+
+
+def test_a_body_that_is_not_utf_8(deployment: Deployment, user: str) -> None:
+    """Base64 hands it over as it is. What an HTTP API makes of it in text is not known; MiniStack replaces the bytes."""
+    rest = invoke(deployment, "PUT", user, fields=JSON_FIELDS, body=b'{"a":"\xff"}')
+    assert problem_in(rest, 400, "malformed-json")["column"] == 7
