@@ -6,6 +6,8 @@ PORT       ?=
 WATCH_PORT ?= 9000
 LOCAL_DIR  ?= .local
 PARAMETERS ?=
+# Of make simulation.
+SCHEDULES  ?= 1000000
 # Further arguments of pytest.
 PYTEST     ?=
 # The plan of a soak, and its further arguments.
@@ -71,7 +73,7 @@ tools: ## install the pinned tools into .tools/ (run and up do it by themselves)
 	@$(PYTHON) scripts/tools.py
 
 .PHONY: test
-test: units end-to-end ## all tests, through the deployed template included
+test: units end-to-end faults ## all tests, through the deployed template included
 
 .PHONY: units
 units: ## the tests that need no stack: unit, property, contract, repository
@@ -90,6 +92,10 @@ fuzz: ## the check of bodies against serde_json for SECONDS=60 (needs a C++ comp
 	cd fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' CARGO_TARGET_DIR=../target/fuzz cargo run --locked --release --quiet \
 		--target $(FUZZ_TARGET) -- -max_total_time=$(SECONDS) -max_len=4096 -dict=json.dict \
 		-artifact_prefix=../target/fuzz/ -print_final_stats=1 ../target/fuzz/corpus
+
+.PHONY: simulation
+simulation: ## the rules under SCHEDULES=10000000 seeded schedules, with what occurred in them
+	SIMULATION_SCHEDULES='$(SCHEDULES)' cargo test --package tests --test simulation -- schedules --nocapture
 
 .PHONY: lint
 lint: tools ## formatting, clippy with warnings denied, the template

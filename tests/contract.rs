@@ -26,7 +26,6 @@ fn some_id() -> impl Strategy<Value = OperationId> {
     (0..4u64, 0..3u64).prop_map(|(ms, random)| id(ms, random))
 }
 
-/// An id and a precondition as `put` makes them: newer than every tag.
 fn operation() -> impl Strategy<Value = (OperationId, Precondition)> {
     let precondition = prop_oneof![
         3 => Just(Precondition::None),
@@ -34,10 +33,7 @@ fn operation() -> impl Strategy<Value = (OperationId, Precondition)> {
         1 => Just(Precondition::Absent),
         2 => prop::collection::vec(some_id(), 1..4).prop_map(Precondition::OneOf),
     ];
-    (some_id(), precondition).prop_map(|(id, precondition)| match precondition.newest_tag() {
-        Some(tag) if tag >= id => (tag.successor(1), precondition),
-        _ => (id, precondition),
-    })
+    (some_id(), precondition)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -29,7 +29,7 @@ def status_of(deployment: Deployment, accepted: Answer, seconds: float = 30) -> 
 def body_of(deployment: Deployment, user: str) -> str | None:
     """The stored body."""
     item = deployment.user(user)
-    return item and item["body"]
+    return item["body"] if item else None
 
 
 def id_of(written: Answer) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from client import Api
 from deployment import ROOT, Deployment, Queue, stack_command
 from history import History

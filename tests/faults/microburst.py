@@ -88,7 +88,8 @@ class Microburst:
 
     def start(self) -> None:
         """Listen, without rules."""
-        command = [ROOT / ".tools" / "microburst" / "bin" / "python", "-m", "microburst", "--host", "127.0.0.1"]
+        python = str(ROOT / ".tools" / "microburst" / "bin" / "python")
+        command = [python, "-m", "microburst", "--host", "127.0.0.1"]
         command += ["--port", str(self._port), "--upstream", self._upstream, "--resign"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -203,9 +204,7 @@ def visibility(deployment: Deployment, seconds: int) -> Iterator[None]:
     def attribute(**change: str) -> str:
         if change:
             deployment.sqs.set_queue_attributes(QueueUrl=deployment.queue.url, Attributes=change)
-        reply = deployment.sqs.get_queue_attributes(
-            QueueUrl=deployment.queue.url, AttributeNames=["VisibilityTimeout"]
-        )
+        reply = deployment.sqs.get_queue_attributes(QueueUrl=deployment.queue.url, AttributeNames=["VisibilityTimeout"])
         return str(reply["Attributes"]["VisibilityTimeout"])
 
     before = attribute()

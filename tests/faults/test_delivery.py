@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-
 from answers import body_of, id_of, status_of
 from client import Api
 from deployment import Deployment, Queue
 from history import History
+from microburst import Microburst, late, rule
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "one by one"])
@@ -18,7 +20,7 @@ def test_reversed_and_doubled(
 ) -> None:
     with deployment.mapping.off():
         accepted = [api.put_later(user, f'{{"v":{step}}}'.encode()) for step in range(4)]
-        messages = []
+        messages: list[dict[str, Any]] = []
         while len(messages) < 4:
             for message in queue.look():
                 messages.append(message)
@@ -56,3 +58,16 @@ def test_late_between_newer_ones_of_both_modes(
     assert history.operations(user) == [id_of(inline), deferred.json()["id"]]
     assert history.outcomes(late.json()["id"]) == ["superseded"]
     assert body_of(deployment, user) == '{"v":"deferred"}'
+
+
+def test_overtaken_during_a_slow_call_is_superseded(
+    deployment: Deployment, api: Api, user: str, queue: Queue, dynamodb: Microburst, history: History
+) -> None:
+    """What is stored by then is newer than the call's beginning by over a second: no sign of a wrong clock."""
+    with dynamodb.rules(rule(late(2.5), "TransactWriteItems", 1, user)):
+        accepted = api.put_later(user, b'{"v":"slow"}')
+        dynamodb.until_fired()
+        time.sleep(1.5)
+        newer = api.put(user, b'{"v":"newer"}')
+        assert status_of(deployment, accepted) == "superseded"
+    assert history.operations(user) == [id_of(newer)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-
-from answers import status_of
+from answers import id_of, status_of
 from client import Api
 from deployment import Deployment, Queue
 from function_processes import kill
 from history import History
 from microburst import Microburst, Rule, late, rule, slow_reply, visibility
+from polling import until
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,20 @@ def test_in_mid_batch(
         assert deployment.user(user) is not None
     for answer in accepted:
         assert len(history.outcomes(answer.json()["id"])) == 1
+
+
+def test_overtaken_before_the_redelivery(
+    deployment: Deployment, api: Api, user: str, queue: Queue, dynamodb: Microburst, history: History
+) -> None:
+    """It was written, then killed, then a newer PUT came: the redelivery must not take it for superseded."""
+    with dynamodb.rules(rule(slow_reply(3), "TransactWriteItems", 1, user)):
+        accepted = api.put_later(user, b'{"v":1}')
+        until("the write", lambda: history.operations(user))
+        kill(deployment, "APPLY")
+        newer = api.put(user, b'{"v":2}')
+        queue.is_empty_after("the redelivery")
+    assert status_of(deployment, accepted) == "succeeded"
+    assert history.operations(user) == [accepted.json()["id"], id_of(newer)]
 
 
 def test_again_and_again(

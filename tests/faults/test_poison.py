@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from answers import body_of, status_of
 from client import Api
 from deployment import Deployment, Queue, attributes
@@ -69,9 +68,7 @@ def test_a_dead_letter_is_parked_and_its_status_is_failed(
 def test_an_alarm_watches_the_parked_messages(deployment: Deployment) -> None:
     alarms = deployment.client("cloudwatch").describe_alarms()["MetricAlarms"]
     name = deployment.environment["PARKED_QUEUE_URL"].rpartition("/")[2]
-    (alarm,) = [
-        alarm for alarm in alarms if {"Name": "QueueName", "Value": name} in alarm.get("Dimensions", [])
-    ]
+    (alarm,) = [alarm for alarm in alarms if {"Name": "QueueName", "Value": name} in alarm.get("Dimensions", [])]
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     assert (alarm["ComparisonOperator"], float(alarm["Threshold"])) == ("GreaterThanThreshold", 0.0)
 

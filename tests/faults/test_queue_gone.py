@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from answers import body_of, id_of, refused
 from client import DEFERRED, Api
 from deployment import Deployment, Queue
@@ -27,7 +26,11 @@ def test_gone(deployment: Deployment, api: Api, user: str, queue: Queue, sqs: Mi
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [(THROTTLED, "not-written"), ({"error": {"code": "OverLimit", "status": 403}}, "not-written"), (BROKEN, "outcome-unknown")],
+    [
+        (THROTTLED, "not-written"),
+        ({"error": {"code": "OverLimit", "status": 403}}, "not-written"),
+        (BROKEN, "outcome-unknown"),
+    ],
     ids=["throttled", "over limit", "500"],
 )
 def test_refused(

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-
 from answers import body_of, refused, status_of
-from client import DEFERRED, Api
+from client import DEFERRED, Answer, Api
 from deployment import Deployment, Queue
 from history import History
 from microburst import BROKEN, THROTTLED, Microburst, rule
@@ -53,7 +52,7 @@ def test_deferred_puts_outlive_an_outage(
 ) -> None:
     """Accepted all the while, applied after, and the newest of each user last."""
     users = [new_user() for _ in range(3)]
-    accepted = []
+    accepted: list[Answer] = []
     blocks: dict[str, contextlib.AbstractContextManager[None]] = {
         "refused connections": dynamodb.gone(),
         "500": dynamodb.rules(rule(BROKEN)),

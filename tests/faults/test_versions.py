@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from answers import refused, status_of
 from client import Api
 from deployment import Deployment, Queue, attributes
@@ -20,7 +19,13 @@ HANDED_BACK = rule(late(0.001), "ChangeMessageVisibility")
 
 
 def test_a_message_of_an_unknown_version_stays_and_is_retried(
-    deployment: Deployment, api: Api, new_user: Callable[[], str], queue: Queue, parked: Queue, sqs: Microburst, history: History
+    deployment: Deployment,
+    api: Api,
+    new_user: Callable[[], str],
+    queue: Queue,
+    parked: Queue,
+    sqs: Microburst,
+    history: History,
 ) -> None:
     user, other = new_user(), new_user()
     values = {"version": "2", "operation": OPERATION, "user": user, "more": "things"}
@@ -47,7 +52,14 @@ FORMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_an_item_of_an_unknown_form_is_not_overwritten(
-    deployment: Deployment, api: Api, user: str, queue: Queue, parked: Queue, sqs: Microburst, history: History, form: dict[str, Any]
+    deployment: Deployment,
+    api: Api,
+    user: str,
+    queue: Queue,
+    parked: Queue,
+    sqs: Microburst,
+    history: History,
+    form: dict[str, Any],
 ) -> None:
     table = deployment.environment["USERS_TABLE"]
     deployment.dynamodb.put_item(TableName=table, Item={"id": {"S": user}} | form)

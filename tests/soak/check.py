@@ -144,7 +144,9 @@ class _Checker:
         elif kind != "precondition-failed":
             self.found.lies.append(f"{operation} failed for no precondition: {document}")
         elif sent.precondition.startswith("If-None-Match"):
-            first = next((w.new["op"] for w in self.evidence.user_writes if w.new and w.new["id"] == sent.request.user), None)
+            first = next(
+                (w.new["op"] for w in self.evidence.user_writes if w.new and w.new["id"] == sent.request.user), None
+            )
             if first is None:
                 self.found.lies.append(f"{operation} failed for a user that never was")
 

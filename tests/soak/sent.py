@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 
 from client import DEFERRED, Answer, Api
-from plan import WAIT, Request
 from plan import DEFERRED as LATER
+from plan import WAIT, Request
 
 PREFER = {LATER: DEFERRED, WAIT: {"Prefer": "respond-async, wait=1"}}
 

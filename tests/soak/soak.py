@@ -31,7 +31,7 @@ from client import Answer
 from deployment import ROOT, Deployment, Queue, stack_command
 from function_processes import kill_one, pids_of
 from history import History, Item
-from microburst import BROKEN, LOST_REPLY, THROTTLED, Microburst, Services, between, late, rule, visibility
+from microburst import BROKEN, LOST_REPLY, THROTTLED, Services, between, late, rule, visibility
 from plan import (
     BREAK,
     DELAY,

@@ -82,6 +82,7 @@ where
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>
 const REFUSED_FOR_NOW: &[&str] = &[
+    "KmsThrottled",
     "OverLimit",
     "ProvisionedThroughputExceededException",
     "ReplicatedWriteConflictException",
@@ -115,22 +116,69 @@ fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
 mod tests {
     use super::*;
 
+    /// Every error that the models of DynamoDB and SQS name for the calls made here,
+    /// those common to all services, and answers without a code.
     #[test]
-    fn codes() {
-        for (code, status, expected) in [
-            ("ThrottlingException", 400, Failure::NotLanded),
-            ("com.amazon.coral.availability#ThrottlingException", 400, Failure::NotLanded),
-            ("AWS.SimpleQueueService.OverLimit", 403, Failure::NotLanded),
-            ("TransactionConflictException", 400, Failure::NotLanded),
-            ("InternalServerError", 500, Failure::MayHaveLanded),
-            ("ServiceUnavailable", 503, Failure::MayHaveLanded),
-            ("", 502, Failure::MayHaveLanded),
-            ("", 429, Failure::NotLanded),
-            ("ResourceNotFoundException", 400, Failure::NeverLands),
-            ("AccessDeniedException", 400, Failure::NeverLands),
-            ("ValidationException", 400, Failure::NeverLands),
+    fn every_error_is_classified() {
+        let refused_for_now = [
+            ("ProvisionedThroughputExceededException", 400),
+            ("ReplicatedWriteConflictException", 400),
+            ("RequestLimitExceeded", 400),
+            ("ThrottlingException", 400),
+            ("com.amazon.coral.availability#ThrottlingException", 400),
+            ("TransactionConflictException", 400),
+            ("RequestThrottled", 400),
+            ("AWS.SimpleQueueService.OverLimit", 403),
+            ("KmsThrottled", 400),
+            ("KMS.ThrottlingException", 400),
+            ("Throttling", 400),
+            ("", 429),
+        ];
+        let may_have_landed = [
+            ("InternalServerError", 500),
+            ("InternalFailure", 500),
+            ("ServiceUnavailable", 503),
+            ("TransactionInProgressException", 400),
+            ("", 500),
+            ("", 502),
+            ("", 504),
+        ];
+        let never = [
+            ("ConditionalCheckFailedException", 400),
+            ("IdempotentParameterMismatchException", 400),
+            ("InvalidEndpointException", 421),
+            ("ItemCollectionSizeLimitExceededException", 400),
+            ("ResourceNotFoundException", 400),
+            ("ValidationException", 400),
+            ("AWS.SimpleQueueService.NonExistentQueue", 400),
+            ("InvalidAddress", 404),
+            ("InvalidIdFormat", 400),
+            ("InvalidMessageContents", 400),
+            ("InvalidSecurity", 403),
+            ("KmsAccessDenied", 400),
+            ("KmsDisabled", 400),
+            ("KmsInvalidKeyUsage", 400),
+            ("KmsInvalidState", 400),
+            ("KmsNotFound", 400),
+            ("KmsOptInRequired", 403),
+            ("MessageNotInflight", 400),
+            ("QueueDoesNotExist", 400),
+            ("ReceiptHandleIsInvalid", 400),
+            ("UnsupportedOperation", 400),
+            ("AccessDeniedException", 400),
+            ("ExpiredTokenException", 403),
+            ("InvalidSignatureException", 403),
+            ("UnrecognizedClientException", 400),
+            ("", 400),
+        ];
+        for (codes, expected) in [
+            (&refused_for_now[..], Failure::NotLanded),
+            (&may_have_landed, Failure::MayHaveLanded),
+            (&never, Failure::NeverLands),
         ] {
-            assert_eq!(by_code(code, status), expected, "{code} {status}");
+            for (code, status) in codes {
+                assert_eq!(by_code(code, *status), expected, "{code} {status}");
+            }
         }
     }
 }

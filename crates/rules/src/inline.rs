@@ -35,12 +35,6 @@ pub enum Reply {
         /// That item, if there is one.
         stored: Option<Stored>,
     },
-    /// Its condition was false of the item in the table, and the operation has no
-    /// outcome, which it would have if an earlier call had landed.
-    RefusedWithoutOutcome {
-        /// That item, if there is one.
-        stored: Option<Stored>,
-    },
     /// The call failed.
     Failed(Failure),
 }
@@ -60,7 +54,8 @@ pub enum Next {
     },
     /// The precondition is false; nothing was written.
     PreconditionFailed,
-    /// The user is at a newer operation, and the id may not change; nothing was written.
+    /// The user is at a newer operation, and the id may not change. If no earlier call
+    /// landed, none ever will.
     Superseded {
         /// That operation.
         by: OperationId,
@@ -126,13 +121,6 @@ impl InlineWrite {
         match reply {
             Reply::Written { created } => Next::Done { created },
             Reply::Refused { stored } => self.on_refused(stored, minter, now, random),
-            Reply::RefusedWithoutOutcome { stored } => {
-                // No call has landed, and under a newer id none ever will.
-                if stored.is_some_and(|stored| stored.id > self.id) {
-                    self.may_have_landed = false;
-                }
-                self.on_refused(stored, minter, now, random)
-            }
             Reply::Failed(failure) => self.on_failed(failure, random),
         }
     }
@@ -165,7 +153,9 @@ impl InlineWrite {
             Some(stored) if landed(&stored) => {
                 Next::Done { created: Some(stored.created_by == Some(self.id)) }
             }
-            Some(stored) if stored.id > self.id && self.may_have_landed => Next::OutcomeUnknown,
+            Some(stored) if stored.id > self.id && self.may_have_landed && !self.is_fixed => {
+                Next::OutcomeUnknown
+            }
             stored if !self.precondition.holds(stored.map(|stored| stored.id)) => {
                 // An earlier call may be under way still, and land once it is true.
                 let may_come_true = self.precondition.may_come_true(stored.map(|stored| stored.id));
@@ -263,20 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_without_an_outcome_proves_that_nothing_landed() {
-        let newer = Reply::RefusedWithoutOutcome {
-            stored: Some(Stored { id: id(2000), created_by: Some(id(1)) }),
-        };
-        assert_eq!(last(&[MAY_HAVE_LANDED, newer]), Next::Call { after: Duration::ZERO });
-        let mut fixed = InlineWrite::fixed(id(NOW), Precondition::None, true);
+    fn a_fixed_id_is_not_stepped_over_from() {
         let now = Tick::from_unix(Duration::from_millis(NOW));
         let mut minter = Minter::default();
-        assert_eq!(
-            fixed.on_reply(NOT_LANDED, &mut minter, now, 7),
-            Next::Call { after: backoff::between_calls(1, 7) }
-        );
-        assert_eq!(fixed.give_up(), Next::OutcomeUnknown);
-        assert_eq!(fixed.on_reply(newer, &mut minter, now, 7), Next::Superseded { by: id(2000) });
+        for may_have_landed in [false, true] {
+            let mut fixed = InlineWrite::fixed(id(NOW), Precondition::None, may_have_landed);
+            let again = Next::Call { after: backoff::between_calls(1, 7) };
+            assert_eq!(fixed.on_reply(NOT_LANDED, &mut minter, now, 7), again);
+            assert_eq!(fixed.may_have_landed(), may_have_landed);
+            let next = fixed.on_reply(refused(id(2000)), &mut minter, now, 7);
+            assert_eq!((next, fixed.id()), (Next::Superseded { by: id(2000) }, id(NOW)));
+        }
     }
 
     #[test]
@@ -292,6 +279,9 @@ mod tests {
             Next::PreconditionFailed
         );
         assert_eq!(run(at_1, &[MAY_HAVE_LANDED, refused(id(2000))]).0, Next::OutcomeUnknown);
+        let ahead = Precondition::OneOf(vec![id(2000)]);
+        let (next, ids) = run(ahead, &[refused(id(2000)), Written { created: Some(false) }]);
+        assert_eq!((next, ids[1] > id(2000)), (Next::Done { created: Some(false) }, true));
         // The version it names may be queued still, and a call may land after it.
         let at_9 = Precondition::OneOf(vec![id(2), id(9)]);
         assert_eq!(run(at_9.clone(), &[refused(id(5))]).0, Next::PreconditionFailed);

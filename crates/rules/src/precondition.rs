@@ -70,7 +70,8 @@ impl Precondition {
     }
 
     /// The newest version it names. The id of the operation must be newer still, so
-    /// that a chain of conditional PUTs is in order whatever the clocks say.
+    /// that a chain of conditional PUTs is in order whatever the clocks say; but see
+    /// [`Precondition::without_future_tags`].
     #[must_use]
     pub fn newest_tag(&self) -> Option<OperationId> {
         match self {

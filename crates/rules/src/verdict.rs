@@ -10,8 +10,8 @@ use crate::{OperationId, Precondition, clock};
 
 /// Whether the operation `id` may replace the user at `stored` (or create it).
 ///
-/// The id of an operation with [`Precondition::OneOf`] is newer than each tag, so
-/// there the precondition alone decides.
+/// The id of an operation with [`Precondition::OneOf`] is newer than each tag that can
+/// be genuine, so there it is the precondition that decides, unless a clock was far ahead.
 #[must_use]
 pub fn may_write(
     id: OperationId,

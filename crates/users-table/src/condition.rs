@@ -28,7 +28,7 @@ impl ConditionalWrite {
             Precondition::OneOf(tags) => {
                 let names: Vec<_> = (0..tags.len()).map(|i| format!(":tag{i}")).collect();
                 values.extend(names.iter().cloned().zip(tags.iter().map(string)));
-                format!("op IN ({})", names.join(", "))
+                format!("op IN ({}) AND op < :op", names.join(", "))
             }
         };
         let update = "SET body = :body, op = :op, created_by = if_not_exists(created_by, :op)";

@@ -241,3 +241,40 @@ fn stored(item: &Item) -> Result<Stored, Unreadable> {
 fn unreadable(operation: &'static str, error: &Unreadable) -> CallError {
     CallError::new(operation, Failure::NeverLands, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rules::Tick;
+
+    fn id(ms: u64) -> OperationId {
+        OperationId::new(Tick::from_unix(Duration::from_millis(ms)), 1)
+    }
+
+    /// The reading of a transaction of a user and the operations 1 and 2.
+    fn read(codes: [&str; 3]) -> Result<Applied, Failure> {
+        let reasons = codes.map(|code| CancellationReason::builder().code(code).build());
+        refusal(&reasons, &[id(1), id(2)]).map_err(|error| error.failure)
+    }
+
+    #[test]
+    fn of_mixed_reasons_one_worth_a_retry_decides() {
+        let condition = "ConditionalCheckFailed";
+        for for_now in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
+            assert_eq!(read([for_now, "None", "None"]), Err(Failure::NotLanded));
+            assert_eq!(read([condition, "ValidationError", for_now]), Err(Failure::NotLanded));
+        }
+        for for_good in ["ValidationError", "ItemCollectionSizeLimitExceeded", "SomethingNew"] {
+            assert_eq!(read(["None", for_good, "None"]), Err(Failure::NeverLands));
+            assert_eq!(read([condition, for_good, "None"]), Err(Failure::NeverLands));
+        }
+        assert_eq!(read(["None"; 3]), Err(Failure::NeverLands));
+        let user = Some(None);
+        assert_eq!(
+            read([condition, "None", "None"]),
+            Ok(Applied::Refused { user, decided: vec![] })
+        );
+        let decided = vec![id(2)];
+        assert_eq!(read(["None", "None", condition]), Ok(Applied::Refused { user: None, decided }));
+    }
+}

@@ -64,7 +64,9 @@ impl Apply {
                     Applied::Written => group.on_written(),
                     Applied::Refused { user: refused, decided } => {
                         let at = refused.map(|stored| stored.map(|stored| stored.id));
-                        return Ok(group.on_refused(at, &decided, now, host::random()));
+                        // The time of the reply: a user written while the call was under way
+                        // is not ahead of the clock.
+                        return Ok(group.on_refused(at, &decided, host::now(), host::random()));
                     }
                 }
             }

@@ -1,6 +1,8 @@
 //! The deferred update: applies a batch of messages, each record on its own.
 
 mod group;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::collections::BTreeMap;

@@ -12,5 +12,7 @@ use updates_queue::Message;
 /// problem.
 #[expect(clippy::unused_async, reason = "the work that belongs here awaits")]
 pub(crate) async fn before_write(_update: &Message) -> Result<(), Problem> {
+    #[cfg(test)]
+    crate::tests::before_write(_update)?;
     Ok(())
 }

@@ -36,59 +36,81 @@ impl Put {
             fingerprint: fingerprint(&accepted.user, &accepted.precondition, accepted.body),
             operation: self.mint(&accepted.precondition),
         };
-        // Nothing but the claim can have been written so far.
-        let claim = retried(accepted, || self.tables.claim(&own, host::now())).await;
-        let claim = claim.ok_or_else(not_written)?;
-        if claim.fingerprint != own.fingerprint {
-            let detail = "This key was used for a request with another body or precondition; use a new key for a new request.";
-            return Err(
-                Problem::new(ProblemType::IdempotencyKeyReused, detail).field("Idempotency-Key")
-            );
-        }
-        let is_first = claim.operation == own.operation;
-        if !is_first {
-            let outcome = retried(accepted, || self.tables.outcome(claim.operation, host::now()));
-            match outcome.await.ok_or_else(outcome_unknown)? {
-                Some(record) if !record.is_provisional => {
-                    return self.replay(accepted, claim.operation, record).await;
+        for _ in 0..MAX_CALLS {
+            // Nothing but the claim can have been written by this request so far.
+            let claim = retried(accepted, || self.tables.claim(&own, host::now())).await;
+            let claim = claim.ok_or_else(not_written)?;
+            if claim.fingerprint != own.fingerprint {
+                let detail = "This key was used for a request with another body or precondition; use a new key for a new request.";
+                return Err(Problem::new(ProblemType::IdempotencyKeyReused, detail)
+                    .field("Idempotency-Key"));
+            }
+            let is_first = claim.operation == own.operation;
+            if !is_first && let Some(record) = self.final_outcome(accepted, &claim).await? {
+                return self.replay(accepted, claim.operation, record).await;
+            }
+            let wait = match mode {
+                Mode::Inline => None,
+                Mode::Waiting(wait) => Some((wait, trace)),
+                Mode::Deferred => {
+                    let precondition = &accepted.precondition;
+                    return self
+                        .send_as(claim.operation, precondition, accepted, trace, !is_first)
+                        .await;
                 }
-                _ => {}
+            };
+            if let Some(answer) = self.write_claimed(accepted, claim, is_first, wait).await? {
+                return Ok(answer);
             }
         }
-        match mode {
-            Mode::Inline => self.write_claimed(accepted, claim, is_first, None).await,
-            Mode::Waiting(wait) => {
-                self.write_claimed(accepted, claim, is_first, Some((wait, trace))).await
-            }
-            Mode::Deferred => {
-                let precondition = &accepted.precondition;
-                self.send_as(claim.operation, precondition, accepted, trace, !is_first).await
-            }
-        }
+        // The same request is being carried out elsewhere, and its claim keeps moving.
+        Err(outcome_unknown())
+    }
+
+    async fn final_outcome(
+        &self,
+        accepted: &Accepted<'_>,
+        claim: &Claim,
+    ) -> Result<Option<OutcomeRecord>, Problem> {
+        let outcome = retried(accepted, || self.tables.outcome(claim.operation, host::now()));
+        let outcome = outcome.await.ok_or_else(outcome_unknown)?;
+        Ok(outcome.filter(|record| !record.is_provisional))
     }
 
     /// Writes under the claimed id, whichever request claimed it; with a `wait` it is
-    /// queued where that is not enough.
+    /// queued where that is not enough. `None` where the claim must be looked at again.
     async fn write_claimed(
         &self,
         accepted: &Accepted<'_>,
         mut claim: Claim,
         is_first: bool,
         wait: Option<(Duration, Option<&str>)>,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Option<Answer>, Problem> {
         let deadline = Instant::now() + wait.map_or(MAX_WAIT, |(wait, _)| wait);
+        let precondition = &accepted.precondition;
         loop {
             let id = claim.operation;
-            let mut write = InlineWrite::fixed(id, accepted.precondition.clone(), !is_first);
+            let mut write = InlineWrite::fixed(id, precondition.clone(), !is_first);
             match self.transact(accepted, &mut write, deadline).await {
-                Next::Done { created } => return Ok(self.done(&accepted.user, id, created).await),
-                Next::PreconditionFailed => return Err(precondition_failed()),
+                Next::Done { created } => {
+                    return Ok(Some(self.done(&accepted.user, id, created).await));
+                }
                 // The stored id is of a clock ahead of this host's, since it was there
                 // before the request came.
-                Next::Superseded { by } if is_first => {
-                    claim.operation = self.move_claim(accepted, &claim, by).await?;
+                Next::Superseded { by } if is_first && !write.may_have_landed() => {
+                    let to = self.mint_after(Tick::from_unix(host::now()), by);
+                    match retried(accepted, || self.tables.move_claim(&claim, to)).await {
+                        Some(true) => claim.operation = to,
+                        Some(false) | None => return Ok(None),
+                    }
                 }
-                Next::Superseded { .. } => return Err(self.supersede(accepted, id).await),
+                Next::Superseded { .. } => {
+                    return self.refuse(accepted, &claim, Outcome::Superseded, superseded()).await;
+                }
+                Next::PreconditionFailed => {
+                    let problem = precondition_failed();
+                    return self.refuse(accepted, &claim, Outcome::Failed, problem).await;
+                }
                 Next::Call { .. } | Next::NotWritten | Next::OutcomeUnknown => {
                     let may_have_landed = write.may_have_landed();
                     let Some((_, trace)) = wait else {
@@ -98,38 +120,37 @@ impl Put {
                             not_written()
                         });
                     };
-                    let precondition = &accepted.precondition;
-                    return self.send_as(id, precondition, accepted, trace, may_have_landed).await;
+                    let sent = self.send_as(id, precondition, accepted, trace, may_have_landed);
+                    return sent.await.map(Some);
                 }
             }
         }
     }
 
-    /// Makes the claim stand for an id that is newer than the stored one.
-    async fn move_claim(
+    /// Records that the operation was not written, so that no other attempt of it can
+    /// land any more, and tells the `problem`. `None`, so that the claim is looked at
+    /// again, where the operation has an outcome already or the claim stands for another.
+    async fn refuse(
         &self,
         accepted: &Accepted<'_>,
         claim: &Claim,
-        stored: OperationId,
-    ) -> Result<OperationId, Problem> {
-        let to = self.mint_after(Tick::from_unix(host::now()), stored);
-        match retried(accepted, || self.tables.move_claim(claim, to)).await {
-            Some(true) => Ok(to),
-            // The same request is being carried out elsewhere.
-            Some(false) | None => Err(outcome_unknown()),
-        }
-    }
-
-    async fn supersede(&self, accepted: &Accepted<'_>, id: OperationId) -> Problem {
+        outcome: Outcome,
+        problem: Problem,
+    ) -> Result<Option<Answer>, Problem> {
+        let is_failed = outcome == Outcome::Failed;
         let record = OutcomeRecord {
-            outcome: Outcome::Superseded,
+            outcome,
             completed_at: host::now(),
-            problem: None,
+            problem: is_failed.then(|| serde_json::to_string(&problem).ok()).flatten(),
             is_provisional: false,
         };
-        let recorded =
-            retried(accepted, || self.tables.record_outcome(&accepted.user, id, &record));
-        if recorded.await.is_some() { superseded() } else { not_written() }
+        let recorded = retried(accepted, || {
+            self.tables.record_outcome(&accepted.user, claim.operation, &record)
+        });
+        let is_recorded = recorded.await.ok_or_else(outcome_unknown)?;
+        let stands = retried(accepted, || self.tables.move_claim(claim, claim.operation)).await;
+        let still_stands = stands.ok_or_else(outcome_unknown)?;
+        if is_recorded && still_stands { Err(problem) } else { Ok(None) }
     }
 
     /// Answers with the outcome that the operation has.

@@ -93,13 +93,16 @@ impl Put {
         })
     }
 
-    /// Mints an id that is newer than every version the request names.
+    /// Mints an id that is newer than every version the request names. A tag of the
+    /// future does not count: it may be made up, and then the user would be out of reach
+    /// of others. If such a version is stored after all, it is stepped over.
     fn mint(&self, precondition: &rules::Precondition) -> OperationId {
-        let now = Tick::from_unix(host::now());
+        let now = host::now();
+        let newest_tag = precondition.clone().without_future_tags(now).newest_tag();
         let mut minter = self.minter.lock().unwrap_or_else(PoisonError::into_inner);
-        match precondition.newest_tag() {
-            Some(tag) => minter.mint_after(now, tag, host::random()),
-            None => minter.mint(now, host::random()),
+        match newest_tag {
+            Some(tag) => minter.mint_after(Tick::from_unix(now), tag, host::random()),
+            None => minter.mint(Tick::from_unix(now), host::random()),
         }
     }
 

@@ -69,9 +69,7 @@ impl Put {
             Ok(Applied::Refused { decided, .. }) if decided.contains(&id) => {
                 Reply::Written { created: None }
             }
-            Ok(Applied::Refused { user, .. }) => {
-                Reply::RefusedWithoutOutcome { stored: user.flatten() }
-            }
+            Ok(Applied::Refused { user, .. }) => Reply::Refused { stored: user.flatten() },
             Err(error) => {
                 tracing::warn!(%user, operation = %id, failure = ?error.failure, %error, "a write failed");
                 Reply::Failed(error.failure)
