@@ -109,6 +109,16 @@ def test_a_deferred_failure_is_told_again(deployment: Deployment, api: Api, user
         assert problem_in(again, 412, "precondition-failed") == failed["error"]
 
 
+def test_an_inline_refusal_is_told_again(deployment: Deployment, api: Api, user: str, key: str) -> None:
+    """Even once its precondition is true: this operation was refused."""
+    refused = problem_in(put(api, user, key, b'{"v":2}', {"If-Match": "*"}), 412, "precondition-failed")
+    stored = api.put(user, b'{"v":1}').headers["etag"]
+    for headers in ({}, DEFERRED):
+        again = put(api, user, key, b'{"v":2}', headers | {"If-Match": "*"})
+        assert problem_in(again, 412, "precondition-failed") == refused
+    assert stored_by(deployment, user) == ('{"v":1}', stored)
+
+
 @pytest.mark.parametrize("headers", [{}, DEFERRED], ids=["inline", "deferred"])
 def test_another_request(deployment: Deployment, api: Api, user: str, key: str, headers: Mapping[str, str]) -> None:
     first = put(api, user, key, b'{"v":1}')
