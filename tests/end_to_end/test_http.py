@@ -66,7 +66,9 @@ class TestPrefer:
         ],
         ids=str,
     )
-    def test_now(self, deployment: Deployment, api: Api, user: str, fields: list[str], is_minimal: bool, named: str | None) -> None:
+    def test_now(
+        self, deployment: Deployment, api: Api, user: str, fields: list[str], is_minimal: bool, named: str | None
+    ) -> None:
         for status in (201, 204 if is_minimal else 200):
             answer = api.request("PUT", f"/users/{user}", [*JSON.items(), *(("Prefer", f) for f in fields)], b"{}")
             assert (answer.status, answer.body) == (status, b"" if is_minimal else b"{}"), answer
@@ -104,7 +106,9 @@ class TestConditions:
         ],
         ids=str,
     )
-    def test_what_is_another_version_or_not_honoured_gets_all(self, api: Api, user: str, headers: Mapping[str, str]) -> None:
+    def test_what_is_another_version_or_not_honoured_gets_all(
+        self, api: Api, user: str, headers: Mapping[str, str]
+    ) -> None:
         api.put(user, b'{"v":1}')
         answer = api.request("GET", f"/users/{user}", headers)
         assert (answer.status, answer.body) == (200, b'{"v":1}'), answer
@@ -131,7 +135,14 @@ class TestConditions:
         ],
     )
     def test_what_is_wrong_in_itself_comes_before_412(
-        self, api: Api, user: str, headers: Mapping[str, str], extra: Mapping[str, str], body: bytes, status: int, kind: str
+        self,
+        api: Api,
+        user: str,
+        headers: Mapping[str, str],
+        extra: Mapping[str, str],
+        body: bytes,
+        status: int,
+        kind: str,
     ) -> None:
         old = api.put(user, b'{"v":1}').headers["etag"]
         api.put(user, b'{"v":2}')
@@ -248,7 +259,9 @@ class TestStates:
         """What the status URL of an operation answers."""
         return deployment.api.request("GET", f"/users/{user}/operations/{receipt(deployment, user, operation)}")
 
-    def test_a_receipt_is_what_the_service_makes(self, deployment: Deployment, api: Api, user: str, queue: Queue) -> None:
+    def test_a_receipt_is_what_the_service_makes(
+        self, deployment: Deployment, api: Api, user: str, queue: Queue
+    ) -> None:
         accepted = api.put_later(user, b"{}")
         made = receipt(deployment, user, accepted.json()["id"])
         assert accepted.headers["location"] == f"/users/{user}/operations/{made}"
@@ -283,5 +296,6 @@ class TestStates:
         one, other = new_user(), new_user()
         genuine = receipt(deployment, one, operation_id())
         forged = genuine[:-1] + ("A" if genuine[-1] != "A" else "Q")
-        for user, shown in ((other, genuine), (one, forged), (one, genuine[:-4]), (one, f"{genuine}AAAA"), (one, "%41")):
-            problem_in(api.request("GET", f"/users/{user}/operations/{shown}"), 404, "operation-not-found")
+        problem_in(api.request("GET", f"/users/{other}/operations/{genuine}"), 404, "operation-not-found")
+        for shown in (forged, genuine[:-4], f"{genuine}AAAA", "%41"):
+            problem_in(api.request("GET", f"/users/{one}/operations/{shown}"), 404, "operation-not-found")

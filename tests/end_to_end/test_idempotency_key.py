@@ -209,7 +209,9 @@ def test_a_provisional_failure_is_tried_again(deployment: Deployment, api: Api, 
     assert outcome is not None and outcome["outcome"] == "succeeded" and "provisional" not in outcome
 
 
-@pytest.mark.parametrize("prefer", [{}, DEFERRED, {"Prefer": "respond-async, wait=5"}], ids=["inline", "deferred", "wait"])
+@pytest.mark.parametrize(
+    "prefer", [{}, DEFERRED, {"Prefer": "respond-async, wait=5"}], ids=["inline", "deferred", "wait"]
+)
 def test_many_at_once(
     deployment: Deployment, api: Api, user: str, key: str, queue: Queue, prefer: Mapping[str, str]
 ) -> None:
