@@ -51,7 +51,7 @@ watch: tools ## like run, with functions that are rebuilt when their source chan
 # With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
 .PHONY: end-to-end
 end-to-end: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
-	@$(PYTHON) scripts/tools.py tests
+	@$(PYTHON) scripts/tools.py tests schemathesis
 	@.tools/tests/bin/python -m pytest tests/end_to_end $(PYTEST)
 
 # With STACK_ENV=.local/stack.env they use that running stack. OUTAGE_SECONDS=60 is the long form.
@@ -78,6 +78,20 @@ test: units end-to-end faults ## all tests, through the deployed template includ
 .PHONY: units
 units: ## the tests that need no stack: unit, property, contract, repository
 	cargo test --workspace --quiet
+
+# cargo-fuzz's flags, which stable Rust takes too; with --target they are not those of build scripts.
+SECONDS    ?= 60
+FUZZ_TARGET = $(shell rustc --print host-tuple)
+FUZZ_FLAGS  = --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+.PHONY: fuzz
+fuzz: ## the check of bodies against serde_json for SECONDS=60 (needs a C++ compiler)
+	@mkdir -p target/fuzz/corpus
+	cd fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' CARGO_TARGET_DIR=../target/fuzz cargo run --locked --release --quiet \
+		--target $(FUZZ_TARGET) -- -max_total_time=$(SECONDS) -max_len=4096 -dict=json.dict \
+		-artifact_prefix=../target/fuzz/ -print_final_stats=1 ../target/fuzz/corpus
 
 .PHONY: simulation
 simulation: ## the rules under SCHEDULES=10000000 seeded schedules, with what occurred in them

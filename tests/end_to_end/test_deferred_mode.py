@@ -45,6 +45,12 @@ def test_a_preference_for_it_is_confirmed(deployment: Deployment, api: Api, user
     assert deployment.completed(accepted)["status"] == "succeeded"
 
 
+def test_wait_alone_is_inline(deployment: Deployment, api: Api, user: str) -> None:
+    answer = api.put(user, b"{}", {"Prefer": "wait=5"})
+    assert answer.status == 201 and "preference-applied" not in answer.headers, answer
+    assert api.put(user, b"{}", {"Prefer": "wait=0"}).status == 202
+
+
 def test_receipts_and_users_survive_the_update(deployment: Deployment, api: Api, earlier: Answer) -> None:
     answer = api.status(earlier)
     assert answer.status == 200, answer

@@ -1,16 +1,11 @@
 """Payloads of a REST API (format 1.0) get the answers that those of an HTTP API (2.0) get.
 
 MiniStack has the HTTP API of the template; a REST API's payloads are handed to the
-deployed functions as API Gateway would: base64 or not, the stage in the path, the path as
-it was sent, and header fields that are repeated in multiValueHeaders only.
+deployed functions as API Gateway would.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import time
-from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
@@ -19,58 +14,10 @@ from bodies import ODD
 from client import JSON, Answer, Api
 from deployment import Deployment, Queue
 from problems import problem_in
+from rest_api import Fields, invoke
 
-Fields = Sequence[tuple[str, str]]
 JSON_FIELDS = tuple(JSON.items())
 VARYING = ("etag", "location", "content-location", "last-modified", "date", "apigw-requestid", "content-length")
-
-
-def invoke(
-    deployment: Deployment, method: str, user: str, receipt: str = "", fields: Fields = (), body: bytes | None = None
-) -> Answer:
-    """Hand one request to the function that has its route; `user` is the segment of the path as sent."""
-    resource, path, parameters = "/users/{id}", f"/users/{user}", {"id": user}
-    if receipt:
-        resource, path, parameters = f"{resource}/operations/{{receipt}}", f"{path}/operations/{receipt}", {**parameters, "receipt": receipt}
-    several: dict[str, list[str]] = {}
-    for name, value in fields:
-        several.setdefault(name, []).append(value)
-    now = time.time()
-    payload = {
-        "resource": resource,
-        "path": path,
-        "httpMethod": method,
-        "headers": {name: values[-1] for name, values in several.items()},
-        "multiValueHeaders": several,
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": parameters,
-        "stageVariables": None,
-        "requestContext": {
-            "resourcePath": resource,
-            "httpMethod": method,
-            "path": f"/prod{path}",
-            "protocol": "HTTP/1.1",
-            "stage": "prod",
-            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
-            "requestTimeEpoch": int(now * 1000),
-            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
-            "identity": {"sourceIp": "192.0.2.44", "userArn": None},
-            "accountId": "123456789012",
-            "apiId": "a1b2c3d4e5",
-        },
-        "body": None if body is None else base64.b64encode(body).decode(),
-        "isBase64Encoded": body is not None,
-    }
-    function = deployment.environment["PUT_FUNCTION" if method == "PUT" else "READ_FUNCTION"]
-    reply = deployment.functions.invoke(FunctionName=function, Payload=json.dumps(payload).encode())
-    result = json.loads(reply["Payload"].read())
-    assert "FunctionError" not in reply, result
-    text = result.get("body") or ""
-    content = base64.b64decode(text) if result.get("isBase64Encoded") else text.encode()
-    listed = {name.lower(): ", ".join(values) for name, values in result.get("multiValueHeaders", {}).items()}
-    headers = {name.lower(): value for name, value in (result.get("headers") or {}).items()} | listed
-    return Answer(result["statusCode"], headers, content, f"/prod{path}")
 
 
 def same(rest: Answer, http: Answer, *, with_body: bool = True) -> None:

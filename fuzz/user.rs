@@ -1,0 +1,112 @@
+//! `rules::user::check` against serde_json, on whatever bytes libFuzzer finds.
+//! `make fuzz SECONDS=60` runs it.
+
+#![no_main]
+
+use std::collections::HashSet;
+use std::fmt;
+
+use libfuzzer_sys::fuzz_target;
+use rules::{ProblemType, user};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+fuzz_target!(|body: &[u8]| {
+    let refused = user::check(body).err().map(|problem| problem.kind());
+    let shown = String::from_utf8_lossy(body);
+    match serde_json::from_slice::<Shape>(body) {
+        // RFC 8259 allows what is beyond a double, and depth beyond serde_json's 127.
+        Err(error) if ["out of range", "recursion limit"].iter().any(|limit| error.to_string().contains(limit)) => {}
+        // What comes first is what is told.
+        Err(error) => assert!(refused.is_some(), "taken, but {error}: {shown}"),
+        Ok(shape) => assert_eq!(refused, expected(&shape, body), "{shown}"),
+    }
+});
+
+/// What a JSON text is refused for, if it has at most one fault.
+fn expected(shape: &Shape, body: &[u8]) -> Option<ProblemType> {
+    use ProblemType::{BodyTooLarge, DuplicateMember, ForbiddenCharacter, NotAnObject, TooDeep};
+    let is_deep = shape.depth > user::MAX_DEPTH;
+    match () {
+        () if body.len() > user::MAX_BYTES => Some(BodyTooLarge),
+        () if !shape.is_object => Some(NotAnObject),
+        // Of two faults either may come first.
+        () if is_deep && shape.has_duplicate => user::check(body).err().map(|problem| problem.kind()),
+        () if is_deep => Some(TooDeep),
+        () if shape.has_duplicate => Some(DuplicateMember),
+        () if String::from_utf8_lossy(body).contains(['\u{FFFE}', '\u{FFFF}']) => Some(ForbiddenCharacter),
+        () => None,
+    }
+}
+
+/// What there is to know of a JSON value.
+#[derive(Default)]
+struct Shape {
+    is_object: bool,
+    depth: usize,
+    has_duplicate: bool,
+}
+
+impl Shape {
+    fn hold(&mut self, inner: &Self) {
+        self.depth = self.depth.max(inner.depth + 1);
+        self.has_duplicate |= inner.has_duplicate;
+    }
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape, A::Error> {
+        let mut shape = Shape { depth: 1, ..Shape::default() };
+        while let Some(item) = items.next_element::<Shape>()? {
+            shape.hold(&item);
+        }
+        Ok(shape)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Shape, A::Error> {
+        let mut shape = Shape { is_object: true, depth: 1, has_duplicate: false };
+        let mut names = HashSet::new();
+        while let Some((name, member)) = members.next_entry::<String, Shape>()? {
+            shape.has_duplicate |= !names.insert(name);
+            shape.hold(&member);
+        }
+        Ok(shape)
+    }
+}

@@ -1,0 +1,80 @@
+"""openapi.yaml against the deployed service, by requests that Schemathesis makes up from it.
+
+Valid and invalid ones. Of its checks all are on but three:
+
+- `ignored_auth` and `object_level_authorization`: the template has no authorizer;
+- `use_after_free`: no method deletes anything.
+
+schemathesis.toml says where a check's defaults do not fit. What Schemathesis cannot make
+up, a genuine receipt, it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+
+from client import DEFERRED, Api
+from deployment import ROOT, Deployment, Queue
+from operations import DAY, operation_id, receipt, store_outcome
+
+HERE = ROOT / "tests" / "end_to_end"
+SCHEMATHESIS = ROOT / ".tools" / "schemathesis" / "bin" / "schemathesis"
+SECONDS = 75
+LEFT_OUT = "ignored_auth,object_level_authorization,use_after_free"
+NOT_APPLIED = {
+    "type": "urn:problem-type:async-put:not-applied",
+    "title": "The PUT could not be carried out",
+    "status": 503,
+    "detail": "Made by the test.",
+}
+
+
+def operations_in_every_state(deployment: Deployment, api: Api) -> list[dict[str, str]]:
+    """Path parameters of operations: carried out, lost, refused, parked, pending, expired and forgotten."""
+    user = f"test-{uuid.uuid4()}"
+    old = api.put(user, b'{"v":1}').headers["etag"]
+    with deployment.mapping.off():
+        accepted = [api.put_later(user, b'{"v":2}')]
+        api.put(user, b'{"v":3}')
+    accepted += [api.put_later(user, b"{}", headers) for headers in ({"If-Match": old}, DEFERRED)]
+    assert {deployment.completed(answer)["status"] for answer in accepted} == {"superseded", "failed", "succeeded"}
+    parked = operation_id(60)
+    store_outcome(deployment, user, parked, "failed", NOT_APPLIED)
+    operations = [answer.json()["id"] for answer in accepted]
+    operations += [parked, operation_id(), operation_id(17 * DAY), operation_id(46 * DAY)]
+    return [{"id": user, "receipt": receipt(deployment, user, operation)} for operation in operations]
+
+
+def test_the_service_is_what_its_document_says(deployment: Deployment, api: Api, queue: Queue) -> None:
+    operations = operations_in_every_state(deployment, api)
+    users = [{"id": operations[0]["id"]}, None]
+    genuine = {"getOperation": operations, "headOperation": operations, "getUser": users, "headUser": users}
+    command = [
+        *(SCHEMATHESIS, "--config-file", HERE / "schemathesis.toml", "run", ROOT / "openapi.yaml"),
+        *("--url", f"http://127.0.0.1:{api.port}", "--header", f"Host: {api.base.partition('//')[2]}"),
+        *("--checks", "all", "--exclude-checks", LEFT_OUT, "--continue-on-failure"),
+        *("--seed", "1", "--max-examples", "20", "--max-time", str(SECONDS), "--request-timeout", "30"),
+        *("--generation-database", "none", "--no-color"),
+    ]
+    environment = os.environ | {
+        "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+        "PYTHONPATH": str(HERE),
+        "GENUINE": json.dumps(genuine),
+        "NO_PROXY": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=deployment.local,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS + 120,
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout
+    queue.is_empty_after("the requests")
