@@ -65,8 +65,10 @@ impl Handler {
                     return Answer::Written { id: write.id(), created: created == Some(true) };
                 }
                 Next::PreconditionFailed => return Answer::PreconditionFailed,
-                Next::Superseded { .. } | Next::NotWritten => return Answer::NotWritten,
-                Next::OutcomeUnknown => return Answer::OutcomeUnknown,
+                Next::NotWritten => return Answer::NotWritten,
+                Next::Superseded { .. } | Next::Decided | Next::OutcomeUnknown => {
+                    return Answer::OutcomeUnknown;
+                }
             }
         }
     }
@@ -86,6 +88,7 @@ impl Handler {
             Next::Call { .. }
             | Next::Superseded { .. }
             | Next::NotWritten
+            | Next::Decided
             | Next::OutcomeUnknown => self.fall_back(&write).await,
         }
     }
@@ -129,7 +132,7 @@ impl Handler {
             Ok(Applied::Written) => Reply::Written { created: None },
             Ok(Applied::Refused { decided, .. }) if decided.contains(&id) => {
                 self.world.count(Event::OwnOutcomeFound);
-                Reply::Written { created: None }
+                Reply::Decided
             }
             Ok(Applied::Refused { user, .. }) => Reply::Refused { stored: user.flatten() },
             Err(failure) => Reply::Failed(failure),
@@ -274,7 +277,7 @@ impl Handler {
 fn stored_in(reply: Reply) -> Option<Stored> {
     match reply {
         Reply::Refused { stored } => stored,
-        Reply::Written { .. } | Reply::Failed(_) => None,
+        Reply::Written { .. } | Reply::Decided | Reply::Failed(_) => None,
     }
 }
 

@@ -72,15 +72,17 @@ class Plan:
     faults: list[Fault]
 
 
-def plan(seed: int, deferred: int, users: int) -> Plan:
-    """So many deferred PUTs over so many users, with inline, waiting and conditional ones among them."""
+def plan(seed: int, deferred: int, users: int, run: str) -> Plan:
+    """So many deferred PUTs over so many users, with inline, waiting and conditional ones among them.
+
+    The users' names hold `run`, so that a plan can be replayed on the same stack."""
     dice = random.Random(seed)
     modes = [DEFERRED] * deferred + [INLINE] * (deferred * 15 // 100) + [WAIT] * (deferred * 8 // 100)
     dice.shuffle(modes)
     requests = []
     for number, mode in enumerate(modes):
         precondition = dice.choices(["", "tag", "exists", "absent"], [85, 9, 4, 2])[0]
-        user = f"soak-{seed}-{dice.randrange(users)}"
+        user = f"soak-{run}-{dice.randrange(users)}"
         requests.append(Request(number, user, mode, precondition, dice.choice([0, 10, 100, 1000])))
     faults = []
     at = 0
@@ -88,4 +90,8 @@ def plan(seed: int, deferred: int, users: int) -> Plan:
         kind = dice.choices(list(FAULTS), list(FAULTS.values()))[0]
         seconds = dice.uniform(0.3, LONGEST_DELAY) if kind == DELAY else dice.uniform(0.5, 3)
         faults.append(Fault(at, kind, dice.choice(CALLS), dice.randint(1, 6), round(seconds, 2), dice.random()))
-    return Plan(requests, faults)
+    # A short plan has one of every kind too.
+    for kind in sorted(FAULTS.keys() - {fault.kind for fault in faults}):
+        where = random.Random(f"{seed} {kind}").randrange(len(requests))
+        faults.append(Fault(where, kind, "TransactWriteItems", 3, 2.0, 0.5))
+    return Plan(requests, sorted(faults, key=lambda fault: fault.at))

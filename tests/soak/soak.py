@@ -21,6 +21,7 @@ import random
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -220,7 +221,7 @@ class Soak:
 
 def soak(deployment: Deployment, services: Services, seed: int, deferred: int, users: int) -> Findings:
     """Run one, print its account, and return what is wrong."""
-    what = plan(seed, deferred, users)
+    what = plan(seed, deferred, users, uuid.uuid4().hex[:8])
     print(f"seed {seed}: {len(what.requests)} PUTs over {users} users, {len(what.faults)} faults, {THREADS} at a time")
     parked = Queue(deployment.sqs, deployment.environment["PARKED_QUEUE_URL"])
     parked_before = parked.size()

@@ -30,6 +30,8 @@ pub enum Reply {
         /// Whether there was no user before; a transaction does not tell.
         created: Option<bool>,
     },
+    /// The operation has a final outcome already.
+    Decided,
     /// Its condition was false of the item in the table.
     Refused {
         /// That item, if there is one.
@@ -52,6 +54,8 @@ pub enum Next {
         /// Whether it made a new user, if that is known.
         created: Option<bool>,
     },
+    /// The operation has a final outcome, which need not be that it was written.
+    Decided,
     /// The precondition is false; nothing was written.
     PreconditionFailed,
     /// The user is at a newer operation, and the id may not change. If no earlier call
@@ -120,6 +124,9 @@ impl InlineWrite {
     pub fn on_reply(&mut self, reply: Reply, minter: &mut Minter, now: Tick, random: u64) -> Next {
         match reply {
             Reply::Written { created } => Next::Done { created },
+            Reply::Decided if self.is_fixed => Next::Decided,
+            // Nobody else knows the id, so it was an earlier call of this write.
+            Reply::Decided => Next::Done { created: None },
             Reply::Refused { stored } => self.on_refused(stored, minter, now, random),
             Reply::Failed(failure) => self.on_failed(failure, random),
         }
@@ -235,6 +242,7 @@ mod tests {
         assert_eq!(last(&[MAY_HAVE_LANDED, own(id(1))]), Next::Done { created: Some(false) });
         assert_eq!(last(&[MAY_HAVE_LANDED, own(id(NOW))]), Next::Done { created: Some(true) });
         assert_eq!(last(&[MAY_HAVE_LANDED, refused(id(2000))]), Next::OutcomeUnknown);
+        assert_eq!(last(&[MAY_HAVE_LANDED, Reply::Decided]), Next::Done { created: None });
         assert_eq!(
             last(&[MAY_HAVE_LANDED, Written { created: Some(true) }]),
             Next::Done { created: Some(true) }
@@ -263,6 +271,7 @@ mod tests {
             assert_eq!(fixed.may_have_landed(), may_have_landed);
             let next = fixed.on_reply(refused(id(2000)), &mut minter, now, 7);
             assert_eq!((next, fixed.id()), (Next::Superseded { by: id(2000) }, id(NOW)));
+            assert_eq!(fixed.on_reply(Reply::Decided, &mut minter, now, 7), Next::Decided);
         }
     }
 

@@ -26,8 +26,11 @@ impl Put {
                     return Ok(Answer::Written { id: write.id(), created });
                 }
                 Next::PreconditionFailed => return Err(precondition_failed()),
-                Next::Superseded { .. } | Next::NotWritten => return Err(not_written()),
-                Next::OutcomeUnknown => return Err(outcome_unknown()),
+                Next::NotWritten => return Err(not_written()),
+                // The first two are of writes that others know.
+                Next::Superseded { .. } | Next::Decided | Next::OutcomeUnknown => {
+                    return Err(outcome_unknown());
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ impl Put {
             fingerprint: fingerprint(&accepted.user, &accepted.precondition, accepted.body),
             operation: self.mint(&accepted.precondition),
         };
-        for _ in 0..MAX_CALLS {
+        for round in 0..MAX_CALLS {
             // Nothing but the claim can have been written by this request so far.
             let claim = retried(accepted, || self.tables.claim(&own, host::now())).await;
             let claim = claim.ok_or_else(not_written)?;
@@ -46,7 +46,8 @@ impl Put {
                     .field("Idempotency-Key"));
             }
             let is_first = claim.operation == own.operation;
-            if !is_first && let Some(record) = self.final_outcome(accepted, &claim).await? {
+            let is_fresh = is_first && round == 0;
+            if !is_fresh && let Some(record) = self.final_outcome(accepted, &claim).await? {
                 return self.replay(accepted, claim.operation, record).await;
             }
             let wait = match mode {
@@ -104,6 +105,8 @@ impl Put {
                         Some(false) | None => return Ok(None),
                     }
                 }
+                // Another attempt of it was decided in the meantime.
+                Next::Decided => return Ok(None),
                 Next::Superseded { .. } => {
                     return self.refuse(accepted, &claim, Outcome::Superseded, superseded()).await;
                 }

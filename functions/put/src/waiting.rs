@@ -32,6 +32,7 @@ impl Put {
             Next::PreconditionFailed => Err(precondition_failed()),
             Next::Call { .. }
             | Next::Superseded { .. }
+            | Next::Decided
             | Next::NotWritten
             | Next::OutcomeUnknown => {
                 let may_have_landed = write.may_have_landed();
@@ -65,10 +66,7 @@ impl Put {
         let apply = self.tables.apply(user, id, body, write.precondition(), &[], host::now());
         match apply.await {
             Ok(Applied::Written) => Reply::Written { created: None },
-            // Only an earlier call of this write can have left an outcome.
-            Ok(Applied::Refused { decided, .. }) if decided.contains(&id) => {
-                Reply::Written { created: None }
-            }
+            Ok(Applied::Refused { decided, .. }) if decided.contains(&id) => Reply::Decided,
             Ok(Applied::Refused { user, .. }) => Reply::Refused { stored: user.flatten() },
             Err(error) => {
                 tracing::warn!(%user, operation = %id, failure = ?error.failure, %error, "a write failed");
