@@ -15,6 +15,7 @@ import pytest
 
 from client import Api
 from deployment import ROOT, Deployment, Queue, stack_command
+from proxy import Proxy
 
 sys.dont_write_bytecode = True
 
@@ -96,3 +97,13 @@ def new_user() -> Callable[[], str]:
 def user(new_user: Callable[[], str]) -> str:
     """The id of a user that nobody else uses."""
     return new_user()
+
+
+@pytest.fixture(scope="module")
+def proxy(deployment: Deployment) -> Iterator[Proxy]:
+    """The functions' calls go through it. MiniStack sets AWS_ENDPOINT_URL itself, but not these two."""
+    proxy = Proxy(deployment.endpoint)
+    variables = {"AWS_ENDPOINT_URL_DYNAMODB": proxy.url, "AWS_ENDPOINT_URL_SQS": proxy.url}
+    with deployment.functions_use(variables):
+        yield proxy
+    proxy.stop()

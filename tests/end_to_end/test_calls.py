@@ -6,7 +6,6 @@ test says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,16 +17,6 @@ from proxy import LostReply, Proxy, Reply, Rule, dynamodb_error, sqs_error
 
 THROTTLED = dynamodb_error(400, "ThrottlingException")
 BROKEN = dynamodb_error(500, "InternalServerError")
-
-
-@pytest.fixture(scope="module")
-def proxy(deployment: Deployment) -> Iterator[Proxy]:
-    """The functions' calls go through it. MiniStack sets AWS_ENDPOINT_URL itself, but not these two."""
-    proxy = Proxy(deployment.endpoint)
-    variables = {"AWS_ENDPOINT_URL_DYNAMODB": proxy.url, "AWS_ENDPOINT_URL_SQS": proxy.url}
-    with deployment.functions_use(variables):
-        yield proxy
-    proxy.stop()
 
 
 def always(service: str, reply: Reply) -> Rule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -80,15 +80,6 @@ def test_clock_skew(deployment: Deployment, user: str, age: float) -> None:
     answer = invoke(deployment, "PUT", user, fields=list(JSON.items()), body=b"{}", age=age)
     is_example(answer, "clock-skew")
     assert answer.headers["retry-after"] == "1" and deployment.user(user) is None, answer
-
-
-@pytest.fixture(scope="module")
-def proxy(deployment: Deployment) -> Iterator[Proxy]:
-    """The functions' calls of DynamoDB go through it."""
-    proxy = Proxy(deployment.endpoint)
-    with deployment.functions_use({"AWS_ENDPOINT_URL_DYNAMODB": proxy.url}):
-        yield proxy
-    proxy.stop()
 
 
 def test_failed_calls(api: Api, user: str, proxy: Proxy) -> None:

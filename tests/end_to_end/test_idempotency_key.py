@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -230,15 +230,6 @@ def test_many_at_once(
         elif answer.status == 202:
             assert f'"{answer.json()["id"]}"' == etag, answer
     assert put(api, user, key, b'{"v":1}').headers["etag"] == etag
-
-
-@pytest.fixture(scope="module")
-def proxy(deployment: Deployment) -> Iterator[Proxy]:
-    """The functions' calls go through it."""
-    proxy = Proxy(deployment.endpoint)
-    with deployment.functions_use({"AWS_ENDPOINT_URL_DYNAMODB": proxy.url, "AWS_ENDPOINT_URL_SQS": proxy.url}):
-        yield proxy
-    proxy.stop()
 
 
 class TestFailures:

@@ -168,7 +168,9 @@ impl Put {
             Outcome::Superseded => Err(superseded()),
             Outcome::Failed => {
                 let problem = record.problem.as_deref().and_then(Problem::read);
-                Err(problem.unwrap_or_else(precondition_failed))
+                let problem = problem.unwrap_or_else(precondition_failed);
+                let is_server_error = problem.kind().status().is_server_error();
+                Err(if is_server_error { problem.retry_after(1) } else { problem })
             }
         }
     }
