@@ -87,12 +87,13 @@ class Deployment:
 
     # What happens
 
-    def completed(self, accepted: Answer) -> Any:
+    def completed(self, accepted: Answer, seconds: float = 30) -> Any:
         """The status document of an operation once it is no longer pending."""
         answer = until(
             f"the end of {accepted.json()['id']}",
             lambda: self.api.status(accepted),
             lambda answer: answer.status != 200 or answer.json()["status"] != "pending",
+            seconds,
         )
         assert answer.status == 200, answer
         return answer.json()
