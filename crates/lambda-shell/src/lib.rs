@@ -8,4 +8,5 @@ pub mod gateway;
 pub mod host;
 pub mod log;
 pub mod reply;
+pub mod retry;
 pub mod target;

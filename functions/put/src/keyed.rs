@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use aws_calls::CallError;
 use lambda_shell::host;
+use lambda_shell::retry::retried;
 use rules::accept::{Accepted, MAX_WAIT, Mode};
 use rules::idempotency::{IdempotencyKey, claim_id, fingerprint};
 use rules::inline::{InlineWrite, Next};
 use rules::status::{Outcome, OutcomeRecord};
-use rules::{OperationId, Problem, ProblemType, Tick, backoff};
-use tokio::time::{Instant, sleep};
+use rules::{OperationId, Problem, ProblemType, Tick};
+use tokio::time::Instant;
 use users_table::Claim;
 
 use crate::inline::{not_written, outcome_unknown, precondition_failed};
 use crate::{Answer, Put};
 
-/// Most calls of one kind.
-const MAX_CALLS: u32 = 3;
+/// Most times that the claim is looked at.
+const MAX_ROUNDS: u32 = 3;
 
 impl Put {
     /// Carries out the operation that `key` stands for, or tells its outcome.
@@ -36,9 +36,9 @@ impl Put {
             fingerprint: fingerprint(&accepted.user, &accepted.precondition, accepted.body),
             operation: self.mint(&accepted.precondition),
         };
-        for round in 0..MAX_CALLS {
+        for round in 0..MAX_ROUNDS {
             // Nothing but the claim can have been written by this request so far.
-            let claim = retried(accepted, || self.tables.claim(&own, host::now())).await;
+            let claim = retried(&accepted.user, || self.tables.claim(&own, host::now())).await;
             let claim = claim.ok_or_else(not_written)?;
             if claim.fingerprint != own.fingerprint {
                 let detail = "This key was used for a request with another body or precondition; use a new key for a new request.";
@@ -73,7 +73,7 @@ impl Put {
         accepted: &Accepted<'_>,
         claim: &Claim,
     ) -> Result<Option<OutcomeRecord>, Problem> {
-        let outcome = retried(accepted, || self.tables.outcome(claim.operation, host::now()));
+        let outcome = retried(&accepted.user, || self.tables.outcome(claim.operation, host::now()));
         let outcome = outcome.await.ok_or_else(outcome_unknown)?;
         Ok(outcome.filter(|record| !record.is_provisional))
     }
@@ -100,7 +100,7 @@ impl Put {
                 // before the request came.
                 Next::Superseded { by } if is_first && !write.may_have_landed() => {
                     let to = self.mint_after(Tick::from_unix(host::now()), by);
-                    match retried(accepted, || self.tables.move_claim(&claim, to)).await {
+                    match retried(&accepted.user, || self.tables.move_claim(&claim, to)).await {
                         Some(true) => claim.operation = to,
                         Some(false) | None => return Ok(None),
                     }
@@ -147,11 +147,12 @@ impl Put {
             problem: is_failed.then(|| serde_json::to_string(&problem).ok()).flatten(),
             is_provisional: false,
         };
-        let recorded = retried(accepted, || {
+        let recorded = retried(&accepted.user, || {
             self.tables.record_outcome(&accepted.user, claim.operation, &record)
         });
         let is_recorded = recorded.await.ok_or_else(outcome_unknown)?;
-        let stands = retried(accepted, || self.tables.move_claim(claim, claim.operation)).await;
+        let stands =
+            retried(&accepted.user, || self.tables.move_claim(claim, claim.operation)).await;
         let still_stands = stands.ok_or_else(outcome_unknown)?;
         if is_recorded && still_stands { Err(problem) } else { Ok(None) }
     }
@@ -174,26 +175,6 @@ impl Put {
             }
         }
     }
-}
-
-/// Makes a call that is safe to repeat; `None` where it fails all the same.
-async fn retried<T, F>(accepted: &Accepted<'_>, call: impl Fn() -> F) -> Option<T>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    for calls in 1..=MAX_CALLS {
-        match call().await {
-            Ok(value) => return Some(value),
-            Err(error) => {
-                tracing::warn!(user = %accepted.user, failure = ?error.failure, %error, "a call failed");
-                if !error.failure.is_retryable() {
-                    break;
-                }
-                sleep(backoff::between_calls(calls, host::random())).await;
-            }
-        }
-    }
-    None
 }
 
 fn superseded() -> Problem {

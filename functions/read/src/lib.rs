@@ -3,19 +3,16 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use aws_calls::CallError;
 use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{Method, StatusCode};
 use lambda_http::{Body, Request, Response};
 use lambda_shell::environment::{self, Invalid};
+use lambda_shell::retry::retried;
 use lambda_shell::target::{Paths, parameter};
 use lambda_shell::{host, reply};
 use rules::status::{self, State, StatusDocument};
-use rules::{Failure, Problem, ProblemType, ReceiptKey, UserId, backoff, precondition};
+use rules::{Problem, ProblemType, ReceiptKey, UserId, precondition};
 use users_table::Tables;
-
-/// Most calls for one read.
-const MAX_CALLS: u32 = 3;
 
 /// The function's clients and settings.
 #[derive(Debug)]
@@ -65,7 +62,7 @@ impl Read {
     }
 
     async fn user(&self, request: &Request, user: &UserId) -> Result<Response<Body>, Problem> {
-        let stored = retried(user, || self.tables.user(user)).await?;
+        let stored = retried(user, || self.tables.user(user)).await.ok_or_else(not_read)?;
         let stored = stored.ok_or_else(|| {
             let detail = "No user is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
             Problem::new(ProblemType::UserNotFound, detail)
@@ -93,7 +90,7 @@ impl Read {
             Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
         })?;
         let now = host::now();
-        let outcome = retried(user, || self.tables.outcome(id, now)).await?;
+        let outcome = retried(user, || self.tables.outcome(id, now)).await.ok_or_else(not_read)?;
         let state = State::derive(id, outcome, now);
         let paths = Paths::of(request, user, 4);
         let document =
@@ -120,25 +117,9 @@ fn method_not_allowed(allow: &'static str) -> Response<Body> {
     response
 }
 
-/// Makes a call that reads, and again where that may help.
-async fn retried<T, F>(user: &UserId, call: impl Fn() -> F) -> Result<T, Problem>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    let mut calls = 0;
-    loop {
-        calls += 1;
-        let error = match call().await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        tracing::warn!(%user, failure = ?error.failure, %error, "a read failed");
-        if calls == MAX_CALLS || error.failure == Failure::NeverLands {
-            let detail = "The table could not be read; send the request again.";
-            return Err(Problem::new(ProblemType::NotRead, detail).retry_after(1));
-        }
-        tokio::time::sleep(backoff::between_calls(calls, host::random())).await;
-    }
+fn not_read() -> Problem {
+    let detail = "The table could not be read; send the request again.";
+    Problem::new(ProblemType::NotRead, detail).retry_after(1)
 }
 
 /// The instant as an HTTP date (RFC 9110 section 5.6.7).
