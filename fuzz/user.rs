@@ -11,7 +11,7 @@ use rules::{ProblemType, user};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 fuzz_target!(|body: &[u8]| {
-    let refused = user::check(body).err().map(|problem| problem.kind());
+    let refused = user::check(body).err().map(|problem| problem.problem_type());
     let shown = String::from_utf8_lossy(body);
     match serde_json::from_slice::<Shape>(body) {
         // RFC 8259 allows what is beyond a double, and depth beyond serde_json's 127.
@@ -30,7 +30,7 @@ fn expected(shape: &Shape, body: &[u8]) -> Option<ProblemType> {
         () if body.len() > user::MAX_BYTES => Some(BodyTooLarge),
         () if !shape.is_object => Some(NotAnObject),
         // Of two faults either may come first.
-        () if is_deep && shape.has_duplicate => user::check(body).err().map(|problem| problem.kind()),
+        () if is_deep && shape.has_duplicate => user::check(body).err().map(|problem| problem.problem_type()),
         () if is_deep => Some(TooDeep),
         () if shape.has_duplicate => Some(DuplicateMember),
         () if String::from_utf8_lossy(body).contains(['\u{FFFE}', '\u{FFFF}']) => Some(ForbiddenCharacter),

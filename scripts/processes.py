@@ -31,7 +31,7 @@ class Failure(Exception):
 
 
 class Interrupted(Exception):
-    """Ctrl-C, a TERM or HUP signal, or the end of the terminal or of the process that started this one."""
+    """Ctrl-C, a TERM or HUP signal, or the end of the process that started this one."""
 
 
 class Interrupts:
@@ -44,7 +44,6 @@ class Interrupts:
     def __init__(self) -> None:
         self._reason: str | None = None
         self._parent = os.getppid()
-        self._had_terminal = os.isatty(0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
 
@@ -55,9 +54,6 @@ class Interrupts:
         """Raise Interrupted when it is time to end."""
         if self._reason is None and os.getppid() != self._parent:
             self._reason = "the parent process is gone"
-        if self._reason is None and self._had_terminal and not os.isatty(0):
-            # The HUP of a closed window may reach make alone.
-            self._reason = "the terminal is gone"
         if self._reason is not None:
             raise Interrupted(self._reason)
 
@@ -90,7 +86,7 @@ class Process:
 
     @classmethod
     def of(cls, child: subprocess.Popen[bytes]) -> Process:
-        """Remember a child; it must not have been waited for yet, so that its entry is still there."""
+        """Remember a child that has not been waited for yet, so that its entry is there."""
         fields = _stat(child.pid)
         if fields is None:
             raise Failure(f"process {child.pid} vanished", "try again")
@@ -107,7 +103,11 @@ class Process:
         if leader is not None and int(leader[19]) != self.started:
             return []  # The id belongs to another process now, so the session is over.
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in pids if (fields := _stat(pid)) and _runs(fields) and int(fields[3]) == self.pid]
+        return [
+            pid
+            for pid in pids
+            if (fields := _stat(pid)) and _runs(fields) and int(fields[3]) == self.pid
+        ]
 
     def stop(self, grace: float = GRACE) -> None:
         """End the session: TERM to the leader, then TERM to what is left of it, then KILL."""

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Install the pinned Python tools of this repository into `.tools/`.
 
 Each file `scripts/requirements/NAME.txt` describes one virtual environment,
@@ -6,9 +5,9 @@ Each file `scripts/requirements/NAME.txt` describes one virtual environment,
 To add one: install it by hand in a fresh environment, write `pip freeze` into
 the file, and name it on the command line.
 
-    python3 scripts/tools.py                    # what the local stack needs
-    python3 scripts/tools.py sam microburst     # only these
-    python3 scripts/tools.py --check            # only look for what is missing
+    python3 -m scripts.tools             # what the local stack needs
+    python3 -m scripts.tools checks      # only this one
+    python3 -m scripts.tools --check     # only look for what is missing
 
 An environment is rebuilt when its requirement file, the Python version or the
 path of the checkout changed, and when its installation was interrupted. This
@@ -59,7 +58,8 @@ def dotted(version: tuple[int, ...]) -> str:
 
 def oldest_rust() -> tuple[int, ...]:
     """The `rust-version` that the workspace asks for."""
-    found = re.search(r'^rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    manifest = (ROOT / "Cargo.toml").read_text()
+    found = re.search(r'^rust-version = "([\d.]+)"', manifest, re.MULTILINE)
     return tuple(int(part) for part in found.group(1).split(".")) if found else (0,)
 
 
@@ -67,36 +67,38 @@ def check_prerequisites() -> None:
     """Raise Missing for the first thing that this machine lacks."""
     if platform.system() != "Linux":
         raise Missing(
-            f"the local stack runs the functions' Linux binaries as plain processes, and this is {platform.system()}: "
-            "use a Linux machine, virtual machine, container or WSL 2"
+            "the local stack runs the functions' Linux binaries as plain processes, and this is "
+            f"{platform.system()}: use a Linux machine, virtual machine, container or WSL 2"
         )
     if sys.version_info < OLDEST_PYTHON:
         raise Missing(
-            f"Python {dotted(OLDEST_PYTHON)} or newer is needed and {sys.executable} is {platform.python_version()}: "
-            "install a newer one and name it, for example: make run PYTHON=python3.12"
+            f"Python {dotted(OLDEST_PYTHON)} or newer is needed and {sys.executable} is "
+            f"{platform.python_version()}: install a newer one and name it, for example: "
+            "make run PYTHON=python3.12"
         )
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        raise Missing("Python's venv module is missing: install it (Debian, Ubuntu: apt install python3-venv)")
+        raise Missing("Python's venv module is missing (Debian, Ubuntu: apt install python3-venv)")
     rust = version_of("cargo", "--version")
     if rust is None:
         raise Missing("cargo is missing or does not run here: install Rust from https://rustup.rs")
     if rust < oldest_rust():
         raise Missing(
-            f"Rust {dotted(oldest_rust())} or newer is needed and this is {dotted(rust)}: rustup update stable"
+            f"Rust {dotted(oldest_rust())} or newer is needed and this is {dotted(rust)}: "
+            "rustup update stable"
         )
     if shutil.which("cc") is None:
-        raise Missing("a C linker (cc) is missing, which Rust needs: install gcc (Debian, Ubuntu: apt install gcc)")
+        raise Missing("Rust needs a C linker, and cc is missing (Debian, Ubuntu: apt install gcc)")
 
 
 def check_curl() -> None:
     """Print a note when curl is missing or too old; only commands for people to copy need it."""
     curl = version_of("curl", "--version")
     if curl is None:
-        print("tools: note: curl is missing; the stack runs without it, the commands it prints to try do not")
+        print("tools: note: curl is missing, which the commands that are printed to try need")
     elif curl < OLDEST_CURL:
         print(
-            f"tools: note: curl {dotted(curl)} does not resolve *.localhost ({dotted(OLDEST_CURL)} does); "
-            "add --connect-to ::127.0.0.1: to each curl command"
+            f"tools: note: curl {dotted(curl)} does not resolve *.localhost "
+            f"({dotted(OLDEST_CURL)} does); add --connect-to ::127.0.0.1: to each curl command"
         )
 
 
@@ -115,23 +117,27 @@ def is_installed(name: str) -> bool:
 def install(name: str) -> None:
     """Build one environment from nothing. The stamp comes last: without it, it does not count."""
     venv, log = TOOLS / name, TOOLS / "logs" / f"{name}.log"
-    print(f"tools: installing {name} into {venv.relative_to(ROOT)} (log: {log.relative_to(ROOT)})", flush=True)
+    where = f"into {venv.relative_to(ROOT)} (log: {log.relative_to(ROOT)})"
+    print(f"tools: installing {name} {where}", flush=True)
     started = time.monotonic()
     shutil.rmtree(venv, ignore_errors=True)
     log.parent.mkdir(parents=True, exist_ok=True)
+    requirements = str(REQUIREMENTS / f"{name}.txt")
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     with log.open("w") as output:
         for command in (
             [sys.executable, "-m", "venv", str(venv)],
-            # Wheels only: a source distribution would need compilers and run code that nobody pinned.
-            [*pip, "install", "--only-binary", ":all:", "--requirement", str(REQUIREMENTS / f"{name}.txt")],
+            # Wheels only: a source distribution would need compilers and run what nobody pinned.
+            [*pip, "install", "--only-binary", ":all:", "--requirement", requirements],
             [*pip, "check"],
         ):
-            if subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode != 0:
+            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+            if done.returncode != 0:
                 output.flush()
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
                 raise Missing(
-                    f"{name} could not be installed; the end of {log}:\n{tail}\nnext: look at the log, then try again"
+                    f"{name} could not be installed; the end of {log}:\n{tail}\n"
+                    "next: look at the log, then try again"
                 )
     (venv / "stamp").write_text(stamp_of(name))
     print(f"tools: installed {name} in {time.monotonic() - started:.1f} s", flush=True)
@@ -147,7 +153,9 @@ def main() -> int:
     try:
         for name in names:
             if not (REQUIREMENTS / f"{name}.txt").is_file():
-                raise Missing(f"there is no scripts/requirements/{name}.txt: write one with pip freeze")
+                raise Missing(
+                    f"there is no scripts/requirements/{name}.txt: write one with pip freeze"
+                )
         check_prerequisites()
         if arguments.check:
             check_curl()

@@ -1,24 +1,35 @@
-//! Holds the rules and what `users-table` makes of them in DynamoDB together, on a real
+//! Holds the rules and what `tables` makes of them in DynamoDB together, on a real
 //! engine with the real SDK.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use rules::inline::{Reply, Stored};
-use rules::status::{Outcome, OutcomeRecord};
-use rules::verdict::{Verdict, judge, may_write};
-use rules::{Failure, OperationId, Precondition, Tick, UserId};
+use rules::order::verdict::Verdict;
+use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
+use rules::request::key::{Claim, VALID_FOR};
+use rules::{Failure, Operation, OperationId, Precondition, Tick, UserId, Version};
+use tables::DynamoDb;
 use tests::engine::{Engine, OPERATIONS, USERS, config_for};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use users_table::{Applied, Tables, User};
+use world::{Tables, Transaction, User, Write};
 
 const COMPLETED_AT: Duration = Duration::from_millis(1_800_000_000_123);
 
 fn id(ms: u64, random: u64) -> OperationId {
-    OperationId::new(Tick::from_unix(Duration::from_millis(1_700_000_000_000 + ms)), random)
+    OperationId::new(Tick::from_unix_ms(1_700_000_000_000 + ms), random)
+}
+
+fn user() -> UserId {
+    UserId::new("42").unwrap()
+}
+
+/// An unconditional operation on [`user`].
+fn operation(id: OperationId, body: &str) -> Operation {
+    let (user, precondition) = (user(), Precondition::None);
+    Operation { id, user, precondition, body: body.to_owned() }
 }
 
 /// Few enough that equal ids and neighbours are common.
@@ -26,7 +37,7 @@ fn some_id() -> impl Strategy<Value = OperationId> {
     (0..4u64, 0..3u64).prop_map(|(ms, random)| id(ms, random))
 }
 
-fn operation() -> impl Strategy<Value = (OperationId, Precondition)> {
+fn some_operation() -> impl Strategy<Value = (OperationId, Precondition)> {
     let precondition = prop_oneof![
         3 => Just(Precondition::None),
         1 => Just(Precondition::Exists),
@@ -43,16 +54,20 @@ enum Outcomes {
     Provisional,
 }
 
-fn succeeded() -> OutcomeRecord {
-    OutcomeRecord {
-        outcome: Outcome::Succeeded,
-        completed_at: COMPLETED_AT,
-        problem: None,
-        is_provisional: false,
-    }
+fn decided(outcome: Outcome) -> Record {
+    Record::Decided(Decision { outcome, completed_at: COMPLETED_AT })
 }
 
-/// An engine, and a new user in it at `stored`.
+fn user_of(body: &str, written_by: OperationId) -> User {
+    User { body: body.to_owned(), written_by }
+}
+
+/// What a user is at that [`user_at`] made.
+fn version(written_by: OperationId) -> Version {
+    Version { written_by, created_by: Some(id(0, 0)) }
+}
+
+/// A new user at `stored`.
 async fn user_at(engine: &Engine, stored: Option<OperationId>) -> UserId {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static USERS_SO_FAR: AtomicUsize = AtomicUsize::new(0);
@@ -76,18 +91,18 @@ fn run<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseE
 fn the_condition_expression_is_the_rule() {
     let runtime = Runtime::new().unwrap();
     let engine = runtime.block_on(Engine::start());
-    run((operation(), prop::option::of(some_id())), |((id, precondition), stored)| {
+    run((some_operation(), prop::option::of(some_id())), |((id, precondition), stored)| {
         runtime.block_on(async {
             let user = user_at(&engine, stored).await;
-            let reply = engine.tables.write_user(&user, id, "new", &precondition).await.unwrap();
-            let after = engine.tables.user(&user).await.unwrap();
-            if may_write(id, &precondition, stored) {
-                prop_assert_eq!(reply, Reply::Written { created: Some(stored.is_none()) });
-                prop_assert_eq!(after, Some(User { body: "new".to_owned(), id }));
+            let operation = Operation { id, user, precondition, body: "new".to_owned() };
+            let reply = engine.tables.write_user(&operation).await.unwrap();
+            let after = engine.tables.user(&operation.user).await.unwrap();
+            if operation.may_replace(stored) {
+                prop_assert_eq!(reply, Write::Written { created: stored.is_none() });
+                prop_assert_eq!(after, Some(user_of("new", id)));
             } else {
-                let seen = stored.map(|id| Stored { id, created_by: Some(self::id(0, 0)) });
-                prop_assert_eq!(reply, Reply::Refused { stored: seen });
-                prop_assert_eq!(after, stored.map(|id| User { body: "old".to_owned(), id }));
+                prop_assert_eq!(reply, Write::Refused { stored: stored.map(version) });
+                prop_assert_eq!(after, stored.map(|id| user_of("old", id)));
             }
             Ok(())
         })
@@ -102,12 +117,17 @@ fn the_transaction_is_the_verdict() {
         2 => Just(Outcomes::None), 1 => Just(Outcomes::Final), 1 => Just(Outcomes::Provisional)
     ];
     run(
-        (operation(), prop::option::of(some_id()), outcomes),
+        (some_operation(), prop::option::of(some_id()), outcomes),
         |((id, precondition), stored, outcomes)| {
             runtime.block_on(async {
                 let user = user_at(&engine, stored).await;
                 let op = id.to_string();
-                let item = [("id", op.as_str()), ("outcome", "failed"), ("provisional", "true")];
+                let item = [
+                    ("id", op.as_str()),
+                    ("outcome", "failed"),
+                    ("completed_at", "#1"),
+                    ("provisional", "true"),
+                ];
                 match outcomes {
                     Outcomes::None => {
                         let delete = engine.client.delete_item().table_name(OPERATIONS);
@@ -117,25 +137,25 @@ fn the_transaction_is_the_verdict() {
                             .await
                             .unwrap();
                     }
-                    Outcomes::Final => engine.put(OPERATIONS, &item[..2]).await,
+                    Outcomes::Final => engine.put(OPERATIONS, &item[..3]).await,
                     Outcomes::Provisional => engine.put(OPERATIONS, &item).await,
                 }
-                let apply = engine.tables.apply(&user, id, "new", &precondition, &[], COMPLETED_AT);
-                let applied = apply.await.unwrap();
-                let is_final = outcomes == Outcomes::Final;
-                let verdict = judge(id, &precondition, is_final, stored, COMPLETED_AT);
-                let after = engine.tables.user(&user).await.unwrap();
-                if verdict == Verdict::Write {
-                    prop_assert_eq!(applied, Applied::Written);
-                    prop_assert_eq!(after, Some(User { body: "new".to_owned(), id }));
-                    let outcome = engine.tables.outcome(id, COMPLETED_AT).await.unwrap();
-                    prop_assert_eq!(outcome, Some(succeeded()));
+                let operation = Operation { id, user, precondition, body: "new".to_owned() };
+                let transaction = engine.tables.transact(&operation, &[], COMPLETED_AT);
+                let ended = transaction.await.unwrap();
+                let after = engine.tables.user(&operation.user).await.unwrap();
+                let is_decided = outcomes == Outcomes::Final;
+                let verdict = operation.judge(stored, COMPLETED_AT);
+                if verdict == Verdict::Write && !is_decided {
+                    prop_assert_eq!(ended, Transaction::Written);
+                    prop_assert_eq!(after, Some(user_of("new", id)));
+                    let record = engine.tables.record_of(id, COMPLETED_AT).await.unwrap();
+                    prop_assert_eq!(record, Some(decided(Outcome::Succeeded)));
                 } else {
-                    let seen = stored.map(|id| Stored { id, created_by: Some(self::id(0, 0)) });
-                    let user = (!may_write(id, &precondition, stored)).then_some(seen);
-                    let decided = if is_final { vec![id] } else { Vec::new() };
-                    prop_assert_eq!(applied, Applied::Refused { user, decided });
-                    prop_assert_eq!(after, stored.map(|id| User { body: "old".to_owned(), id }));
+                    let user = (verdict != Verdict::Write).then_some(stored.map(version));
+                    let decided = if is_decided { vec![id] } else { Vec::new() };
+                    prop_assert_eq!(ended, Transaction::Refused { user, decided });
+                    prop_assert_eq!(after, stored.map(|id| user_of("old", id)));
                     let outcome = engine.get(OPERATIONS, &op).await;
                     let outcome = outcome.map(|item| item["outcome"].as_s().unwrap().clone());
                     let expected = (outcomes != Outcomes::None).then_some("failed");
@@ -150,70 +170,113 @@ fn the_transaction_is_the_verdict() {
 #[tokio::test]
 async fn older_operations_are_superseded_in_the_same_transaction_or_not_at_all() {
     let engine = Engine::start().await;
-    let user = user_at(&engine, None).await;
-    let outcome_of = async |id| {
-        let outcome = engine.tables.outcome(id, COMPLETED_AT).await.unwrap();
-        outcome.map(|record| record.outcome)
-    };
-    let none = Precondition::None;
+    let record_of = async |id| engine.tables.record_of(id, COMPLETED_AT).await.unwrap();
     let older = [id(1, 1), id(2, 2)];
-    let apply = engine.tables.apply(&user, id(3, 3), "{}", &none, &older, COMPLETED_AT);
-    assert_eq!(apply.await.unwrap(), Applied::Written);
-    assert_eq!(outcome_of(id(1, 1)).await, Some(Outcome::Superseded));
-    assert_eq!(outcome_of(id(2, 2)).await, Some(Outcome::Superseded));
-    assert_eq!(outcome_of(id(3, 3)).await, Some(Outcome::Succeeded));
+    let newest = operation(id(3, 3), "{}");
+    let transaction = engine.tables.transact(&newest, &older, COMPLETED_AT);
+    assert_eq!(transaction.await.unwrap(), Transaction::Written);
+    assert_eq!(record_of(id(1, 1)).await, Some(decided(Outcome::Superseded)));
+    assert_eq!(record_of(id(2, 2)).await, Some(decided(Outcome::Superseded)));
+    assert_eq!(record_of(id(3, 3)).await, Some(decided(Outcome::Succeeded)));
     let older = [id(2, 2), id(4, 4)];
-    let apply = engine.tables.apply(&user, id(5, 5), "{}", &none, &older, COMPLETED_AT);
-    let refused = Applied::Refused { user: None, decided: vec![id(2, 2)] };
-    assert_eq!(apply.await.unwrap(), refused);
-    assert_eq!(outcome_of(id(4, 4)).await, None);
-    assert_eq!(engine.tables.user(&user).await.unwrap().unwrap().id, id(3, 3));
+    let newest = operation(id(5, 5), "{}");
+    let transaction = engine.tables.transact(&newest, &older, COMPLETED_AT);
+    let refused = Transaction::Refused { user: None, decided: vec![id(2, 2)] };
+    assert_eq!(transaction.await.unwrap(), refused);
+    assert_eq!(record_of(id(4, 4)).await, None);
+    assert_eq!(engine.tables.user(&user()).await.unwrap().unwrap().written_by, id(3, 3));
 }
 
 #[tokio::test]
 async fn a_second_attempt_finds_its_own_id() {
     let engine = Engine::start().await;
-    let user = UserId::new("42").unwrap();
     let (first, second) = (id(1, 1), id(2, 2));
-    let write =
-        async |id| engine.tables.write_user(&user, id, "{}", &Precondition::None).await.unwrap();
-    assert_eq!(write(first).await, Reply::Written { created: Some(true) });
-    let own = |id| Reply::Refused { stored: Some(Stored { id, created_by: Some(first) }) };
+    let write = async |id| engine.tables.write_user(&operation(id, "{}")).await.unwrap();
+    assert_eq!(write(first).await, Write::Written { created: true });
+    let own = |written_by| Write::Refused {
+        stored: Some(Version { written_by, created_by: Some(first) }),
+    };
     assert_eq!(write(first).await, own(first));
-    assert_eq!(write(second).await, Reply::Written { created: Some(false) });
+    assert_eq!(write(second).await, Write::Written { created: false });
     assert_eq!(write(first).await, own(second));
+    assert_eq!(engine.tables.creator(&user()).await.unwrap(), Some(first));
 }
 
 #[tokio::test]
-async fn the_first_final_outcome_stands() {
+async fn the_first_decision_stands_and_is_returned() {
     let engine = Engine::start().await;
-    let tables = &engine.tables;
-    let user = UserId::new("42").unwrap();
-    let record = |outcome, problem: Option<&str>| OutcomeRecord {
-        outcome,
-        completed_at: COMPLETED_AT,
-        problem: problem.map(str::to_owned),
-        is_provisional: false,
+    let record =
+        async |id, record: &Record| engine.tables.record(&user(), id, record).await.unwrap();
+    let record_of = async |id, now| engine.tables.record_of(id, now).await.unwrap();
+    let failed = Outcome::Failed { problem: "{\"status\":412}".to_owned() };
+    let first = Decision { outcome: failed.clone(), completed_at: COMPLETED_AT };
+    let since = COMPLETED_AT + Duration::from_secs(1);
+    let stalled = Record::Stalled { problem: "{\"status\":503}".to_owned(), since };
+    let superseded = decided(Outcome::Superseded);
+    assert_eq!(record(id(1, 1), &decided(failed.clone())).await, None);
+    assert_eq!(record(id(1, 1), &superseded).await, Some(first.clone()));
+    assert_eq!(record(id(1, 1), &stalled).await, Some(first));
+    assert_eq!(record_of(id(1, 1), COMPLETED_AT).await, Some(decided(failed)));
+    assert_eq!(record(id(2, 2), &stalled).await, None);
+    assert_eq!(record_of(id(2, 2), COMPLETED_AT).await, Some(stalled.clone()));
+    assert_eq!(record(id(2, 2), &stalled).await, None);
+    assert_eq!(record(id(2, 2), &superseded).await, None);
+    assert_eq!(record_of(id(2, 2), COMPLETED_AT).await, Some(superseded));
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_kept_for_its_whole_time_and_no_longer() {
+    let engine = Engine::start().await;
+    let record = decided(Outcome::Superseded);
+    engine.tables.record(&user(), id(1, 1), &record).await.unwrap();
+    engine.tables.transact(&operation(id(2, 2), "{}"), &[], COMPLETED_AT).await.unwrap();
+    for id in [id(1, 1), id(2, 2)] {
+        let is_kept = async |at| engine.tables.record_of(id, at).await.unwrap().is_some();
+        assert!(is_kept(COMPLETED_AT + OUTCOME_KEPT).await);
+        assert!(!is_kept(COMPLETED_AT + OUTCOME_KEPT + Duration::from_secs(2)).await);
+    }
+}
+
+/// An item without a readable `op` is one of another form, which nothing may overwrite.
+#[tokio::test]
+async fn an_item_of_another_form_is_neither_overwritten_nor_taken_for_absent() {
+    let engine = Engine::start().await;
+    let own = operation(id(9, 9), "{}");
+    for op in [None, Some("#7"), Some("true"), Some("not an id")] {
+        let item = [("id", "42"), ("body", "old"), ("op", op.unwrap_or_default())];
+        engine.put(USERS, &item[..if op.is_some() { 3 } else { 2 }]).await;
+        let before = engine.get(USERS, "42").await;
+        let failure = |error: world::CallError| error.failure;
+        let write = engine.tables.write_user(&own).await.map_err(failure);
+        assert_eq!(write, Err(Failure::NeverLands), "{op:?}");
+        let transaction = engine.tables.transact(&own, &[], COMPLETED_AT).await.map_err(failure);
+        assert_eq!(transaction, Err(Failure::NeverLands), "{op:?}");
+        let read = engine.tables.user(&user()).await.map_err(failure);
+        assert_eq!(read, Err(Failure::NeverLands), "{op:?}");
+        assert_eq!(engine.get(USERS, "42").await, before, "{op:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_stands_for_one_operation_until_its_claim_expires() {
+    let engine = Engine::start().await;
+    let claim = |ms| Claim {
+        id: "key#1".to_owned(),
+        fingerprint: format!("print {ms}"),
+        operation: id(ms, 0),
     };
-    let first = record(Outcome::Failed, Some("{\"status\":412}"));
-    let provisional = OutcomeRecord { is_provisional: true, ..record(Outcome::Failed, None) };
-    let superseded = record(Outcome::Superseded, None);
-    tables.record_outcome(&user, id(1, 1), &first).await.unwrap();
-    tables.record_outcome(&user, id(1, 1), &superseded).await.unwrap();
-    assert!(!tables.record_outcome(&user, id(1, 1), &provisional).await.unwrap());
-    assert_eq!(tables.outcome(id(1, 1), COMPLETED_AT).await.unwrap(), Some(first));
-    assert!(tables.record_outcome(&user, id(2, 2), &provisional).await.unwrap());
-    assert_eq!(tables.outcome(id(2, 2), COMPLETED_AT).await.unwrap(), Some(provisional));
-    tables.record_outcome(&user, id(2, 2), &superseded).await.unwrap();
-    assert_eq!(tables.outcome(id(2, 2), COMPLETED_AT).await.unwrap(), Some(superseded));
-    let expired = COMPLETED_AT + rules::status::OUTCOME_KEPT;
-    assert_eq!(engine.tables.outcome(id(1, 1), expired).await.unwrap(), None);
+    let holder = async |ms, at| engine.tables.claim(&claim(ms), at).await.unwrap();
+    assert_eq!(holder(1, COMPLETED_AT).await, claim(1));
+    assert_eq!(holder(1, COMPLETED_AT).await, claim(1));
+    let last = COMPLETED_AT + VALID_FOR - Duration::from_secs(1);
+    assert_eq!(holder(2, last).await, claim(1));
+    assert_eq!(holder(3, COMPLETED_AT + VALID_FOR).await, claim(3));
+    assert_eq!(holder(2, last).await, claim(3));
 }
 
 #[tokio::test]
 async fn bodies_come_back_byte_for_byte() {
     let engine = Engine::start().await;
-    let user = UserId::new("42").unwrap();
     let long = format!("{{\"a\":\"{}\"}}", "é".repeat((rules::user::MAX_BYTES - 8) / 2));
     assert_eq!(long.len(), rules::user::MAX_BYTES);
     for (n, body) in ["{ \"a\" : 1e999,\t\"\\u0061b\":\"😀\\ud83d\\ude00\" }\r\n\n", &long]
@@ -221,18 +284,14 @@ async fn bodies_come_back_byte_for_byte() {
         .enumerate()
     {
         let id = id(n as u64, 0);
-        engine.tables.write_user(&user, id, body, &Precondition::None).await.unwrap();
-        assert_eq!(
-            engine.tables.user(&user).await.unwrap(),
-            Some(User { body: body.to_owned(), id })
-        );
+        engine.tables.write_user(&operation(id, body)).await.unwrap();
+        assert_eq!(engine.tables.user(&user()).await.unwrap(), Some(user_of(body, id)));
     }
 }
 
 async fn failure_of_a_write(endpoint: &str, users: &str) -> Failure {
-    let tables = Tables::new(&config_for(endpoint), users.to_owned(), OPERATIONS.to_owned());
-    let user = UserId::new("42").unwrap();
-    tables.write_user(&user, id(1, 1), "{}", &Precondition::None).await.unwrap_err().failure
+    let tables = DynamoDb::new(&config_for(endpoint), users.to_owned(), OPERATIONS.to_owned());
+    tables.write_user(&operation(id(1, 1), "{}")).await.unwrap_err().failure
 }
 
 #[tokio::test]
@@ -268,12 +327,11 @@ async fn a_reply_that_never_comes_may_have_written() {
 #[tokio::test]
 async fn an_absent_table_never_takes_a_write() {
     let engine = Engine::start().await;
-    let user = UserId::new("42").unwrap();
     let delete = engine.client.delete_table().table_name(USERS);
     delete.send().await.unwrap();
     let body = "{\"secret\":1}";
-    let write = engine.tables.write_user(&user, id(1, 1), body, &Precondition::None);
-    let error = write.await.unwrap_err();
+    let operation = operation(id(1, 1), body);
+    let error = engine.tables.write_user(&operation).await.unwrap_err();
     assert_eq!(error.failure, Failure::NeverLands);
     assert!(error.to_string().contains("ResourceNotFound"), "{error}");
     assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");

@@ -21,8 +21,9 @@ fn document() -> Yaml<'static> {
 type Shown = (String, i64, String);
 
 fn in_the_code() -> BTreeMap<String, Shown> {
-    let shown =
-        |kind: ProblemType| (kind.uri(), kind.status().as_u16().into(), kind.title().to_owned());
+    let shown = |problem_type: ProblemType| {
+        (problem_type.uri(), problem_type.status().as_u16().into(), problem_type.title().to_owned())
+    };
     ProblemType::ALL.into_iter().map(|kind| (kind.slug().to_owned(), shown(kind))).collect()
 }
 

@@ -28,7 +28,7 @@ fn sources(directory: &Path) -> Vec<(PathBuf, String)> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "py") {
             found.push((path.clone(), fs::read_to_string(&path).unwrap()));
         }
     }
@@ -68,7 +68,7 @@ fn rules_read_no_clock_environment_file_or_socket() {
 
 #[test]
 fn one_http_and_one_tls_stack_are_linked() {
-    for function in ["put", "read", "apply", "bury"] {
+    for function in ["put", "read", "apply", "park"] {
         let linked = linked_by(function);
         assert!(linked.contains("rustls"), "{function}");
         for other in ["aws-lc-rs", "native-tls", "openssl", "aws-config", "h2-0-3", "webpki-roots"]
@@ -87,4 +87,64 @@ fn packages_inherit_the_lints() {
             assert!(text.contains("[lints]\nworkspace = true"), "{}", manifest.display());
         }
     }
+}
+
+/// SQS counts receives across all queues: a message that comes to the dead letters with all
+/// that the updates queue allows must still meet `park` before it is moved on.
+#[test]
+fn the_dead_letters_allow_far_more_receives_than_the_updates() {
+    let template = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let most_receives = |queue: &str| -> u32 {
+        let resource = template.split(&format!("\n  {queue}:\n")).nth(1).unwrap();
+        let resource = resource.split("\n\n").next().unwrap();
+        let count = resource.split("maxReceiveCount: ").nth(1).unwrap();
+        count.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    assert!(most_receives("DeadLettersQueue") >= 2 * most_receives("UpdatesQueue"));
+}
+
+/// The rows of "All times and limits": what | value | as it stands there | where.
+#[test]
+fn every_limit_stands_where_the_page_says() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let table = page.split("## All times and limits").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let mut rows = 0;
+    for line in table.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, _, _, text, file, _] = cells[..] else { continue };
+        let (Some(text), Some(file)) = (code(text), code(file)) else { continue };
+        let source = fs::read_to_string(root().join(file)).unwrap();
+        assert!(source.contains(text), "{file} does not hold {text}");
+        rows += 1;
+    }
+    assert!(rows > 30, "{rows}");
+}
+
+/// What docs/guarantees.md cites is in the tree: names of three words and more are tests.
+#[test]
+fn every_test_that_is_cited_exists() {
+    let page = fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
+    let mut tree = String::new();
+    for directory in ["crates", "functions", "tests"] {
+        for (_, text) in sources(&root().join(directory)) {
+            tree.push_str(&text);
+        }
+    }
+    let names = page.split('`').skip(1).step_by(2).filter(|text| {
+        let is_name =
+            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        is_name && text.matches('_').count() >= 2
+    });
+    let missing: Vec<_> = names
+        .filter(|name| {
+            !tree.contains(&format!("fn {name}(")) && !tree.contains(&format!("def {name}("))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The text between backquotes.
+fn code(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.strip_suffix('`')
 }

@@ -1,183 +1,215 @@
-//! The clients: each makes its requests one after another.
+//! The clients: each makes its requests one after another, but for a second sender of the
+//! same key, who does not wait for the first.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use rules::status::{OutcomeRecord, State};
-use rules::{OperationId, Precondition, Tick};
+use futures_util::future::join;
+use rules::{OperationId, Precondition, Tick, UserId};
 
 use crate::events::Event;
-use crate::history::{Answer, Behaviour, Mode, Put, PutId, UserIndex};
+use crate::gateway;
+use crate::history::PutId;
+use crate::http::Answer;
 use crate::prng::Prng;
-use crate::put::Handler;
-use crate::scheduler::SECOND;
-use crate::world::{Host, PATIENCE, World};
+use crate::scheduler::{HOUR, MS, SECOND, Time};
+use crate::work::Behaviour;
+use crate::world::World;
+
+/// How a sending asks to be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Inline,
+    Deferred,
+    /// `respond-async, wait`, for this long.
+    Wait(Time),
+}
+
+/// What every sending of a PUT has in common. The body is nobody else's.
+#[derive(Clone, Debug)]
+pub struct PutRequest {
+    pub user: UserId,
+    pub body: String,
+    pub precondition: Precondition,
+    pub key: Option<u32>,
+    pub behaviour: Behaviour,
+}
 
 pub struct Client {
     pub world: Rc<World>,
     pub name: String,
-    pub put_hosts: Vec<Rc<Host>>,
-    pub read_host: Rc<Host>,
     /// The ids it has been told of, with their users.
-    pub known: Vec<(UserIndex, OperationId)>,
-    /// The PUTs that were accepted.
-    pub accepted: Vec<(PutId, OperationId)>,
+    known: Vec<(UserId, OperationId)>,
 }
 
 impl Client {
+    pub fn new(world: &Rc<World>, name: String) -> Self {
+        Self { world: Rc::clone(world), name, known: Vec::new() }
+    }
+
     pub async fn run(mut self, requests: u32) {
         for _ in 0..requests {
             self.pause().await;
-            let user = self.world.prng().index(self.world.plan.users);
+            let user = user(self.world.prng().index(self.world.plan.users));
             let kind = self.world.prng().index(10);
             match kind {
-                0 | 1 => self.read_user(user).await,
-                2 => self.read_status().await,
+                0 => self.read_user(&user).await,
+                1 => self.read_some_status().await,
+                _ if self.world.fault(self.world.plan.faults.foreign) => {
+                    gateway::send_foreign(&self.world, user);
+                }
                 _ => self.put(user).await,
             }
         }
     }
 
-    /// At least the bound of the clocks, so that what follows is in order by them.
-    async fn pause(&self) {
-        let longest = *self.world.prng().pick(&[&1000, &SECOND, &(10 * SECOND)]);
-        let pause = self.world.plan.gap + self.world.prng().skewed(longest);
-        self.world.scheduler.sleep(pause).await;
-    }
-
-    async fn put(&mut self, user: UserIndex) {
-        let put = self.choose(user);
-        let world = Rc::clone(&self.world);
-        let number = world.history().on_request(world.now(), put.clone());
-        world.trace(&self.name, || format!("#{number} {put:?}"));
-        let Some(answer) = self.answer_to(number, put).await else {
-            world.trace(&self.name, || format!("#{number} gets no answer"));
-            return world.count(Event::AnswerLost);
-        };
-        world.trace(&self.name, || format!("#{number} {answer:?}"));
-        match answer {
-            Answer::Written { id, .. } => self.known.push((user, id)),
-            Answer::Accepted { id } => {
-                self.known.push((user, id));
-                self.accepted.push((number, id));
-                if world.prng().chance(500) {
-                    self.pause().await;
-                    self.read_status().await;
-                }
+    /// Repeats PUTs whose keys have expired.
+    pub async fn run_late(mut self) {
+        let keyed = self.world.history().keyed(|_| true);
+        for put in keyed {
+            if self.world.prng().chance(600) {
+                self.pause().await;
+                self.send(put).await;
             }
-            _ => {}
         }
     }
 
-    /// Through the gateway to a host and back. The host may be killed, the answer lost.
-    async fn answer_to(&self, number: PutId, put: Put) -> Option<Answer> {
-        let world = Rc::clone(&self.world);
-        let host = world.prng().pick(&self.put_hosts);
-        let (gateway, fuse) = (world.true_time(), world.fuse());
-        let arrives = world.delay();
-        let has_future_tag = |host: &Host| {
-            let now = world.time_of(host);
-            put.precondition.clone().without_future_tags(now) != put.precondition
-        };
-        let is_future = has_future_tag(&host);
-        let handler =
-            Handler { world: Rc::clone(&world), host: Rc::clone(&host), number, put: put.clone() };
-        let handled = async move {
-            handler.world.scheduler.sleep(arrives).await;
-            let answer = handler.handle(gateway).await;
-            let now = handler.world.now();
-            handler.world.history().on_answer(now, number, answer, is_future);
-            answer
-        };
-        let started = world.now();
-        let answer = world.scheduler.run_process(fuse, Some(PATIENCE), handled).await;
-        if answer.is_none() && world.now() < started + PATIENCE {
-            world.trace(&host.name, || "is killed".to_owned());
-            world.count(Event::PutKilled);
-            host.restart();
-        }
-        let back = world.delay();
-        world.scheduler.sleep(back).await;
-        answer.filter(|_| !world.fault(world.plan.faults.answer_lost))
+    async fn pause(&self) {
+        let longest = *self.world.prng().pick(&[&(3 * MS), &SECOND, &(10 * SECOND)]);
+        self.world.pause(longest).await;
     }
 
-    fn choose(&self, user: UserIndex) -> Put {
-        let mut made_up = false;
-        let mut prng = self.world.prng();
-        let wait = prng.pick(&[1, 2, 5]) * SECOND / prng.pick(&[1, 10]);
-        let mode = match prng.index(8) {
+    async fn put(&mut self, user: UserId) {
+        let is_keyed = self.world.prng().chance(self.world.plan.keyed);
+        let earlier = self.world.history().keyed(|put| put.user == user);
+        if is_keyed && !earlier.is_empty() && self.world.prng().chance(400) {
+            let put = self.world.prng().pick(&earlier);
+            return self.send(put).await;
+        }
+        let request = self.choose(user, is_keyed.then_some(earlier));
+        let put = self.world.history().on_put(request);
+        self.world.trace(&self.name, || self.world.history().described(put));
+        if is_keyed && self.world.prng().chance(400) {
+            self.send_twice(put).await;
+        } else {
+            self.send(put).await;
+        }
+    }
+
+    /// Two senders of one key at about the same time.
+    async fn send_twice(&mut self, put: PutId) {
+        let second = async {
+            self.world.pause(SECOND).await;
+            self.answer_to(put).await
+        };
+        let (first, second) = join(self.answer_to(put), second).await;
+        self.learn(put, first);
+        self.learn(put, second);
+    }
+
+    /// Sends a PUT, and again with its key where the answer asks for that.
+    async fn send(&mut self, put: PutId) {
+        for _ in 0..3 {
+            let answer = self.answer_to(put).await;
+            self.learn(put, answer);
+            let is_open = answer.is_none_or(|answer| !answer.is_refusal() && answer.id().is_none());
+            let is_keyed = self.world.history().request(put).key.is_some();
+            if !is_open || !is_keyed || self.world.prng().chance(300) {
+                break;
+            }
+            self.pause().await;
+        }
+        if self.world.prng().chance(300) {
+            self.pause().await;
+            self.read_some_status().await;
+        }
+    }
+
+    fn learn(&mut self, put: PutId, answer: Option<Answer>) {
+        if let Some(id) = answer.and_then(Answer::id) {
+            let user = self.world.history().request(put).user.clone();
+            self.known.push((user, id));
+        }
+    }
+
+    async fn answer_to(&self, put: PutId) -> Option<Answer> {
+        let wait = self.world.prng().pick(&[1, 2, 5]) * SECOND;
+        let mode = match self.world.prng().index(8) {
             0..=2 => Mode::Inline,
             3..=5 => Mode::Deferred,
             _ => Mode::Wait(wait),
         };
-        let is_conditional = prng.chance(self.world.plan.conditional);
-        let own: Vec<_> = self.known.iter().filter(|(of, _)| *of == user).collect();
-        let precondition = match prng.index(4) {
-            _ if !is_conditional => Precondition::None,
+        gateway::send(&self.world, &self.name, put, mode).await
+    }
+
+    /// A PUT for `user`: with a key if others with a key are given, which it may reuse.
+    fn choose(&self, user: UserId, keyed: Option<Vec<PutId>>) -> PutRequest {
+        let world = &self.world;
+        let is_conditional = world.prng().chance(world.plan.conditional);
+        let precondition =
+            if is_conditional { self.precondition(&user) } else { Precondition::None };
+        let is_odd = world.fault(world.plan.faults.behaviour);
+        let behaviour = match world.prng().index(7) {
+            _ if !is_odd => Behaviour::Passes,
+            0 => Behaviour::Refuses,
+            1 => Behaviour::RefusesAtTimes,
+            2 => Behaviour::TriesLater,
+            3 => Behaviour::TriesLaterAtTimes,
+            4 => Behaviour::TakesLongAtTimes,
+            5 => Behaviour::Panics,
+            _ => Behaviour::EndsTheProcess,
+        };
+        let number = world.history().next_put();
+        let reused = keyed.as_ref().filter(|keyed| !keyed.is_empty() && world.prng().chance(150));
+        let reused = reused.and_then(|keyed| world.history().request(keyed[0]).key);
+        if reused.is_some() {
+            world.count(Event::KeyReused);
+        }
+        let key = keyed.map(|_| reused.unwrap_or(number as u32));
+        PutRequest { user, body: format!("{{\"n\":{number}}}"), precondition, key, behaviour }
+    }
+
+    fn precondition(&self, user: &UserId) -> Precondition {
+        let (now, mut prng) = (self.world.true_time(), self.world.prng());
+        let own: Vec<_> = self.known.iter().filter(|(of, _)| of == user).collect();
+        match prng.index(5) {
             0 => Precondition::Absent,
             1 => Precondition::Exists,
             _ => {
                 let count = if prng.chance(700) { 1 } else { own.len() };
                 let mut tags: Vec<_> = own.iter().rev().take(count).map(|(_, id)| *id).collect();
-                if prng.chance(100) {
-                    made_up = true;
-                    tags.push(made_up_tag(self.world.true_time(), &mut prng));
+                if prng.chance(self.world.plan.made_up_tags) {
+                    tags.push(made_up_tag(now, &mut prng));
+                    drop(prng);
+                    self.world.count(Event::MadeUpTag);
                 }
                 Precondition::OneOf(tags)
             }
-        };
-        let is_odd = prng.chance(self.world.plan.faults.behaviour);
-        let behaviour = match prng.index(4) {
-            _ if !is_odd => Behaviour::Passes,
-            0 => Behaviour::Refuses,
-            1 => Behaviour::RefusesAtTimes,
-            2 => Behaviour::Panics,
-            _ => Behaviour::EndsTheProcess,
-        };
-        if made_up {
-            self.world.count(Event::MadeUpTag);
         }
-        Put { user, mode, precondition, behaviour }
     }
 
-    /// `Read::user`
-    async fn read_user(&mut self, user: UserIndex) {
-        let (world, from) = (&self.world, self.world.now());
-        let timeout = world.plan.call_timeout;
-        let read =
-            world.on_tables(&self.read_host.name, timeout, move |tables, _, _| tables.user(user));
-        let Ok(seen) = read.await else { return };
-        world.history().on_user_read(from, world.now(), user, seen);
-        world.trace(&self.name, || format!("reads user {user}: {seen:?}"));
-        self.known.extend(seen.map(|seen| (user, seen.op)));
+    async fn read_user(&mut self, user: &UserId) {
+        let seen = gateway::read_user(&self.world, &self.name, user).await;
+        self.known.extend(seen.map(|seen| (user.clone(), seen)));
     }
 
-    /// `Read::operation`
-    async fn read_status(&self) {
-        if self.accepted.is_empty() {
-            return;
+    async fn read_some_status(&self) {
+        let accepted = self.world.history().accepted();
+        if !accepted.is_empty() {
+            let (user, id) = self.world.prng().pick(&accepted);
+            gateway::read_status(&self.world, &self.name, &user, id).await;
         }
-        let (world, from) = (&self.world, self.world.now());
-        let (put, id) = world.prng().pick(&self.accepted);
-        let timeout = world.plan.call_timeout;
-        let read =
-            world.on_tables(&self.read_host.name, timeout, move |tables, _, _| tables.outcome(id));
-        let Ok(item) = read.await else { return };
-        let now = world.time_of(&self.read_host);
-        let record = item.map(|item| OutcomeRecord {
-            outcome: item.outcome,
-            completed_at: now,
-            problem: None,
-            is_provisional: item.is_provisional,
-        });
-        let state = State::derive(id, record, now);
-        world.history().on_status_read(from, put, &state);
-        world.trace(&self.name, || format!("#{put} is {state:?}"));
     }
 }
 
-/// A tag that no host has made: an hour ahead, or at the end of all time.
+pub fn user(index: usize) -> UserId {
+    UserId::new(&format!("u{index}")).expect("a user id")
+}
+
+/// A tag that no host has made: less than a second ahead, an hour, or at the end of time.
 fn made_up_tag(now: Duration, prng: &mut Prng) -> OperationId {
-    let at = prng.pick(&[now + Duration::from_secs(3600), Duration::MAX]);
+    let ahead = Duration::from_micros(prng.range(0, SECOND));
+    let near = now + ahead;
+    let at = prng.pick(&[near, near, now + Duration::from_micros(HOUR), Duration::MAX]);
     OperationId::new(Tick::from_unix(at), prng.next())
 }

@@ -1,5 +1,8 @@
-//! The mistakes that the simulation must catch: each replaces one use of a rule, and is
-//! a test of its own.
+//! The mistakes that the simulation must catch, each a test of its own.
+//!
+//! These are made in the world: a table, a queue or a host that is not what the functions
+//! rely on, or that behaves as if they called it otherwise. Mistakes in the functions
+//! themselves are made by hand: see `patches.py`.
 
 use crate::run;
 
@@ -8,7 +11,7 @@ const SCHEDULES: u64 = 100_000;
 
 macro_rules! mutants {
     ($($(#[$doc:meta])+ $test:ident => $mutant:ident,)+) => {
-        /// A mistake in the driver or the tables. `rules` itself is never changed.
+        /// A mistake.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
             $($(#[$doc])+ $mutant,)+
@@ -30,45 +33,52 @@ mutants! {
     no_comparison => NoComparison,
     /// The write condition is `op <= :op`.
     less_or_equal => LessOrEqual,
-    /// The id that steps over another keeps its random bits.
-    successor_without_random => SuccessorWithoutRandom,
-    /// After a lost reply a newer stored id is answered as success.
-    newer_is_success => NewerIsSuccess,
-    /// After a lost reply the own id is stepped over like any other.
-    own_id_unrecognised => OwnIdUnrecognised,
-    /// After a lost reply a newer id is stepped over.
-    step_over_after_lost_reply => StepOverAfterLostReply,
-    /// A precondition that is false now is taken for one that was false of the attempt
-    /// whose reply was lost.
-    false_now_is_false_for_good => FalseNowIsFalseForGood,
-    /// The fallback of `wait` mints another id.
-    wait_falls_back_with_new_id => WaitFallsBackWithNewId,
-    /// `put` ignores how far its clock is off.
-    clock_unchecked => ClockUnchecked,
-    /// The id of an If-Match PUT does not follow its tags.
-    id_ignores_tags => IdIgnoresTags,
-    /// The id of an If-Match PUT follows tags of the future too.
-    id_follows_any_tag => IdFollowsAnyTag,
-    /// `apply` records `succeeded`, then writes the user.
+    /// The write condition has no precondition.
+    no_precondition => NoPrecondition,
+    /// A replacement writes `created_by` anew.
+    creator_overwritten => CreatorOverwritten,
+    /// `succeeded` is recorded first, then the user written.
     outcome_before_write => OutcomeBeforeWrite,
-    /// `apply` writes the user, then records `succeeded`.
+    /// The user is written first, then `succeeded` recorded.
     outcome_after_write => OutcomeAfterWrite,
-    /// Operations are coalesced though one of them is conditional.
-    coalesce_conditional => CoalesceConditional,
-    /// A failed call is taken for one that met a newer user.
-    superseded_unseen => SupersededUnseen,
-    /// A user far ahead of the clock supersedes like any other.
-    skew_supersedes => SkewSupersedes,
-    /// A refusal is judged by the time before its call.
-    judged_by_an_old_clock => JudgedByAnOldClock,
-    /// Outcomes are written whether or not a final one stands.
+    /// Outcomes are recorded whether or not a final one stands.
     no_outcome_check => NoOutcomeCheck,
+    /// A user is read without `ConsistentRead`.
+    stale_user => StaleUser,
+    /// A record is read without `ConsistentRead`.
+    stale_record => StaleRecord,
+    /// Who created a user is read without `ConsistentRead`.
+    stale_creator => StaleCreator,
+    /// An outcome's time to live is six hours.
+    outcome_kept_for_hours => OutcomeKeptForHours,
+    /// A final outcome is not recorded, but confirmed.
+    fence_is_dropped => FenceIsDropped,
+    /// Where a final outcome stands, that is not told to who would record another.
+    decision_is_not_told => DecisionIsNotTold,
+    /// What is stalled is recorded as failed for good.
+    stalled_is_final => StalledIsFinal,
+    /// `stalled` overwrites a final outcome.
+    stalled_overwrites => StalledOverwrites,
+    /// A claim moves to the operation of whoever repeats the request.
+    claim_moves => ClaimMoves,
+    /// A claim expires after three seconds.
+    claim_expires_early => ClaimExpiresEarly,
+    /// A claim holds though it has expired.
+    claim_never_expires => ClaimNeverExpires,
     /// Messages are deleted before they are applied.
     deleted_first => DeletedFirst,
-    /// `bury` writes an outcome that is final.
-    bury_is_final => BuryIsFinal,
-    /// `bury` overwrites a final outcome.
-    bury_overwrites => BuryOverwrites,
+    /// A message that was not sent is said to be.
+    send_fails_and_says_ok => SendFailsAndSaysOk,
+    /// A message that was not forwarded is said to be.
+    forward_fails_and_says_ok => ForwardFailsAndSaysOk,
+    /// A forwarded message has lost its precondition.
+    forward_loses_attribute => ForwardLosesAttribute,
+    /// `dead-letters` allows fewer receives than `updates`.
+    dead_letters_allow_fewer => DeadLettersAllowFewer,
+    /// The host's clock tells when a request arrived, not the gateway's.
+    arrival_from_host => ArrivalFromHost,
+    /// All hosts draw the same random numbers.
+    random_is_shared => RandomIsShared,
 }
 
 fn is_caught(mutant: Mutant) {

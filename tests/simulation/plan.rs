@@ -2,12 +2,11 @@
 //! and how far the clocks are off.
 
 use crate::prng::Prng;
-use crate::scheduler::{MS, SECOND, Time};
+use crate::scheduler::{DAY, HOUR, MINUTE, MS, SECOND, Time};
 
 /// How often each thing goes wrong, in a thousand.
 pub struct Faults {
     pub throttled: u64,
-    pub conflict: u64,
     pub no_connection: u64,
     pub never_lands: u64,
     pub request_lost: u64,
@@ -17,75 +16,109 @@ pub struct Faults {
     pub delete: u64,
     pub answer_lost: u64,
     pub behaviour: u64,
+    /// Requests that are held up between gateway and function.
+    pub held_up: u64,
+    /// Requests whose client gives up early.
+    pub given_up: u64,
+    /// Messages that something else than this version of `put` sends.
+    pub foreign: u64,
 }
 
-/// A clock's error: where it starts, and how it drifts in parts per million.
-#[derive(Clone, Copy)]
+/// A clock's error: where it starts, and how it drifts in parts per billion.
+#[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    pub offset: i64,
-    pub drift: i64,
+    offset: i64,
+    drift: i64,
+}
+
+/// What happens over days.
+pub struct Days {
+    /// When the workers begin: an outage that the queue outlives, or not.
+    pub workers_from: Time,
+    /// The operator's pauses between two rounds of moving messages back.
+    pub rounds: Vec<Time>,
+    /// The round before which what panicked, or was refused, is mended.
+    pub mended_before: usize,
 }
 
 pub struct Plan {
     pub users: usize,
     /// Requests of each client.
     pub clients: Vec<u32>,
+    pub gateway_clocks: Vec<Clock>,
     pub put_clocks: Vec<Clock>,
     pub apply_clocks: Vec<Clock>,
-    /// Whether the clocks obey the assumption that orders deferred PUTs: then two of them
-    /// differ by less than `gap`, which passes between an answer and the next request.
-    pub is_within_bound: bool,
-    pub gap: Time,
-    pub checks_clock: bool,
+    /// The most by which a host's clock is off.
+    pub host_error: Time,
+    /// How long after an answer a request must be sent to be ordered after it: while the
+    /// gateway's clocks keep the bound that the order assumes. `None` if they do not.
+    pub gap: Option<Time>,
     pub faults: Faults,
     pub call_timeout: Time,
+    /// Whether a call of `put` or `read` may take longer than its host has time.
+    pub is_call_endless: bool,
     pub longest_delay: Time,
     pub longest_lateness: Time,
     pub longest_queueing: Time,
+    pub longest_hold_up: Time,
     pub visibility: Time,
     pub max_receives: u32,
+    pub dead_letter_receives: u32,
+    /// Whether SQS carries the count of receives, and the age, over into the dead letters.
+    pub carries_over: bool,
     pub invocation: Time,
     pub duplicates: u64,
     pub conditional: u64,
+    pub keyed: u64,
+    pub made_up_tags: u64,
     pub redrives_at_the_end: bool,
     pub heals_at_the_end: bool,
+    pub days: Option<Days>,
 }
 
-/// `maxReceiveCount` of the deployed queue, which a message reaches by its own fault only.
-/// Other schedules make do with less, so that dead letters are common.
+/// `maxReceiveCount` of the deployed queues, which a message reaches by its own fault
+/// only. Other schedules make do with less, in the same relation, so that dead letters
+/// are common.
 pub const FAR_BACKSTOP: u32 = 350;
+const FAR_DEAD_LETTERS: u32 = 1000;
 
-/// Ids grow by a tick (a quarter of a microsecond) where two are made in one or one is
-/// stepped over, so `gap` must exceed the difference of the clocks by some of them.
-const TICKS: Time = 100;
+/// An id's time is its arrival's millisecond, and it grows by a tick (a quarter of a
+/// microsecond) where another one is stepped over.
+const MS_AND_TICKS: Time = MS + 100;
 
 /// No schedule takes longer, so that drift has a bound.
-const LONGEST: i64 = 24 * 3600 * SECOND as i64;
+const LONGEST: i64 = 200 * DAY as i64;
 
 impl Plan {
     pub fn new(prng: &mut Prng) -> Self {
-        let is_within_bound = prng.chance(700);
-        let error = if is_within_bound {
-            prng.pick(&[0, 20, 5 * MS as i64, 400 * MS as i64])
+        let is_within_bound = prng.chance(800);
+        let gateway_error = if is_within_bound {
+            prng.pick(&[0, 0, 300, 5 * MS, 400 * MS])
         } else {
-            prng.pick(&[5 * MS as i64, 900 * MS as i64, 3 * SECOND as i64, 60 * SECOND as i64])
+            prng.pick(&[20 * MS, 900 * MS, 3 * SECOND, 60 * SECOND])
         };
-        let mut clocks = |count| (0..count).map(|_| Clock::within(error, prng)).collect::<Vec<_>>();
-        let (put_clocks, apply_clocks) = (clocks(3), clocks(2));
+        let host_error =
+            prng.pick(&[0, 20 * MS, 900 * MS, 3 * SECOND, 20 * SECOND, 60 * SECOND, 10 * MINUTE]);
+        let mut clocks =
+            |count, error| -> Vec<_> { (0..count).map(|_| Clock::within(error, prng)).collect() };
+        let gateway_clocks = clocks(2, gateway_error);
+        let (put_clocks, apply_clocks) = (clocks(3, host_error), clocks(2, host_error));
         let clients = prng.range(2, 4);
         let calm = [0, 0, 20];
         let rough = [0, 30, 150, 300];
+        let max_receives = prng.pick(&[2, 3, 4, 6, 12]);
+        let is_far = prng.chance(20);
+        let max_receives = if is_far { FAR_BACKSTOP } else { max_receives };
         Self {
             users: prng.pick(&[1, 1, 1, 2, 3]),
             clients: (0..clients).map(|_| prng.range(1, 4) as u32).collect(),
+            gateway_clocks,
             put_clocks,
             apply_clocks,
-            is_within_bound,
-            gap: if is_within_bound { 2 * error.unsigned_abs() + TICKS } else { 0 },
-            checks_clock: is_within_bound || prng.chance(500),
+            host_error,
+            gap: is_within_bound.then_some(2 * gateway_error + MS_AND_TICKS),
             faults: Faults {
                 throttled: prng.pick(&rough),
-                conflict: prng.pick(&rough),
                 no_connection: prng.pick(&calm),
                 never_lands: prng.pick(&calm),
                 request_lost: prng.pick(&rough),
@@ -95,27 +128,57 @@ impl Plan {
                 delete: prng.pick(&rough),
                 answer_lost: prng.pick(&calm),
                 behaviour: prng.pick(&[0, 0, 100, 300]),
+                held_up: prng.pick(&[0, 0, 100, 300]),
+                given_up: prng.pick(&[0, 0, 200, 500]),
+                foreign: prng.pick(&[0, 0, 0, 100, 300]),
             },
             call_timeout: prng.pick(&[100 * MS, SECOND, 3 * SECOND]),
+            is_call_endless: prng.chance(100),
             longest_delay: prng.pick(&[5 * MS, 100 * MS, 2 * SECOND]),
             longest_lateness: prng.pick(&[100 * MS, 5 * SECOND, 100 * SECOND]),
             longest_queueing: prng.pick(&[10 * MS, SECOND, 20 * SECOND]),
-            visibility: prng.pick(&[100 * MS, 5 * SECOND, 60 * SECOND]),
-            max_receives: prng.pick(&[2, 2, 4, 4, 6, 6, 12, 12, FAR_BACKSTOP]),
+            longest_hold_up: prng.pick(&[3 * SECOND, 40 * SECOND, 6 * MINUTE]),
+            visibility: prng.pick(&[100 * MS, 5 * SECOND, 180 * SECOND]),
+            max_receives,
+            dead_letter_receives: if is_far { FAR_DEAD_LETTERS } else { 3 * max_receives + 8 },
+            carries_over: prng.chance(500),
             invocation: prng.pick(&[8, 30]) * SECOND,
             duplicates: prng.pick(&rough),
             conditional: prng.pick(&[0, 300, 600]),
+            keyed: prng.pick(&[0, 0, 400, 900]),
+            made_up_tags: prng.pick(&[100, 300]),
             redrives_at_the_end: prng.chance(600),
             heals_at_the_end: prng.chance(800),
+            days: prng.chance(120).then(|| Days::new(prng)),
+        }
+    }
+}
+
+impl Days {
+    fn new(prng: &mut Prng) -> Self {
+        let rounds = prng.range(0, 5);
+        let outage = prng.pick(&[0, 0, 5 * DAY, 13 * DAY, 15 * DAY]);
+        Self {
+            workers_from: outage,
+            rounds: (0..rounds)
+                .map(|_| prng.pick(&[HOUR, 5 * DAY, 10 * DAY, 13 * DAY, 13 * DAY, 15 * DAY]))
+                .collect(),
+            mended_before: prng.index(6),
         }
     }
 }
 
 impl Clock {
     /// A clock that is never off by more than `error`.
-    fn within(error: i64, prng: &mut Prng) -> Self {
+    fn within(error: Time, prng: &mut Prng) -> Self {
+        let error = error as i64;
         let offset = prng.signed(error / 2);
-        let fastest = (error / 2).saturating_mul(1_000_000) / LONGEST;
+        let fastest = (error / 2).saturating_mul(1_000_000_000) / LONGEST;
         Self { offset, drift: prng.signed(fastest) }
+    }
+
+    /// How far it is ahead at a time, in microseconds.
+    pub fn error_at(self, now: Time) -> i64 {
+        self.offset + (now as i64 / 1000).saturating_mul(self.drift) / 1_000_000
     }
 }

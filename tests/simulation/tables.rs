@@ -1,171 +1,245 @@
-//! The two DynamoDB tables: each method is one call of `users-table`, as the tables
-//! carry it out, in one step.
+//! The two DynamoDB tables: each method is one call, as the tables carry it out, in one
+//! step. What they are told of time is a host's clock; when they delete an item whose time
+//! to live is over, true time says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rules::apply::Decision;
-use rules::inline::{Reply, Stored};
-use rules::status::Outcome;
-use rules::verdict::may_write;
-use rules::{OperationId, Precondition};
-use users_table::Applied;
+use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
+use rules::request::key::{Claim, VALID_FOR};
+use rules::{Operation, OperationId, UserId, Version};
+use world::{Transaction, User, Write};
 
-use crate::history::{History, PutId, UserIndex};
+use crate::history::History;
 use crate::mutants::Mutant;
-use crate::scheduler::Time;
+use crate::scheduler::{DAY, Time};
+use crate::world::since_epoch;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// DynamoDB deletes an expired item some time later.
+const LONGEST_BEFORE_DELETION: Time = 3 * DAY;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserItem {
-    /// The body of a PUT is the PUT's own number, so that it tells whose it is.
-    pub body: PutId,
-    pub op: OperationId,
+    pub body: String,
+    pub written_by: OperationId,
     pub created_by: OperationId,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutcomeItem {
-    pub outcome: Outcome,
-    pub is_provisional: bool,
-    pub grounds: Grounds,
+/// An item with a time to live, in seconds since the Unix epoch.
+#[derive(Clone)]
+struct Expiring<T> {
+    value: T,
+    expires_at: u64,
 }
 
-/// What an outcome rests on. The real item holds a problem document instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grounds {
-    /// The user was at `before`, and the same transaction wrote `written` over it.
-    Transaction { before: Option<OperationId>, written: OperationId },
-    /// The verdict of a worker whose clock said `at` on a user it had found at `seen`.
-    Judged { decision: Decision, seen: Option<OperationId>, at: Duration },
-    /// The step before the write.
-    RefusedBeforeWrite,
-    /// Dead-lettered.
-    Buried,
-}
-
-/// A write of a user.
-#[derive(Clone, Debug)]
-pub struct UserWrite {
-    pub user: UserIndex,
-    pub body: PutId,
-    pub id: OperationId,
-    pub precondition: Precondition,
-}
+/// What was stored from when on, so that a read may be given what is no longer true.
+type Versions<T> = Vec<(Time, T)>;
 
 pub struct Tables {
-    users: BTreeMap<UserIndex, UserItem>,
-    outcomes: BTreeMap<OperationId, OutcomeItem>,
+    users: BTreeMap<UserId, Versions<UserItem>>,
+    records: BTreeMap<OperationId, Versions<Expiring<Record>>>,
+    claims: BTreeMap<String, Expiring<Claim>>,
     mutant: Option<Mutant>,
+}
+
+/// A call's step: when it is, and who takes it down.
+pub struct Step<'a> {
+    pub now: Time,
+    pub history: &'a mut History,
 }
 
 impl Tables {
     pub fn new(mutant: Option<Mutant>) -> Self {
-        Self { users: BTreeMap::new(), outcomes: BTreeMap::new(), mutant }
+        let (users, records) = (BTreeMap::new(), BTreeMap::new());
+        Self { users, records, claims: BTreeMap::new(), mutant }
     }
 
-    pub fn user(&self, user: UserIndex) -> Option<UserItem> {
-        self.users.get(&user).copied()
+    fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
     }
 
-    pub fn outcome(&self, id: OperationId) -> Option<OutcomeItem> {
-        self.outcomes.get(&id).copied()
+    pub fn stored(&self, user: &UserId) -> Option<&UserItem> {
+        self.users.get(user)?.last().map(|(_, item)| item)
+    }
+
+    /// What is recorded of an operation, unless DynamoDB has deleted it.
+    fn recorded(&self, id: OperationId, now: Time) -> Option<&Expiring<Record>> {
+        let (_, item) = self.records.get(&id)?.last()?;
+        Some(item).filter(|item| !is_deleted(item.expires_at, id.to_bytes()[15], now))
+    }
+
+    /// `Tables::user` as it was `age` ago, which is zero but for a mutant.
+    pub fn user(&self, user: &UserId, now: Time, age: Time) -> Option<User> {
+        let item = as_of(self.users.get(user)?, now - age.min(now))?;
+        Some(User { body: item.body.clone(), written_by: item.written_by })
+    }
+
+    /// `Tables::creator`
+    pub fn creator(&self, user: &UserId, now: Time, age: Time) -> Option<OperationId> {
+        as_of(self.users.get(user)?, now - age.min(now)).map(|item| item.created_by)
+    }
+
+    /// `Tables::record_of`
+    pub fn record_of(
+        &self,
+        id: OperationId,
+        clock: Duration,
+        now: Time,
+        age: Time,
+    ) -> Option<Record> {
+        self.recorded(id, now)?;
+        let item = as_of(self.records.get(&id)?, now - age.min(now))?;
+        Some(item.value.clone()).filter(|_| item.expires_at > clock.as_secs())
     }
 
     /// `Tables::write_user`
-    pub fn write_user(&mut self, write: &UserWrite, now: Time, history: &mut History) -> Reply {
-        let before = self.user(write.user);
-        if !self.is_condition_true(write) {
-            return Reply::Refused { stored: before.map(stored) };
+    pub fn write_user(&mut self, operation: &Operation, step: Step<'_>) -> Write {
+        if !self.may_replace(operation) {
+            return Write::Refused { stored: self.version(&operation.user) };
         }
-        self.replace(write, now, history);
-        Reply::Written { created: Some(before.is_none()) }
+        let created = self.stored(&operation.user).is_none();
+        self.replace(operation, step);
+        Write::Written { created }
     }
 
-    /// `Tables::apply`
-    pub fn apply(
+    /// `Tables::transact`
+    pub fn transact(
         &mut self,
-        write: &UserWrite,
+        operation: &Operation,
         superseded: &[OperationId],
-        now: Time,
-        history: &mut History,
-    ) -> Applied {
-        let before = self.user(write.user);
-        let is_refused = !self.is_condition_true(write);
-        let ids = || std::iter::once(write.id).chain(superseded.iter().copied());
-        let decided: Vec<_> = ids().filter(|id| !self.may_put_outcome(*id)).collect();
+        clock: Duration,
+        step: Step<'_>,
+    ) -> Transaction {
+        let Step { now, history } = step;
+        let is_refused = !self.may_replace(operation);
+        let ids = || std::iter::once(operation.id).chain(superseded.iter().copied());
+        let decided: Vec<_> = ids().filter(|id| !self.may_record(*id, now)).collect();
         if is_refused || !decided.is_empty() {
             // Nobody says that DynamoDB names every reason of a cancelled transaction.
-            let is_cut = is_refused && write.id.to_bytes()[15].is_multiple_of(2);
+            let is_cut = is_refused && operation.id.to_bytes()[15].is_multiple_of(2);
             let decided = if is_cut { Vec::new() } else { decided };
-            return Applied::Refused { user: is_refused.then_some(before.map(stored)), decided };
+            let user = is_refused.then(|| self.version(&operation.user));
+            return Transaction::Refused { user, decided };
         }
-        self.replace(write, now, history);
-        let before = before.map(|user| user.op);
-        let grounds = Grounds::Transaction { before, written: write.id };
+        let met = self.stored(&operation.user).map(|item| item.written_by);
+        self.replace(operation, Step { now, history: &mut *history });
         for id in ids() {
-            let outcome = if id == write.id { Outcome::Succeeded } else { Outcome::Superseded };
-            let item = OutcomeItem { outcome, is_provisional: false, grounds };
-            self.put_outcome(id, item, now, history);
+            let is_own = id == operation.id;
+            let outcome = if is_own { Outcome::Succeeded } else { Outcome::Superseded };
+            let record = Record::Decided(Decision { outcome, completed_at: clock });
+            history.on_transacted(id, is_own, met);
+            self.put_record(id, record, Step { now, history: &mut *history });
         }
-        Applied::Written
+        Transaction::Written
     }
 
-    /// `Tables::record_outcome` and `record_provisional_outcome`: whether it was written.
-    pub fn record(
-        &mut self,
-        id: OperationId,
-        item: OutcomeItem,
-        now: Time,
-        history: &mut History,
-    ) -> bool {
-        let overwrites = self.mutant == Some(Mutant::BuryOverwrites) && item.is_provisional;
-        let is_true = self.may_put_outcome(id) || overwrites;
-        if is_true {
-            self.put_outcome(id, item, now, history);
+    /// `Tables::record`
+    pub fn record(&mut self, id: OperationId, record: Record, step: Step<'_>) -> Option<Decision> {
+        if self.is(Mutant::FenceIsDropped) && matches!(record, Record::Decided(_)) {
+            return None;
         }
-        is_true
-    }
-
-    /// The write condition. The contract test holds `may_write` and the expression that
-    /// DynamoDB evaluates together.
-    fn is_condition_true(&self, write: &UserWrite) -> bool {
-        let UserWrite { id, precondition, .. } = write;
-        let stored = self.user(write.user).map(|user| user.op);
-        match self.mutant {
-            Some(Mutant::NoComparison) => precondition.holds(stored),
-            Some(Mutant::LessOrEqual) => {
-                precondition.holds(stored) && stored.is_none_or(|stored| stored <= *id)
+        let is_stalled = matches!(record, Record::Stalled { .. });
+        let overwrites = self.is(Mutant::StalledOverwrites) && is_stalled;
+        if !self.may_record(id, step.now) && !overwrites {
+            let stands = self.recorded(id, step.now).map(|item| item.value.clone());
+            let Some(Record::Decided(decision)) = stands else { return None };
+            return Some(decision).filter(|_| !self.is(Mutant::DecisionIsNotTold));
+        }
+        let record = match record {
+            Record::Stalled { problem, since } if self.is(Mutant::StalledIsFinal) => {
+                let outcome = Outcome::Failed { problem };
+                Record::Decided(Decision { outcome, completed_at: since })
             }
-            _ => may_write(*id, precondition, stored),
+            record => record,
+        };
+        self.put_record(id, record, step);
+        None
+    }
+
+    /// `Tables::claim`
+    pub fn claim(&mut self, claim: Claim, clock: Duration, now: Time) -> Claim {
+        let valid_for = match self.mutant {
+            Some(Mutant::ClaimExpiresEarly) => Duration::from_secs(3),
+            Some(Mutant::ClaimNeverExpires) => VALID_FOR * 1000,
+            _ => VALID_FOR,
+        };
+        let held = self.claims.get(&claim.id).filter(|held| {
+            let last = claim.operation.to_bytes()[15];
+            let is_gone = is_deleted(held.expires_at, last, now);
+            let is_moved =
+                self.is(Mutant::ClaimMoves) && held.value.fingerprint == claim.fingerprint;
+            held.expires_at > clock.as_secs() && !is_gone && !is_moved
+        });
+        if let Some(held) = held {
+            return held.value.clone();
+        }
+        let expires_at = (clock + valid_for).as_secs();
+        self.claims.insert(claim.id.clone(), Expiring { value: claim.clone(), expires_at });
+        claim
+    }
+
+    pub fn version(&self, user: &UserId) -> Option<Version> {
+        let item = self.stored(user)?;
+        Some(Version { written_by: item.written_by, created_by: Some(item.created_by) })
+    }
+
+    /// The write condition. The contract test holds `may_replace` and the expression that
+    /// DynamoDB evaluates together.
+    fn may_replace(&self, operation: &Operation) -> bool {
+        let stored = self.stored(&operation.user).map(|item| item.written_by);
+        let holds = operation.precondition.holds(stored);
+        match self.mutant {
+            Some(Mutant::NoComparison) => holds,
+            Some(Mutant::LessOrEqual) => {
+                holds && stored.is_none_or(|stored| stored <= operation.id)
+            }
+            Some(Mutant::NoPrecondition) => stored.is_none_or(|stored| stored < operation.id),
+            _ => operation.may_replace(stored),
         }
     }
 
     /// `attribute_not_exists(id) OR provisional = :true`
-    fn may_put_outcome(&self, id: OperationId) -> bool {
-        self.mutant == Some(Mutant::NoOutcomeCheck)
-            || self.outcome(id).is_none_or(|item| item.is_provisional)
+    fn may_record(&self, id: OperationId, now: Time) -> bool {
+        let stands = self.recorded(id, now).map(|item| &item.value);
+        self.is(Mutant::NoOutcomeCheck) || !matches!(stands, Some(Record::Decided(_)))
     }
 
-    fn replace(&mut self, write: &UserWrite, now: Time, history: &mut History) {
-        let before = self.user(write.user);
-        let created_by = before.map_or(write.id, |before| before.created_by);
-        let after = UserItem { body: write.body, op: write.id, created_by };
-        self.users.insert(write.user, after);
-        history.on_user_written(now, write, before, after);
+    fn replace(&mut self, operation: &Operation, step: Step<'_>) {
+        let before = self.stored(&operation.user).cloned();
+        let created_by = match &before {
+            Some(before) if !self.is(Mutant::CreatorOverwritten) => before.created_by,
+            _ => operation.id,
+        };
+        let (body, written_by) = (operation.body.clone(), operation.id);
+        let after = UserItem { body, written_by, created_by };
+        let versions = self.users.entry(operation.user.clone()).or_default();
+        versions.push((step.now, after.clone()));
+        step.history.on_user_written(step.now, operation, before, &after);
     }
 
-    fn put_outcome(
-        &mut self,
-        id: OperationId,
-        item: OutcomeItem,
-        now: Time,
-        history: &mut History,
-    ) {
-        let before = self.outcomes.insert(id, item);
-        history.on_outcome_written(now, id, before, item);
+    fn put_record(&mut self, id: OperationId, record: Record, step: Step<'_>) {
+        let at = match &record {
+            Record::Decided(decision) => decision.completed_at,
+            Record::Stalled { since, .. } => *since,
+        };
+        let kept = match self.mutant {
+            Some(Mutant::OutcomeKeptForHours) => Duration::from_secs(6 * 3600),
+            _ => OUTCOME_KEPT,
+        };
+        let expires_at = (at + kept).as_secs() + 1;
+        let before = self.recorded(id, step.now).map(|item| item.value.clone());
+        step.history.on_record(step.now, id, before, &record);
+        let versions = self.records.entry(id).or_default();
+        versions.push((step.now, Expiring { value: record, expires_at }));
     }
 }
 
-fn stored(user: UserItem) -> Stored {
-    Stored { id: user.op, created_by: Some(user.created_by) }
+fn as_of<T>(versions: &Versions<T>, at: Time) -> Option<&T> {
+    versions.iter().rev().find(|(since, _)| *since <= at).map(|(_, value)| value)
+}
+
+/// Whether DynamoDB has deleted an item by now; `chance` makes it late.
+fn is_deleted(expires_at: u64, chance: u8, now: Time) -> bool {
+    let late = LONGEST_BEFORE_DELETION / 256 * Time::from(chance);
+    now > late && since_epoch(now - late).as_secs() > expires_at
 }

@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 use aws_types::SdkConfig;
+use tables::DynamoDb;
 use tokio::net::TcpListener;
-use users_table::Tables;
 
 /// Name of the users table.
 pub const USERS: &str = "users";
@@ -24,7 +24,7 @@ pub struct Engine {
     /// A plain client, for looking past the code under test.
     pub client: Client,
     /// The code under test.
-    pub tables: Tables,
+    pub tables: DynamoDb,
 }
 
 impl Engine {
@@ -42,17 +42,21 @@ impl Engine {
         for table in [USERS, OPERATIONS] {
             create_table(&client, table).await;
         }
-        Self { client, tables: Tables::new(&config, USERS.to_owned(), OPERATIONS.to_owned()) }
+        Self { client, tables: DynamoDb::new(&config, USERS.to_owned(), OPERATIONS.to_owned()) }
     }
 
-    /// Puts an item of string attributes, and of true booleans where the value is `true`.
+    /// Puts an item of string attributes, of true booleans where the value is `true`, and of
+    /// numbers where it begins with `#`.
     ///
     /// # Panics
     /// If the engine refuses it.
     pub async fn put(&self, table: &str, attributes: &[(&str, &str)]) {
         let value = |text: &str| match text {
             "true" => AttributeValue::Bool(true),
-            text => AttributeValue::S(text.to_owned()),
+            text => match text.strip_prefix('#') {
+                Some(number) => AttributeValue::N(number.to_owned()),
+                None => AttributeValue::S(text.to_owned()),
+            },
         };
         let item =
             attributes.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();

@@ -1,3 +1,6 @@
-//! What the tests share: a real DynamoDB engine inside the test, and clients for it.
+//! What the tests share: a real DynamoDB engine inside the test, clients for it, and a
+//! world with faults around one function.
 
 pub mod engine;
+pub mod request;
+pub mod world;

@@ -18,7 +18,8 @@ use aws_types::region::Region;
 /// Longest time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest time for one call. Three calls fit into the timeout of `put` (15 s).
+/// Longest time for one call. Three calls for one thing, with their pauses, fit into the
+/// timeouts of the functions (15, 29 and 30 s).
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The certificate authorities of every AWS endpoint outside China (Amazon Trust

@@ -1,46 +1,21 @@
 //! What a failed call leaves behind.
 
 use std::error::Error;
-use std::fmt;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rules::Failure;
+use world::CallError;
 
-/// A call that failed: what it leaves behind, and why, for the log.
-#[derive(Debug)]
-pub struct CallError {
-    /// The operation of the service, such as `dynamodb:UpdateItem`.
-    pub operation: &'static str,
-    /// What the call leaves behind.
-    pub failure: Failure,
-    reason: String,
+/// The failure of `action`, such as `dynamodb:UpdateItem`, with this SDK error.
+#[must_use]
+pub fn call_error<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> CallError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    CallError::new(action, classify(error), reason(error))
 }
-
-impl CallError {
-    /// A failure of `operation` for a reason other than an SDK error.
-    pub fn new(operation: &'static str, failure: Failure, reason: impl fmt::Display) -> Self {
-        Self { operation, failure, reason: reason.to_string() }
-    }
-
-    /// A failure of `operation` with this SDK error.
-    #[must_use]
-    pub fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
-    where
-        E: Error + ProvideErrorMetadata + 'static,
-    {
-        Self::new(operation, classify(error), reason(error))
-    }
-}
-
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.operation, self.reason)
-    }
-}
-
-impl Error for CallError {}
 
 /// Why the call failed, without the response's body, which may hold a user's.
 fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
@@ -59,8 +34,7 @@ where
 }
 
 /// What a call that ended in `error` leaves behind. In doubt it may have landed.
-#[must_use]
-pub fn classify<E>(error: &SdkError<E, HttpResponse>) -> Failure
+fn classify<E>(error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
@@ -93,12 +67,17 @@ const REFUSED_FOR_NOW: &[&str] = &[
     "TransactionConflictException",
 ];
 
+/// Errors of a call that may have had its effect all the same.
+const CUT_SHORT: &[&str] =
+    &["RequestAbortedException", "RequestTimeoutException", "TransactionInProgressException"];
+
 fn by_code(code: &str, status: u16) -> Failure {
     // A service qualifies some codes, as in `AWS.SimpleQueueService.OverLimit`.
     let code = code.rsplit(['.', '#']).next().unwrap_or(code);
     if REFUSED_FOR_NOW.contains(&code) || status == 429 {
         Failure::NotLanded
-    } else if status >= 500 || code == "TransactionInProgressException" {
+    } else if CUT_SHORT.contains(&code) || status == 408 || !(400..500).contains(&status) {
+        // Also a success whose body cannot be read.
         Failure::MayHaveLanded
     } else {
         Failure::NeverLands
@@ -139,6 +118,13 @@ mod tests {
             ("InternalFailure", 500),
             ("ServiceUnavailable", 503),
             ("TransactionInProgressException", 400),
+            ("RequestAbortedException", 400),
+            ("RequestTimeoutException", 408),
+            ("RequestTimeoutException", 400),
+            ("", 408),
+            // Without an error: the reply cannot be read.
+            ("", 200),
+            ("", 307),
             ("", 500),
             ("", 502),
             ("", 504),

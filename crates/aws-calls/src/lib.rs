@@ -5,4 +5,4 @@ mod config;
 mod error;
 
 pub use config::{Account, config};
-pub use error::{CallError, classify};
+pub use error::call_error;

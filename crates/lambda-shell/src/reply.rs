@@ -3,6 +3,7 @@
 use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
+use rules::reply::status;
 use rules::{Problem, ProblemType, user};
 
 /// A response without a body.
@@ -23,15 +24,15 @@ pub fn json(status: StatusCode, body: String) -> Response<Body> {
 /// calls for.
 #[must_use]
 pub fn problem(problem: &Problem) -> Response<Body> {
-    let kind = problem.kind();
-    let body = serde_json::to_string(problem).unwrap_or_default();
-    let mut response = typed(kind.status(), "application/problem+json", body);
+    let problem_type = problem.problem_type();
+    let body = status::document(problem);
+    let mut response = typed(problem_type.status(), "application/problem+json", body);
     set(&mut response, CACHE_CONTROL, "no-store");
-    if let Some(seconds) = problem.retry_after_seconds() {
+    if let Some(seconds) = problem_type.retry_after_seconds() {
         set(&mut response, RETRY_AFTER, &seconds.to_string());
     }
     // What would be taken instead (RFC 9110 section 15.5.16).
-    match kind {
+    match problem_type {
         ProblemType::UnsupportedMediaType => set(&mut response, ACCEPT, user::MEDIA_TYPE),
         ProblemType::UnsupportedContentCoding => set(&mut response, ACCEPT_ENCODING, "identity"),
         _ => {}

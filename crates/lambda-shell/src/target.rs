@@ -32,6 +32,11 @@ pub fn caller(request: &Request) -> String {
     if let Some(arn) = authorizer.iam.as_ref().and_then(|iam| iam.user_arn.clone()) {
         return arn;
     }
+    // Amazon Cognito, as a REST API hands its claims over.
+    if let Some(claims) = authorizer.fields.get("claims") {
+        let claim = |name: &str| claims[name].as_str().unwrap_or_default();
+        return format!("{} {}", claim("iss"), claim("sub"));
+    }
     // A Lambda authorizer's own name for the caller.
     let principal = authorizer.fields.get("principalId").and_then(|principal| principal.as_str());
     principal.unwrap_or_default().to_owned()
@@ -81,7 +86,9 @@ impl Paths {
     }
 }
 
+/// A gateway takes a path that ends with a slash for the same one without it.
 fn prefix(path: &str, segments: usize) -> &str {
+    let path = path.trim_end_matches('/');
     path.rmatch_indices('/').nth(segments - 1).map_or("", |(at, _)| &path[..at])
 }
 
@@ -122,9 +129,29 @@ mod tests {
     }
 
     #[test]
+    fn the_authorizer_of_a_rest_api_names_the_caller_too() {
+        for (authorizer, expected) in [
+            (r#"{"claims":{"iss":"https://i","sub":"s"}}"#, "https://i s"),
+            (r#"{"principalId":"p"}"#, "p"),
+        ] {
+            let event = format!(
+                r#"{{"resource":"/users/{{id}}","path":"/users/42","httpMethod":"PUT","headers":{{}},
+                "multiValueHeaders":{{}},"queryStringParameters":{{}},"multiValueQueryStringParameters":{{}},
+                "pathParameters":{{"id":"42"}},"stageVariables":{{}},"body":"","isBase64Encoded":false,
+                "requestContext":{{"httpMethod":"PUT","path":"/prod/users/42","requestTimeEpoch":7,
+                "identity":{{}},"authorizer":{authorizer}}}}}"#
+            );
+            let request = lambda_http::request::from_str(&event).unwrap();
+            assert_eq!(caller(&request), expected, "{authorizer}");
+        }
+    }
+
+    #[test]
     fn the_prefix_is_what_stands_before_users() {
         assert_eq!(prefix("/users/42", 2), "");
         assert_eq!(prefix("/prod/users/42", 2), "/prod");
+        assert_eq!(prefix("/prod/users/42/", 2), "/prod");
+        assert_eq!(prefix("/users/42/operations/r/", 4), "");
         assert_eq!(prefix("/users/users/operations/users", 4), "");
         assert_eq!(prefix("/v1/users/users/operations/r", 4), "/v1");
         assert_eq!(prefix("", 2), "");

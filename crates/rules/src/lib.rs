@@ -4,28 +4,27 @@
 //! Nothing here performs I/O, reads a clock or the environment, or draws random
 //! numbers: the caller passes all of it in and acts on what comes back. That is
 //! what lets the same rules run in production and under a simulated schedule.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`user`] | what a user's body may be: the file to edit for another resource |
+//! | [`request`] | what is asked for: header fields, path, mode |
+//! | [`order`] | the operation, its place in the order, and the one rule |
+//! | [`work`] | carrying an operation out: attempts, groups, pauses |
+//! | [`reply`] | what the client is told: problems, statuses, receipts |
 
-pub mod accept;
-pub mod apply;
-pub mod backoff;
-pub mod batch;
-pub mod clock;
-pub mod failure;
-pub mod idempotency;
-pub mod inline;
-pub mod operation_id;
-pub mod precondition;
-pub mod prefer;
-pub mod problem;
-pub mod receipt;
-pub mod status;
+mod json;
+pub mod order;
+pub mod reply;
+pub mod request;
 pub mod user;
-pub mod user_id;
-pub mod verdict;
+pub mod work;
 
-pub use failure::Failure;
-pub use operation_id::{Minter, OperationId, Tick};
-pub use precondition::Precondition;
-pub use problem::{Problem, ProblemType};
-pub use receipt::ReceiptKey;
-pub use user_id::UserId;
+pub use order::arrival::Arrival;
+pub use order::id::{OperationId, Tick};
+pub use order::operation::{Operation, Version};
+pub use reply::problem::{Problem, ProblemType};
+pub use reply::receipt::ReceiptKey;
+pub use request::precondition::Precondition;
+pub use request::user_id::UserId;
+pub use work::failure::Failure;

@@ -3,11 +3,8 @@
 //! A body is stored and given back byte for byte, so the check reads it once and
 //! builds nothing from it.
 
-use std::collections::HashSet;
-
-use jiter::{Jiter, JiterError, LinePosition, Peek};
-
-use crate::problem::{Problem, ProblemType};
+use crate::Problem;
+use crate::json;
 
 /// The media type of a user.
 pub const MEDIA_TYPE: &str = "application/json";
@@ -19,117 +16,25 @@ pub const MAX_BYTES: usize = 256 * 1024;
 pub const MAX_DEPTH: usize = 100;
 
 /// Takes any JSON object (RFC 8259) in UTF-8 whose objects have no two members of
-/// one name.
+/// one name, of at most [`MAX_BYTES`].
 ///
 /// # Errors
-/// [`BodyTooLarge`](ProblemType::BodyTooLarge),
-/// [`MalformedJson`](ProblemType::MalformedJson),
-/// [`NotAnObject`](ProblemType::NotAnObject),
-/// [`DuplicateMember`](ProblemType::DuplicateMember),
-/// [`TooDeep`](ProblemType::TooDeep),
-/// [`ForbiddenCharacter`](ProblemType::ForbiddenCharacter)
+/// [`BodyTooLarge`](crate::ProblemType::BodyTooLarge), and what [`json::check_object`]
+/// finds.
 pub fn check(body: &[u8]) -> Result<&str, Problem> {
-    if body.len() > MAX_BYTES {
-        let detail = format!("The body has {} bytes; send at most {MAX_BYTES}.", body.len());
-        return Err(Problem::new(ProblemType::BodyTooLarge, detail).field("body"));
-    }
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let reason = "It is not UTF-8 here; send JSON in UTF-8";
-        refused(body, error.valid_up_to(), ProblemType::MalformedJson, reason)
-    })?;
-    check_json(&mut Jiter::new(body), body)?;
-    if let Some(at) = text.find(['\u{FFFE}', '\u{FFFF}']) {
-        let reason = "U+FFFE and U+FFFF cannot be queued; write them as \\ufffe and \\uffff";
-        return Err(refused(body, at, ProblemType::ForbiddenCharacter, reason));
-    }
-    Ok(text)
-}
-
-/// A container of the document that is not closed yet.
-enum Open {
-    Array,
-    Object { names: HashSet<String> },
-}
-
-fn check_json(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
-    let malformed = |error: JiterError| {
-        let reason = format!("{}; correct the JSON", error.error_type);
-        refused(body, error.index, ProblemType::MalformedJson, &reason)
-    };
-    let mut next = Some(json.peek().map_err(malformed)?);
-    if next != Some(Peek::Object) {
-        let start = json.current_index();
-        json.next_skip().and_then(|()| json.finish()).map_err(malformed)?;
-        return Err(refused(
-            body,
-            start,
-            ProblemType::NotAnObject,
-            "Send an object, as in {\"name\": \"Ada\"}",
-        ));
-    }
-    let mut open: Vec<Open> = Vec::new();
-    loop {
-        next = match next {
-            Some(Peek::Object | Peek::Array) if open.len() == MAX_DEPTH => {
-                let reason = format!("It nests deeper than {MAX_DEPTH} here; flatten it");
-                return Err(refused(body, json.current_index(), ProblemType::TooDeep, &reason));
-            }
-            Some(Peek::Array) => {
-                open.push(Open::Array);
-                json.known_array().map_err(malformed)?
-            }
-            Some(Peek::Object) => {
-                let first = json.known_object().map_err(malformed)?.map(str::to_owned);
-                let is_empty = first.is_none();
-                open.push(Open::Object { names: first.into_iter().collect() });
-                if is_empty { None } else { Some(json.peek().map_err(malformed)?) }
-            }
-            scalar_or_end => {
-                match scalar_or_end {
-                    Some(scalar) => json.known_skip(scalar).map_err(malformed)?,
-                    None => drop(open.pop()),
-                }
-                match open.last_mut() {
-                    None => return json.finish().map_err(malformed),
-                    Some(Open::Array) => json.array_step().map_err(malformed)?,
-                    Some(Open::Object { names }) => match json.next_key().map_err(malformed)? {
-                        None => None,
-                        Some(name) if names.contains(name) => {
-                            let reason = format!(
-                                "The member {name:?} that stands before this occurs twice in its object; send it once"
-                            );
-                            return Err(refused(
-                                body,
-                                json.current_index(),
-                                ProblemType::DuplicateMember,
-                                &reason,
-                            ));
-                        }
-                        Some(name) => {
-                            names.insert(name.to_owned());
-                            Some(json.peek().map_err(malformed)?)
-                        }
-                    },
-                }
-            }
-        };
-    }
-}
-
-fn refused(body: &[u8], at: usize, kind: ProblemType, reason: &str) -> Problem {
-    let LinePosition { line, column } = LinePosition::find(body, at);
-    let detail = format!("The body was refused at line {line}, column {column}: {reason}.");
-    Problem::new(kind, detail).field("body").at(line, column)
+    json::check_size(body, MAX_BYTES)?;
+    json::check_object(body, MAX_DEPTH)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ProblemType;
     use proptest::prelude::*;
     use serde_json::Value;
 
     fn kind(body: &[u8]) -> Option<ProblemType> {
-        check(body).err().map(|problem| problem.kind())
+        check(body).err().map(|problem| problem.problem_type())
     }
 
     #[test]
@@ -162,7 +67,7 @@ mod tests {
         ] {
             let problem = check(body).unwrap_err();
             let shown = String::from_utf8_lossy(body);
-            assert_eq!(problem.kind(), expected, "{shown}");
+            assert_eq!(problem.problem_type(), expected, "{shown}");
             let document = serde_json::to_value(&problem).unwrap();
             assert_eq!(
                 (&document["line"], &document["column"]),

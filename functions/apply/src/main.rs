@@ -1,10 +1,14 @@
 //! The deferred update: configuration, clients, run.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use apply::Apply;
-use lambda_runtime::{Context, Error, LambdaEvent, run, service_fn};
-use lambda_shell::log;
+use apply::{Apply, Update};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_shell::environment::{aws, required};
+use lambda_shell::{LambdaHost, deadline, log};
+use queues::Sqs;
+use tables::DynamoDb;
+use world::Host;
 
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -12,16 +16,18 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::start("apply");
-    let apply = Apply::from_environment()?;
+    let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
+    let sqs = aws("SQS")?;
+    let apply = Apply {
+        host: LambdaHost,
+        tables: DynamoDb::new(&aws("DYNAMODB")?, users, operations),
+        updates: Sqs::new(&sqs, required("UPDATES_QUEUE_URL")?),
+        dead_letters: Sqs::new(&sqs, required("DEAD_LETTERS_QUEUE_URL")?),
+        work: Update::from_environment()?,
+    };
     run(service_fn(async |event: LambdaEvent<_>| {
-        apply.handle(event.payload, deadline(&event.context)).await
+        let deadline = deadline(Some(&event.context), LambdaHost.now(), TIMEOUT);
+        apply.handle(event.payload, deadline).await
     }))
     .await
-}
-
-/// When the invocation ends. A deadline that has passed at its start is none:
-/// `cargo lambda watch` gives every invocation one in January 1970.
-fn deadline(context: &Context) -> SystemTime {
-    let now = SystemTime::now();
-    Some(context.deadline()).filter(|deadline| *deadline > now).unwrap_or(now + TIMEOUT)
 }

@@ -1,205 +1,280 @@
-//! What one record may do to the others of its batch, with a real DynamoDB engine. SQS
-//! is a listener that only takes notes.
+//! What one record may do to the others of its batch, on a real DynamoDB engine.
 
-use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_lambda_events::sqs::{SqsEvent, SqsMessage, SqsMessageAttribute};
-use lambda_shell::host;
-use rules::status::Outcome;
-use rules::{OperationId, Precondition, Problem, ProblemType, Tick, UserId};
-use tests::engine::{Engine, config_for};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use updates_queue::{Message, Queue};
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use rules::reply::status::{CARRIED_OUT_FOR, Decision, Outcome, Record};
+use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, Tick, UserId};
+use tests::engine::Engine;
+use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
+use world::{Host, Metric, Tables};
 
-use crate::Apply;
+use crate::{Apply, Work, Worked, lead_ms};
 
-/// What the step before the write does in tests, by the body.
-pub(crate) fn before_write(update: &Message) -> Result<(), Problem> {
-    match update.body.as_str() {
-        "panic" => panic!("told to"),
-        "refuse" => Err(Problem::new(ProblemType::NotApplied, "Told to.")),
-        _ => Ok(()),
+/// Does what the body of an operation says.
+struct ByBody;
+
+impl Work for ByBody {
+    async fn before_write(&self, operation: &Operation, time_left: Duration) -> Worked {
+        match operation.body.as_str() {
+            "panic" => panic!("told to"),
+            "refuse" => Worked::Refused(Problem::new(ProblemType::Refused, "Told to.")),
+            "later" => Worked::TryLater("told to".to_owned()),
+            "hang" => std::future::pending().await,
+            "time" => {
+                assert!(time_left > Duration::from_secs(20) && time_left < Duration::from_secs(30));
+                Worked::Done
+            }
+            _ => Worked::Done,
+        }
     }
 }
 
 struct Bench {
-    apply: Apply,
-    engine: Engine,
-    calls: Arc<Mutex<Vec<String>>>,
+    apply: Apply<TestHost, FaultyTables, TestQueue, ByBody>,
+    time: Duration,
 }
 
 impl Bench {
     async fn start() -> Self {
-        let engine = Engine::start().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let sqs = config_for(&format!("http://{}", listener.local_addr().unwrap()));
-        let calls = Arc::new(Mutex::new(Vec::new()));
-        tokio::spawn(take_notes(listener, calls.clone()));
+        let tables = Engine::start().await.tables;
         let apply = Apply {
-            tables: engine.tables.clone(),
-            updates: Queue::new(&sqs, "http://queue/updates".to_owned()),
-            dead_letters: Queue::new(&sqs, "http://queue/dead-letters".to_owned()),
+            host: TestHost::default(),
+            tables: FaultyTables { tables, faults: Faults::default() },
+            updates: TestQueue::default(),
+            dead_letters: TestQueue::default(),
+            work: ByBody,
         };
-        Self { apply, engine, calls }
+        Self { apply, time: Duration::from_secs(30) }
     }
 
     /// Applies the records; returns the message ids that are handed back.
-    async fn apply(&self, records: Vec<SqsMessage>) -> Vec<String> {
+    async fn apply(&self, records: &[SqsMessage]) -> Vec<String> {
         let mut event = SqsEvent::default();
-        event.records = records;
-        let deadline = SystemTime::now() + Duration::from_secs(30);
-        let response = self.apply.handle(event, deadline).await.unwrap();
+        event.records = records.to_vec();
+        let deadline = self.apply.host.now() + self.time;
+        let response = Box::pin(self.apply.handle(event, deadline)).await.unwrap();
         let mut ids: Vec<_> =
             response.batch_item_failures.into_iter().map(|item| item.item_identifier).collect();
         ids.sort();
         ids
     }
 
-    async fn outcome(&self, id: OperationId) -> Option<Outcome> {
-        let outcome = self.engine.tables.outcome(id, host::now()).await.unwrap();
-        outcome.map(|record| record.outcome)
+    async fn outcome(&self, operation: &Operation) -> Option<Outcome> {
+        let tables = &self.apply.tables.tables;
+        match tables.record_of(operation.id, self.apply.host.now()).await.unwrap() {
+            Some(Record::Decided(Decision { outcome, .. })) => Some(outcome),
+            Some(Record::Stalled { .. }) => panic!("apply marks none as stalled"),
+            None => None,
+        }
     }
 
     async fn body(&self, user: &str) -> Option<String> {
-        let user = self.engine.tables.user(&UserId::new(user).unwrap()).await.unwrap();
+        let user = self.apply.tables.tables.user(&UserId::new(user).unwrap()).await.unwrap();
         user.map(|user| user.body)
     }
 
-    /// The SQS actions called so far, sorted, with the queue each was for.
-    fn calls(&self) -> Vec<String> {
-        let mut calls = self.calls.lock().unwrap().clone();
-        calls.sort();
-        calls
+    fn queue_calls(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        (self.apply.updates.faults.calls(), self.apply.dead_letters.faults.calls())
     }
 }
 
-/// Answers every SQS call with success and notes it.
-async fn take_notes(listener: TcpListener, calls: Arc<Mutex<Vec<String>>>) {
-    loop {
-        let (mut connection, _) = listener.accept().await.unwrap();
-        let calls = calls.clone();
-        tokio::spawn(async move {
-            let mut request = Vec::new();
-            loop {
-                let mut part = [0; 4096];
-                let read = connection.read(&mut part).await.unwrap();
-                if read == 0 {
-                    return;
-                }
-                request.extend_from_slice(&part[..read]);
-                let text = String::from_utf8_lossy(&request).to_lowercase();
-                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                let length = head.split("content-length: ").nth(1).unwrap();
-                let length: usize = length.lines().next().unwrap().parse().unwrap();
-                if body.len() < length {
-                    continue;
-                }
-                let action = head.split("amazonsqs.").nth(1).unwrap().lines().next().unwrap();
-                let queue = if body.contains("/dead-letters") { "dead-letters" } else { "updates" };
-                calls.lock().unwrap().push(format!("{action} {queue}"));
-                request.clear();
-                let reply = r#"{"MessageId":"m"}"#;
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0";
-                let reply = format!("{head}\r\ncontent-length: {}\r\n\r\n{reply}", reply.len());
-                connection.write_all(reply.as_bytes()).await.unwrap();
-            }
-        });
-    }
+/// An operation of the last hour, the `n`th.
+fn operation(n: u64, user: &str, body: &str) -> Operation {
+    static START: std::sync::OnceLock<Duration> = std::sync::OnceLock::new();
+    let start = START.get_or_init(|| TestHost::default().now() - Duration::from_secs(3600));
+    let id = OperationId::new(Tick::from_unix(*start + Duration::from_millis(n)), n);
+    let (user, precondition) = (UserId::new(user).unwrap(), Precondition::None);
+    Operation { id, user, precondition, body: body.to_owned() }
 }
 
-/// An id of the last hour.
-fn id(ms: u64) -> OperationId {
-    static START: LazyLock<Duration> = LazyLock::new(|| host::now() - Duration::from_secs(3600));
-    OperationId::new(Tick::from_unix(*START + Duration::from_millis(ms)), ms)
-}
-
-fn record(n: u64, user: &str, body: &str, receives: u32) -> SqsMessage {
-    let message = Message {
-        id: id(n),
-        user: UserId::new(user).unwrap(),
-        precondition: Precondition::None,
-        body: body.to_owned(),
-    };
-    let mut record = SqsMessage::default();
-    record.message_id = Some(format!("m{n}"));
-    record.receipt_handle = Some(format!("r{n}"));
-    record.body = Some(body.to_owned());
-    record.attributes.insert("ApproximateReceiveCount".to_owned(), receives.to_string());
-    for (name, value) in message.attributes() {
-        let mut attribute = SqsMessageAttribute::default();
-        attribute.string_value = Some(value);
-        attribute.data_type = Some("String".to_owned());
-        record.message_attributes.insert(name.to_owned(), attribute);
-    }
-    record
+fn id_of(message: &SqsMessage) -> String {
+    message.message_id.clone().unwrap()
 }
 
 #[tokio::test]
 async fn a_panic_hands_back_its_own_record_only() {
     let bench = Bench::start().await;
-    let handed_back = bench
-        .apply(vec![record(1, "a", "{}", 1), record(2, "b", "panic", 1), record(3, "c", "{}", 1)])
-        .await;
-    assert_eq!(handed_back, ["m2"]);
+    let [a, b, c] = [operation(1, "a", "{}"), operation(2, "b", "panic"), operation(3, "c", "{}")];
+    let records = [&a, &b, &c].map(message);
+    assert_eq!(bench.apply(&records).await, [id_of(&records[1])]);
     assert_eq!(bench.body("a").await.as_deref(), Some("{}"));
     assert_eq!(bench.body("c").await.as_deref(), Some("{}"));
-    assert_eq!((bench.body("b").await, bench.outcome(id(2)).await), (None, None));
-    assert_eq!(bench.calls(), ["changemessagevisibility updates"]);
+    assert_eq!((bench.body("b").await, bench.outcome(&b).await), (None, None));
+    assert_eq!(bench.queue_calls(), (vec!["hide"], vec![]));
 }
 
 #[tokio::test]
 async fn what_keeps_panicking_is_sent_to_the_dead_letters_at_the_fifth_receive() {
     let bench = Bench::start().await;
-    assert_eq!(bench.apply(vec![record(1, "a", "panic", 4)]).await, ["m1"]);
-    assert_eq!(bench.calls(), ["changemessagevisibility updates"]);
-    assert!(bench.apply(vec![record(1, "a", "panic", 5)]).await.is_empty());
-    assert_eq!(bench.calls(), ["changemessagevisibility updates", "sendmessage dead-letters"]);
+    let poison = message(&operation(1, "a", "panic"));
+    let fourth = received(poison.clone(), 4);
+    assert_eq!(bench.apply(&[fourth]).await, [id_of(&poison)]);
+    assert_eq!(bench.queue_calls(), (vec!["hide"], vec![]));
+    let fifth = received(poison, 5);
+    assert!(bench.apply(std::slice::from_ref(&fifth)).await.is_empty());
+    assert_eq!(bench.queue_calls(), (vec!["hide"], vec!["forward"]));
+    assert_eq!(bench.apply.dead_letters.messages(), [fifth]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_to_the_dead_letters_is_handed_back() {
+    let bench = Bench::start().await;
+    let poison = received(message(&operation(1, "a", "panic")), 5);
+    let mut unreadable = message(&operation(2, "b", "{}"));
+    unreadable.message_attributes.remove("user");
+    for failure in [Failure::NotLanded, Failure::MayHaveLanded, Failure::NeverLands] {
+        for record in [&poison, &unreadable] {
+            bench.apply.dead_letters.faults.plan("forward", 1, Fate::Fails(failure));
+            assert_eq!(bench.apply(std::slice::from_ref(record)).await, [id_of(record)]);
+        }
+    }
+    assert!(bench.apply.dead_letters.messages().is_empty());
+}
+
+#[tokio::test]
+async fn an_unreadable_message_goes_to_the_dead_letters_and_one_of_another_version_waits() {
+    let bench = Bench::start().await;
+    let mut unreadable = message(&operation(1, "a", "{}"));
+    unreadable.message_attributes.remove("operation");
+    let mut later_version = message(&operation(2, "b", "{}"));
+    set(&mut later_version, "version", "2");
+    let records = [unreadable.clone(), later_version.clone()];
+    assert_eq!(bench.apply(&records).await, [id_of(&later_version)]);
+    assert_eq!(bench.apply.dead_letters.messages(), [unreadable]);
 }
 
 #[tokio::test]
 async fn a_suspect_runs_after_the_finished_records_were_deleted() {
     let bench = Bench::start().await;
-    let records = vec![record(1, "a", "{}", 4), record(2, "b", "{}", 1), record(3, "c", "{}", 3)];
-    assert!(bench.apply(records).await.is_empty());
-    assert_eq!(bench.calls(), ["deletemessage updates"; 2]);
-    assert_eq!(bench.outcome(id(1)).await, Some(Outcome::Succeeded));
+    let [a, b, c] = [operation(1, "a", "{}"), operation(2, "b", "{}"), operation(3, "c", "{}")];
+    let records = [received(message(&a), 4), received(message(&b), 1), received(message(&c), 3)];
+    assert!(bench.apply(&records).await.is_empty());
+    assert_eq!(bench.queue_calls(), (vec!["delete"; 2], vec![]));
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
 }
 
 #[tokio::test]
 async fn of_one_user_only_the_newest_is_written() {
     let bench = Bench::start().await;
-    let records = vec![
-        record(2, "a", "second", 1),
-        record(3, "a", "third", 1),
-        record(1, "a", "first", 1),
-        record(3, "a", "third", 2),
-    ];
-    assert!(bench.apply(records).await.is_empty());
-    assert_eq!(bench.body("a").await.as_deref(), Some("third"));
-    assert_eq!(bench.outcome(id(1)).await, Some(Outcome::Superseded));
-    assert_eq!(bench.outcome(id(2)).await, Some(Outcome::Superseded));
-    assert_eq!(bench.outcome(id(3)).await, Some(Outcome::Succeeded));
+    let [a, b, c] = [1, 2, 3].map(|n| operation(n, "a", &format!("{{\"n\":{n}}}")));
+    let records = [message(&b), message(&c), message(&a), received(message(&c), 2)];
+    assert!(bench.apply(&records).await.is_empty());
+    assert_eq!(bench.body("a").await, Some(c.body.clone()));
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Superseded));
+    assert_eq!(bench.outcome(&b).await, Some(Outcome::Superseded));
+    assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.apply.tables.faults.calls(), ["transact"]);
 }
 
 #[tokio::test]
 async fn a_refused_newest_makes_way_for_the_next_older() {
     let bench = Bench::start().await;
-    let records = vec![record(1, "a", "first", 1), record(2, "a", "refuse", 1)];
-    assert!(bench.apply(records).await.is_empty());
-    assert_eq!(bench.body("a").await.as_deref(), Some("first"));
-    assert_eq!(bench.outcome(id(1)).await, Some(Outcome::Succeeded));
-    assert_eq!(bench.outcome(id(2)).await, Some(Outcome::Failed));
+    let [a, b] = [operation(1, "a", "{}"), operation(2, "a", "refuse")];
+    assert!(bench.apply(&[message(&a), message(&b)]).await.is_empty());
+    assert_eq!(bench.body("a").await.as_deref(), Some("{}"));
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
+    let problem = Problem::new(ProblemType::Refused, "Told to.");
+    assert_eq!(bench.outcome(&b).await, Some(Outcome::failed(&problem)));
+}
+
+#[tokio::test]
+async fn work_that_asks_for_it_or_takes_too_long_is_tried_later() {
+    let mut bench = Bench::start().await;
+    let [a, b] = [operation(1, "a", "{}"), operation(2, "a", "later")];
+    let records = [message(&a), message(&b)];
+    assert_eq!(bench.apply(&records).await, [id_of(&records[0]), id_of(&records[1])]);
+    assert_eq!(bench.queue_calls(), (vec!["hide"; 2], vec![]));
+    bench.time = Duration::from_millis(5200);
+    let hanging = message(&operation(3, "b", "hang"));
+    assert_eq!(bench.apply(std::slice::from_ref(&hanging)).await, [id_of(&hanging)]);
+    assert!(bench.apply.tables.faults.calls().is_empty());
+    bench.time = Duration::from_secs(30);
+    assert!(bench.apply(&[message(&operation(4, "c", "time"))]).await.is_empty());
 }
 
 #[tokio::test]
 async fn what_there_is_no_time_for_is_handed_back_untouched() {
+    let mut bench = Bench::start().await;
+    bench.time = Duration::from_secs(4);
+    let late = message(&operation(1, "a", "{}"));
+    assert_eq!(bench.apply(std::slice::from_ref(&late)).await, [id_of(&late)]);
+    assert!(bench.apply.tables.faults.calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_table_does_not_take_is_backed_off_and_lands_once() {
     let bench = Bench::start().await;
-    let mut event = SqsEvent::default();
-    event.records = vec![record(1, "a", "{}", 1)];
-    let deadline = SystemTime::now() + Duration::from_secs(4);
-    let response = bench.apply.handle(event, deadline).await.unwrap();
-    assert_eq!(response.batch_item_failures.len(), 1);
-    assert_eq!((bench.body("a").await, bench.outcome(id(1)).await), (None, None));
+    let a = operation(1, "a", "{}");
+    bench.apply.tables.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
+    let record = message(&a);
+    assert_eq!(bench.apply(std::slice::from_ref(&record)).await, [id_of(&record)]);
+    assert_eq!(bench.queue_calls(), (vec!["hide"], vec![]));
+    bench.apply.tables.faults.plan("transact", 1, Fate::LosesReply);
+    assert!(bench.apply(std::slice::from_ref(&record)).await.is_empty());
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
+}
+
+#[tokio::test]
+async fn nothing_older_than_its_time_is_carried_out_or_decided() {
+    let bench = Bench::start().await;
+    let now = bench.apply.host.now();
+    let at = |age: Duration, n| {
+        let id = OperationId::new(Tick::from_unix(now - age), n);
+        Operation { id, ..operation(n, "a", "{}") }
+    };
+    let minute = Duration::from_secs(60);
+    let too_old = [at(CARRIED_OUT_FOR + minute, 1), at(CARRIED_OUT_FOR * 2, 2)];
+    assert!(bench.apply(&[message(&too_old[0]), message(&too_old[1])]).await.is_empty());
+    assert!(bench.apply.tables.faults.calls().is_empty());
+    let measured = bench.apply.host.measured();
+    assert_eq!(measured.iter().filter(|metric| **metric == Metric::Expired).count(), 2);
+    let just_in_time = at(CARRIED_OUT_FOR - minute, 3);
+    assert!(bench.apply(&[message(&just_in_time), message(&too_old[0])]).await.is_empty());
+    assert_eq!(bench.outcome(&just_in_time).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&too_old[0]).await, None);
+}
+
+#[tokio::test]
+async fn a_user_ahead_of_the_clock_fails_what_is_older_and_is_counted() {
+    let bench = Bench::start().await;
+    let ahead = bench.apply.host.now() + Duration::from_secs(20);
+    let id = OperationId::new(Tick::from_unix(ahead), 1);
+    let stored = Operation { id, ..operation(1, "a", "{}") };
+    bench.apply.tables.tables.write_user(&stored).await.unwrap();
+    let late = operation(2, "a", "{}");
+    assert!(bench.apply(&[message(&late)]).await.is_empty());
+    let Some(Outcome::Failed { problem }) = bench.outcome(&late).await else { panic!() };
+    assert_eq!(Problem::read(&problem).unwrap().problem_type(), ProblemType::OrderUnknown);
+    assert!(bench.apply.host.measured().contains(&Metric::ClockSkews));
+}
+
+#[tokio::test]
+async fn what_follows_an_open_operation_of_its_user_waits_for_it() {
+    let bench = Bench::start().await;
+    let older = operation(1, "a", "{}");
+    let newer = Operation { precondition: Precondition::Exists, ..operation(2, "a", "{}") };
+    let records = [message(&older), message(&newer)];
+    bench.apply.tables.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
+    assert_eq!(bench.apply(&records).await, [id_of(&records[0]), id_of(&records[1])]);
+    assert_eq!(bench.apply.tables.faults.calls(), ["transact"; 3]);
+    assert!(bench.apply(&records).await.is_empty());
+    assert_eq!(bench.outcome(&newer).await, Some(Outcome::Succeeded));
+}
+
+#[tokio::test]
+async fn the_lead_of_the_clock_that_gave_the_arrivals_is_measured() {
+    let bench = Bench::start().await;
+    let a = operation(1, "a", "{}");
+    let mut record = message(&a);
+    assert_eq!(lead_ms(&a, &record), None);
+    assert!(bench.apply(std::slice::from_ref(&record)).await.is_empty());
+    assert!(bench.apply.host.measured().is_empty());
+    for lead in [-700, 0, 1500] {
+        let sent = (a.id.tick().unix_ms() as i64 - lead).to_string();
+        record.attributes.insert("SentTimestamp".to_owned(), sent);
+        assert_eq!(lead_ms(&a, &record), Some(lead));
+    }
+    assert!(bench.apply(&[record.clone(), record]).await.is_empty());
+    assert_eq!(bench.apply.host.measured(), [Metric::ClockLead]);
 }

@@ -1,13 +1,27 @@
 //! `PUT /users/{id}`: configuration, clients, run.
 
 use lambda_http::{Error, service_fn};
+use lambda_shell::environment::{aws, one_of, receipt_key, required};
 use lambda_shell::gateway::run;
-use lambda_shell::log;
-use put::Put;
+use lambda_shell::{LambdaHost, log};
+use put::{ArrivalClock, Put};
+use queues::Sqs;
+use rules::request::accept::Mode;
+use tables::DynamoDb;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::start("put");
-    let put = Put::from_environment()?;
-    run(service_fn(async |request| put.handle(&request).await)).await
+    let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
+    let modes = [("inline", Mode::Inline), ("deferred", Mode::Deferred)];
+    let clocks = [("gateway", ArrivalClock::Gateway), ("host", ArrivalClock::Host)];
+    let put = Put {
+        host: LambdaHost,
+        tables: DynamoDb::new(&aws("DYNAMODB")?, users, operations),
+        updates: Sqs::new(&aws("SQS")?, required("UPDATES_QUEUE_URL")?),
+        receipts: receipt_key()?,
+        default_mode: one_of("DEFAULT_MODE", &modes)?,
+        arrival_clock: one_of("ARRIVAL_CLOCK", &clocks)?,
+    };
+    run(service_fn(async |request| Ok::<_, Error>(put.handle(request).await))).await
 }

@@ -1,79 +1,73 @@
 //! `GET /users/{id}` and `GET /users/{id}/operations/{receipt}`.
 
-use std::convert::Infallible;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{Method, StatusCode};
-use lambda_http::{Body, Request, Response};
-use lambda_shell::environment::{self, Invalid};
-use lambda_shell::retry::retried;
+use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_shell::target::{Paths, parameter};
-use lambda_shell::{host, reply};
-use rules::status::{self, State, StatusDocument};
-use rules::{Problem, ProblemType, ReceiptKey, UserId, precondition};
-use users_table::Tables;
+use lambda_shell::{deadline, reply};
+use rules::reply::status::{State, StatusDocument};
+use rules::request::precondition;
+use rules::{Problem, ProblemType, ReceiptKey, UserId};
+use world::{Host, Tables, repeated};
 
-/// The function's clients and settings.
+/// The function's timeout in `template.yaml`.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The function: its world and settings.
 #[derive(Debug)]
-pub struct Read {
-    tables: Tables,
-    receipts: ReceiptKey,
+pub struct Read<H, T> {
+    /// The host it runs on.
+    pub host: H,
+    /// Where users and outcomes are.
+    pub tables: T,
+    /// Verifies receipts.
+    pub receipts: ReceiptKey,
 }
 
-impl Read {
-    /// The function as its environment describes it.
-    ///
-    /// # Errors
-    /// [`Invalid`]
-    pub fn from_environment() -> Result<Self, Invalid> {
-        let users = environment::required("USERS_TABLE")?;
-        let operations = environment::required("OPERATIONS_TABLE")?;
-        Ok(Self {
-            tables: Tables::new(&environment::aws("DYNAMODB")?, users, operations),
-            receipts: environment::receipt_key()?,
-        })
-    }
-
+impl<H: Host, T: Tables> Read<H, T> {
     /// Answers a GET or HEAD, and 405 to what neither this function nor `put` answers.
-    ///
-    /// # Errors
-    /// None: what goes wrong is told in the response.
-    pub async fn handle(&self, request: &Request) -> Result<Response<Body>, Infallible> {
-        let receipt = parameter(request, "receipt");
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        let receipt = parameter(&request, "receipt");
         let is_head = request.method() == Method::HEAD;
         if !is_head && request.method() != Method::GET {
             let allow = if receipt.is_empty() { "GET, HEAD, PUT" } else { "GET, HEAD" };
-            return Ok(method_not_allowed(allow));
+            return method_not_allowed(allow);
         }
         let read = async {
-            let user = UserId::from_path_segment(parameter(request, "id"))?;
+            let user = UserId::from_path_segment(parameter(&request, "id"))?;
             if receipt.is_empty() {
-                self.user(request, &user).await
+                self.user(&request, &user).await
             } else {
-                self.operation(request, &user, receipt).await
+                self.operation(&request, &user, receipt).await
             }
         };
         let mut response = read.await.unwrap_or_else(|problem| reply::problem(&problem));
         if is_head {
             *response.body_mut() = Body::Empty;
         }
-        Ok(response)
+        response
     }
 
     async fn user(&self, request: &Request, user: &UserId) -> Result<Response<Body>, Problem> {
-        let stored = retried(user, || self.tables.user(user)).await.ok_or_else(not_read)?;
-        let stored = stored.ok_or_else(|| {
+        let (deadline, read) = (self.deadline(request), || self.tables.user(user));
+        let stored = repeated(&self.host, deadline, (user, None), read).await;
+        let stored = stored.map_err(|_| not_read())?.ok_or_else(|| {
             let detail = "No user is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
             Problem::new(ProblemType::UserNotFound, detail)
         })?;
-        let mut response = if precondition::wants_representation(request.headers(), stored.id)? {
+        let id = stored.written_by;
+        let mut response = if precondition::wants_representation(request.headers(), id)? {
             reply::json(StatusCode::OK, stored.body)
         } else {
             reply::empty(StatusCode::NOT_MODIFIED)
         };
-        let written_at = stored.id.tick().to_unix().min(host::now());
-        reply::set(&mut response, ETAG, &precondition::etag(stored.id));
+        let written_at = id.tick().to_unix().min(self.host.now());
+        reply::set(&mut response, ETAG, &precondition::etag(id));
         reply::set(&mut response, LAST_MODIFIED, &http_date(written_at));
         reply::set(&mut response, CACHE_CONTROL, "private, no-cache");
         Ok(response)
@@ -89,24 +83,30 @@ impl Read {
             let detail = "No operation of this user has this receipt; take the URL from the Location of a 202.";
             Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
         })?;
-        let now = host::now();
-        let outcome = retried(user, || self.tables.outcome(id, now)).await.ok_or_else(not_read)?;
-        let state = State::derive(id, outcome, now);
+        let deadline = self.deadline(request);
+        let read = || self.tables.record_of(id, self.host.now());
+        let record = repeated(&self.host, deadline, (user, Some(id)), read).await;
+        let now = self.host.now();
+        let state = State::derive(id, record.map_err(|_| not_read())?, now);
         let paths = Paths::of(request, user, 4);
-        let document =
-            StatusDocument::new(id, user, paths.user(), &state, now).ok_or_else(|| {
-                let detail =
-                    "The operation is so old that its outcome is no longer kept; read the user.";
-                Problem::new(ProblemType::OperationGone, detail)
-            })?;
+        let location = paths.operation(receipt);
+        let paths = (location.as_str(), paths.user());
+        let document = StatusDocument::new(id, user, paths, &state, now).ok_or_else(|| {
+            let detail =
+                "The operation is so old that nothing is told of it any more; read the user.";
+            Problem::new(ProblemType::OperationGone, detail)
+        })?;
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = reply::json(StatusCode::OK, body);
         reply::set(&mut response, CACHE_CONTROL, "no-store");
-        if state == State::Pending {
-            let seconds = status::retry_after(id, now).to_string();
-            reply::set(&mut response, RETRY_AFTER, &seconds);
+        if let Some(seconds) = state.retry_after_seconds(id, now) {
+            reply::set(&mut response, RETRY_AFTER, &seconds.to_string());
         }
         Ok(response)
+    }
+
+    fn deadline(&self, request: &Request) -> Duration {
+        deadline(request.lambda_context_ref(), self.host.now(), TIMEOUT)
     }
 }
 
@@ -119,7 +119,7 @@ fn method_not_allowed(allow: &'static str) -> Response<Body> {
 
 fn not_read() -> Problem {
     let detail = "The table could not be read; send the request again.";
-    Problem::new(ProblemType::NotRead, detail).retry_after(1)
+    Problem::new(ProblemType::NotRead, detail)
 }
 
 /// The instant as an HTTP date (RFC 9110 section 5.6.7).

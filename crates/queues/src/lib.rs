@@ -1,0 +1,9 @@
+//! The SQS queues of deferred PUTs: the form of a message, and the calls on a queue.
+
+pub mod message;
+mod sqs;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use sqs::Sqs;

@@ -1,0 +1,95 @@
+//! What the calls ask of SQS, word for word.
+
+use std::time::Duration;
+
+use aws_calls::{Account, config};
+use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
+use aws_sdk_sqs::config::Credentials;
+use aws_smithy_http_client::test_util::capture_request;
+use rules::{Operation, OperationId, Precondition, Tick, UserId};
+use serde_json::{Value, json};
+use world::Queue;
+
+use crate::{Sqs, message};
+
+const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+
+fn operation() -> Operation {
+    Operation {
+        id: OperationId::new(Tick::from_unix_ms(1_800_000_000_000), 1),
+        user: UserId::new("42").unwrap(),
+        precondition: Precondition::Exists,
+        body: "{ \"a\" : 1 }".to_owned(),
+    }
+}
+
+/// The parameters of the one request that a call makes.
+async fn request_of<F: Future>(call: impl FnOnce(Sqs) -> F) -> Value {
+    let (client, captured) = capture_request(None);
+    let account = Account {
+        region: "us-east-1".to_owned(),
+        credentials: Credentials::new("test", "test", None, None, "test"),
+        endpoint_url: Some("http://127.0.0.1:1".to_owned()),
+    };
+    let config = config(account).into_builder().http_client(client).build();
+    call(Sqs::new(&config, "http://127.0.0.1:1/1/updates".to_owned())).await;
+    serde_json::from_slice(captured.expect_request().body().bytes().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_message_is_the_body_with_all_else_in_its_attributes() {
+    let operation = operation();
+    let sent = request_of(async |queue: Sqs| drop(queue.send(&operation, Some(TRACE)).await)).await;
+    assert_eq!(
+        (&sent["MessageBody"], &sent["MessageGroupId"]),
+        (&operation.body.into(), &"42".into())
+    );
+    let value = |name: &str| sent["MessageAttributes"][name]["StringValue"].clone();
+    assert_eq!(value("operation"), operation.id.to_string());
+    assert_eq!((value("user"), value("precondition")), (json!("42"), json!("exists")));
+    assert_eq!(sent["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"], TRACE);
+}
+
+#[tokio::test]
+async fn a_malformed_trace_header_is_left_out_of_a_message() {
+    for trace in ["", "x", "Root=1-2-3", "Root=\u{1}"] {
+        let send = async |queue: Sqs| drop(queue.send(&operation(), Some(trace)).await);
+        let forward = async |queue: Sqs| {
+            let mut record = SqsMessage::default();
+            record.body = Some("{}".to_owned());
+            record.attributes.insert("AWSTraceHeader".to_owned(), trace.to_owned());
+            drop(queue.forward(&record).await);
+        };
+        for sent in [request_of(send).await, request_of(forward).await] {
+            assert_eq!(sent["MessageSystemAttributes"], Value::Null, "{trace:?}: {sent}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forwarded_message_is_unchanged() {
+    let operation = operation();
+    let mut record = SqsMessage::default();
+    record.body = Some(operation.body.clone());
+    for (name, value) in message::attributes(&operation) {
+        let mut attribute = SqsMessageAttribute::default();
+        (attribute.string_value, attribute.data_type) = (Some(value), Some("String".to_owned()));
+        record.message_attributes.insert(name.to_owned(), attribute);
+    }
+    record.attributes.insert("MessageGroupId".to_owned(), "42".to_owned());
+    record.attributes.insert("AWSTraceHeader".to_owned(), TRACE.to_owned());
+    let send = async |queue: Sqs| drop(queue.send(&operation, Some(TRACE)).await);
+    let forward = async |queue: Sqs| drop(queue.forward(&record).await);
+    assert_eq!(request_of(forward).await, request_of(send).await);
+}
+
+#[tokio::test]
+async fn a_received_message_is_deleted_or_hidden_by_its_handle() {
+    let url = "http://127.0.0.1:1/1/updates";
+    let deleted = request_of(async |queue: Sqs| drop(queue.delete("handle").await)).await;
+    assert_eq!(deleted, json!({ "QueueUrl": url, "ReceiptHandle": "handle" }));
+    let timeout = Duration::from_millis(2900);
+    let hidden = request_of(async |queue: Sqs| drop(queue.hide("handle", timeout).await)).await;
+    let expected = json!({ "QueueUrl": url, "ReceiptHandle": "handle", "VisibilityTimeout": 2 });
+    assert_eq!(hidden, expected);
+}

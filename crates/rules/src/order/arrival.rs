@@ -1,0 +1,117 @@
+//! When a PUT arrived, which is its place in the order.
+//!
+//! The time is the gateway's, so that a slow cold start, an authorizer or a frozen host
+//! delays a request without changing its place. The assumption: the clocks of any two
+//! hosts of the gateway differ by less than the time between an answer and that
+//! client's next request.
+
+use std::time::Duration;
+
+use crate::{OperationId, Tick};
+
+/// How far an arrival may lie in the future of the host that takes the request.
+pub const MAX_AHEAD: Duration = Duration::from_secs(30);
+
+/// How far an arrival may lie in the past of the host that takes the request. Slow
+/// uploads, authorizers and cold starts are no error.
+pub const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
+
+/// How long after its arrival a PUT may still step over a newer stored id. A request
+/// that was held up for longer may have been given up by its client, whose next one it
+/// must not overwrite. A host that lags by more than this cannot tell, and steps over none.
+pub const STEPS_FOR: Duration = Duration::from_secs(2);
+
+/// How far a stored id may be ahead of the clock of the host that meets it, and an
+/// entity tag ahead of the arrival of the PUT that names it.
+pub const MAX_LEAD: Duration = Duration::from_secs(1);
+
+/// When a PUT arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival(Tick);
+
+/// The gateway's clock and the host's differ too much, in ms since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skew {
+    /// When the request arrived, by the gateway's clock.
+    pub gateway_ms: u64,
+    /// The time by the host's clock.
+    pub host_ms: u64,
+}
+
+impl Arrival {
+    /// The arrival that the gateway tells, in ms since the Unix epoch, as seen by a host
+    /// whose clock shows `now` since the Unix epoch.
+    ///
+    /// The 12 bits of an id below the millisecond stay zero: random bits there would
+    /// put two PUTs of one millisecond in the wrong order, and a finer time is not known.
+    ///
+    /// # Errors
+    /// [`Skew`] past [`MAX_AHEAD`] or [`MAX_BEHIND`].
+    pub fn at_gateway(ms: u64, now: Duration) -> Result<Self, Skew> {
+        let arrived = Duration::from_millis(ms);
+        if arrived > now + MAX_AHEAD || now > arrived.saturating_add(MAX_BEHIND) {
+            let host_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+            return Err(Skew { gateway_ms: ms, host_ms });
+        }
+        Ok(Self(Tick::from_unix_ms(ms)))
+    }
+
+    /// The arrival at a host without a gateway, whose clock shows `now` since the Unix
+    /// epoch.
+    #[must_use]
+    pub fn at_host(now: Duration) -> Self {
+        Self(Tick::from_unix(now))
+    }
+
+    /// The time of the arrival, as it stands in an operation id.
+    #[must_use]
+    pub fn tick(self) -> Tick {
+        self.0
+    }
+
+    /// Whether a PUT that arrived then may step over a newer stored id at `now`, by the
+    /// clock of its host.
+    #[must_use]
+    pub fn may_step(self, now: Duration) -> bool {
+        now.abs_diff(self.0.to_unix()) <= STEPS_FOR
+    }
+}
+
+/// Whether `id` lies so far ahead of the time `now` since the Unix epoch that a clock
+/// must have been wrong.
+#[must_use]
+pub fn is_far_ahead(id: OperationId, now: Duration) -> bool {
+    id.tick().to_unix() > now + MAX_LEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_inclusive() {
+        let at = Duration::from_millis;
+        let skew = |gateway_ms, host_ms| Err(Skew { gateway_ms, host_ms });
+        let arrival = |ms| Ok(Arrival(Tick::from_unix_ms(ms)));
+        assert_eq!(Arrival::at_gateway(130_000, at(100_000)), arrival(130_000));
+        assert_eq!(Arrival::at_gateway(130_001, at(100_000)), skew(130_001, 100_000));
+        assert_eq!(Arrival::at_gateway(100_000, at(400_000)), arrival(100_000));
+        assert_eq!(Arrival::at_gateway(100_000, at(400_001)), skew(100_000, 400_001));
+        assert!(Arrival::at_gateway(u64::MAX, at(400_001)).is_err());
+        let id = |ms| OperationId::new(Tick::from_unix_ms(ms), 0);
+        assert!(!is_far_ahead(id(101_000), at(100_000)));
+        assert!(is_far_ahead(id(101_001), at(100_000)));
+        let arrived = Arrival(Tick::from_unix_ms(100_000));
+        assert!(arrived.may_step(at(98_000)) && arrived.may_step(at(102_000)));
+        assert!(!arrived.may_step(at(97_999)) && !arrived.may_step(at(102_001)));
+    }
+
+    #[test]
+    fn the_gateway_gives_a_millisecond_and_the_host_a_finer_time() {
+        let now = Duration::from_micros(100_000_600);
+        let at_gateway = Arrival::at_gateway(100_000, now).unwrap();
+        assert_eq!(at_gateway.tick().to_unix(), Duration::from_millis(100_000));
+        let at_host = Arrival::at_host(now).tick();
+        assert!(at_host > at_gateway.tick() && at_host.unix_ms() == 100_000);
+    }
+}

@@ -1,0 +1,137 @@
+//! The one rule, and what it makes of an operation.
+//!
+//! **The users table only ever moves up**: a user is replaced only by a newer
+//! operation. The `tables` crate states the same rule as DynamoDB condition
+//! expressions; a contract test holds the two together.
+
+use std::time::Duration;
+
+use crate::order::arrival;
+use crate::reply::status::Outcome;
+use crate::{Operation, OperationId, Problem, ProblemType};
+
+/// What becomes of an operation that meets a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// An earlier call of it landed.
+    Landed,
+    /// It may be written.
+    Write,
+    /// It may not be written.
+    Refused(Refusal),
+}
+
+/// Why an operation may not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its precondition is false.
+    PreconditionFailed,
+    /// A newer operation won.
+    Superseded,
+    /// The user is at an id so far ahead of the clock that the true order is not known.
+    OrderUnknown,
+}
+
+impl Operation {
+    /// Whether it may replace the user at `stored`, or create it.
+    #[must_use]
+    pub fn may_replace(&self, stored: Option<OperationId>) -> bool {
+        self.precondition.holds(stored) && stored.is_none_or(|stored| stored < self.id)
+    }
+
+    /// Judges it against the operation that the user is at, by a clock that showed
+    /// `now` since the Unix epoch after that was read.
+    #[must_use]
+    pub fn judge(&self, stored: Option<OperationId>, now: Duration) -> Verdict {
+        if stored == Some(self.id) {
+            Verdict::Landed
+        } else if !self.precondition.holds(stored) {
+            Verdict::Refused(Refusal::PreconditionFailed)
+        } else if self.may_replace(stored) {
+            Verdict::Write
+        } else if stored.is_some_and(|stored| arrival::is_far_ahead(stored, now)) {
+            Verdict::Refused(Refusal::OrderUnknown)
+        } else {
+            Verdict::Refused(Refusal::Superseded)
+        }
+    }
+}
+
+impl Refusal {
+    /// The outcome to store of an operation that is refused for this.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Superseded => Outcome::Superseded,
+            Self::PreconditionFailed | Self::OrderUnknown => Outcome::failed(&self.problem()),
+        }
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        let (problem_type, detail) = match self {
+            Self::PreconditionFailed => (
+                ProblemType::PreconditionFailed,
+                "The stored user is not what If-Match or If-None-Match asks for, so nothing was written; read the user and decide anew.",
+            ),
+            Self::Superseded => (
+                ProblemType::Superseded,
+                "A newer PUT was stored before this one could be, so nothing was written; read the user and decide anew.",
+            ),
+            Self::OrderUnknown => (
+                ProblemType::OrderUnknown,
+                "The stored user was written under a clock that is ahead, so which PUT is newer is not known and nothing was written; read the user and decide anew.",
+            ),
+        };
+        Problem::new(problem_type, detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Precondition, Tick, UserId};
+
+    fn id(ms: u64) -> OperationId {
+        OperationId::new(Tick::from_unix_ms(ms), 1)
+    }
+
+    #[test]
+    fn verdicts_in_their_order() {
+        use Refusal::*;
+        use Verdict::*;
+        let now = Duration::from_millis(10_000);
+        let none = Precondition::None;
+        let at_1 = Precondition::OneOf(vec![id(1)]);
+        for (precondition, stored, expected) in [
+            (&none, Some(id(5)), Landed),
+            (&at_1, Some(id(5)), Landed),
+            (&at_1, Some(id(9)), Refused(PreconditionFailed)),
+            (&at_1, None, Refused(PreconditionFailed)),
+            (&at_1, Some(id(1)), Write),
+            (&Precondition::Absent, Some(id(1)), Refused(PreconditionFailed)),
+            (&Precondition::Absent, None, Write),
+            (&Precondition::Exists, None, Refused(PreconditionFailed)),
+            (&Precondition::Exists, Some(id(9)), Refused(Superseded)),
+            (&none, Some(id(9)), Refused(Superseded)),
+            (&none, Some(id(11_000)), Refused(Superseded)),
+            (&none, Some(id(11_001)), Refused(OrderUnknown)),
+            (&none, Some(id(4)), Write),
+            (&none, None, Write),
+        ] {
+            let (precondition, user) = (precondition.clone(), UserId::new("42").unwrap());
+            let operation = Operation { id: id(5), user, precondition, body: "{}".to_owned() };
+            assert_eq!(operation.judge(stored, now), expected, "{operation:?} {stored:?}");
+            assert_eq!(operation.may_replace(stored), expected == Write, "{stored:?}");
+        }
+    }
+
+    /// A final refusal is never told as a 503, which would be sent again.
+    #[test]
+    fn every_refusal_is_a_4xx() {
+        for refusal in [Refusal::PreconditionFailed, Refusal::Superseded, Refusal::OrderUnknown] {
+            assert!(refusal.problem().problem_type().status().is_client_error(), "{refusal:?}");
+        }
+    }
+}

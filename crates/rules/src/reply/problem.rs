@@ -1,0 +1,326 @@
+//! The one error type that reaches a caller, in the terms of RFC 9457.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+/// What went wrong, one variant for each `type` a problem document can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProblemType {
+    /// The `{id}` of the path is no user id.
+    InvalidUserId,
+    /// A header field that decides what the request means cannot be read.
+    MalformedHeader,
+    /// `Content-Range` on a PUT (RFC 9110 section 14.5): a partial PUT.
+    PartialPut,
+    /// The body is not JSON (RFC 8259).
+    MalformedJson,
+    /// There is no such user.
+    UserNotFound,
+    /// The resource has no such method.
+    MethodNotAllowed,
+    /// The receipt was never issued for this user.
+    OperationNotFound,
+    /// The operation is so old that its outcome is no longer kept.
+    OperationGone,
+    /// `If-Match` or `If-None-Match` is false.
+    PreconditionFailed,
+    /// The operation of this idempotency key lost to a newer PUT.
+    Superseded,
+    /// The user is at an id so far ahead of the clock that the true order is not known.
+    OrderUnknown,
+    /// The slow work before the write refused a deferred PUT for good.
+    Refused,
+    /// The body is larger than [`crate::user::MAX_BYTES`].
+    BodyTooLarge,
+    /// `Content-Type` is not JSON.
+    UnsupportedMediaType,
+    /// The body is content-coded.
+    UnsupportedContentCoding,
+    /// The body is JSON but no object.
+    NotAnObject,
+    /// An object of the body has two members of one name.
+    DuplicateMember,
+    /// The body nests deeper than [`crate::user::MAX_DEPTH`].
+    TooDeep,
+    /// The body holds a character that SQS refuses.
+    ForbiddenCharacter,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
+    /// The gateway's clock and the host's differ too much to order an operation.
+    ClockSkew,
+    /// Nothing was written or queued; the same request may be sent again.
+    NotWritten,
+    /// It is not known whether the write took place.
+    OutcomeUnknown,
+    /// The state could not be read.
+    NotRead,
+    /// A deferred PUT could not be carried out so far.
+    NotApplied,
+}
+
+impl ProblemType {
+    /// Every problem type.
+    pub const ALL: [Self; 25] = [
+        Self::InvalidUserId,
+        Self::MalformedHeader,
+        Self::PartialPut,
+        Self::MalformedJson,
+        Self::UserNotFound,
+        Self::MethodNotAllowed,
+        Self::OperationNotFound,
+        Self::OperationGone,
+        Self::PreconditionFailed,
+        Self::Superseded,
+        Self::OrderUnknown,
+        Self::Refused,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::UnsupportedContentCoding,
+        Self::NotAnObject,
+        Self::DuplicateMember,
+        Self::TooDeep,
+        Self::ForbiddenCharacter,
+        Self::IdempotencyKeyReused,
+        Self::ClockSkew,
+        Self::NotWritten,
+        Self::OutcomeUnknown,
+        Self::NotRead,
+        Self::NotApplied,
+    ];
+
+    const fn about(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::InvalidUserId => ("invalid-user-id", S::BAD_REQUEST, "The user id is not valid"),
+            Self::MalformedHeader => {
+                ("malformed-header", S::BAD_REQUEST, "A header field is malformed")
+            }
+            Self::PartialPut => ("partial-put", S::BAD_REQUEST, "A PUT replaces the whole user"),
+            Self::MalformedJson => ("malformed-json", S::BAD_REQUEST, "The body is not valid JSON"),
+            Self::UserNotFound => ("user-not-found", S::NOT_FOUND, "There is no such user"),
+            Self::OperationNotFound => {
+                ("operation-not-found", S::NOT_FOUND, "There is no such operation")
+            }
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The resource has no such method")
+            }
+            Self::OperationGone => ("operation-gone", S::GONE, "The operation is no longer known"),
+            Self::PreconditionFailed => {
+                ("precondition-failed", S::PRECONDITION_FAILED, "The precondition is false")
+            }
+            Self::Superseded => ("superseded", S::CONFLICT, "A newer PUT won"),
+            Self::OrderUnknown => ("order-unknown", S::CONFLICT, "Which PUT is newer is not known"),
+            Self::Refused => ("refused", S::CONFLICT, "The PUT was refused"),
+            Self::BodyTooLarge => ("body-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body must be application/json",
+            ),
+            Self::UnsupportedContentCoding => (
+                "unsupported-content-coding",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body must not be encoded",
+            ),
+            Self::NotAnObject => {
+                ("not-an-object", S::UNPROCESSABLE_ENTITY, "A user is a JSON object")
+            }
+            Self::DuplicateMember => (
+                "duplicate-member",
+                S::UNPROCESSABLE_ENTITY,
+                "A member name occurs twice in an object",
+            ),
+            Self::TooDeep => ("too-deep", S::UNPROCESSABLE_ENTITY, "The body nests too deep"),
+            Self::ForbiddenCharacter => (
+                "forbidden-character",
+                S::UNPROCESSABLE_ENTITY,
+                "The body holds a forbidden character",
+            ),
+            Self::IdempotencyKeyReused => (
+                "idempotency-key-reused",
+                S::UNPROCESSABLE_ENTITY,
+                "The idempotency key was used for another request",
+            ),
+            Self::ClockSkew => {
+                ("clock-skew", S::SERVICE_UNAVAILABLE, "The clocks cannot be trusted")
+            }
+            Self::NotWritten => ("not-written", S::SERVICE_UNAVAILABLE, "Nothing was written"),
+            Self::OutcomeUnknown => (
+                "outcome-unknown",
+                S::SERVICE_UNAVAILABLE,
+                "It is not known whether the write took place",
+            ),
+            Self::NotRead => ("not-read", S::SERVICE_UNAVAILABLE, "The state could not be read"),
+            Self::NotApplied => {
+                ("not-applied", S::SERVICE_UNAVAILABLE, "The PUT could not be carried out")
+            }
+        }
+    }
+
+    /// The last part of the type's URI.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        self.about().0
+    }
+
+    /// The `status` of the problem document and of the response it comes in.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.about().1
+    }
+
+    /// The `title` of the problem document.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.about().2
+    }
+
+    /// Seconds until the same request is worth sending again (RFC 9110 section 10.2.3), if
+    /// it ever is.
+    #[must_use]
+    pub fn retry_after_seconds(self) -> Option<u32> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+    }
+
+    /// The `type` of the problem document (RFC 9457 section 3.1.1).
+    #[must_use]
+    pub fn uri(self) -> String {
+        format!("urn:problem-type:async-put:{}", self.slug())
+    }
+}
+
+/// A problem: its type, and what was wrong this time and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    problem_type: ProblemType,
+    detail: String,
+    field: Option<&'static str>,
+    position: Option<(usize, usize)>,
+}
+
+impl Problem {
+    /// A problem of this type; `detail` gives the reason and the next step.
+    #[must_use]
+    pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
+        Self { problem_type, detail: detail.into(), field: None, position: None }
+    }
+
+    /// Reads type and detail of a problem document that was written before; `None` if
+    /// its type is unknown.
+    #[must_use]
+    pub fn read(document: &str) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Document {
+            r#type: String,
+            detail: String,
+        }
+        let Document { r#type, detail } = serde_json::from_str(document).ok()?;
+        let of_type = ProblemType::ALL.into_iter().find(|known| known.uri() == r#type)?;
+        Some(Self::new(of_type, detail))
+    }
+
+    /// Names the part of the request that was refused, such as `path.id`.
+    #[must_use]
+    pub fn field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// Where in the body: line and column, both from 1, the column in bytes.
+    #[must_use]
+    pub fn at(mut self, line: usize, column: usize) -> Self {
+        self.position = Some((line, column));
+        self
+    }
+
+    /// Adds a sentence to the detail.
+    #[must_use]
+    pub fn and(mut self, sentence: &str) -> Self {
+        self.detail = format!("{} {sentence}", self.detail);
+        self
+    }
+
+    /// The problem's type.
+    #[must_use]
+    pub fn problem_type(&self) -> ProblemType {
+        self.problem_type
+    }
+
+    /// What was wrong, and the next step.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl Serialize for Problem {
+    /// The problem document (RFC 9457 section 3), with the extension members
+    /// `field`, `line` and `column`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &self.problem_type.uri())?;
+        map.serialize_entry("title", self.problem_type.title())?;
+        map.serialize_entry("status", &self.problem_type.status().as_u16())?;
+        map.serialize_entry("detail", &self.detail)?;
+        if let Some(field) = self.field {
+            map.serialize_entry("field", field)?;
+        }
+        if let Some((line, column)) = self.position {
+            map.serialize_entry("line", &line)?;
+            map.serialize_entry("column", &column)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_type_is_listed_once_and_named_once() {
+        let slugs: HashSet<_> = ProblemType::ALL.iter().map(|kind| kind.slug()).collect();
+        let kinds: HashSet<_> = ProblemType::ALL.iter().collect();
+        let last = ProblemType::NotApplied;
+        assert_eq!((last as usize + 1, ProblemType::ALL.last()), (kinds.len(), Some(&last)));
+        assert_eq!((slugs.len(), kinds.len()), (ProblemType::ALL.len(), ProblemType::ALL.len()));
+    }
+
+    #[test]
+    fn only_what_a_503_answers_is_worth_sending_again() {
+        for problem_type in ProblemType::ALL {
+            let is_temporary = problem_type.status().is_server_error();
+            let expected = is_temporary.then_some(1);
+            assert_eq!(problem_type.retry_after_seconds(), expected, "{problem_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_is_added_behind_the_detail() {
+        let problem = Problem::new(ProblemType::Refused, "Why.").and("And then?");
+        assert_eq!(problem.detail(), "Why. And then?");
+    }
+
+    #[test]
+    fn a_document_is_read_back() {
+        let problem = Problem::new(ProblemType::PreconditionFailed, "Why.");
+        let document = serde_json::to_string(&problem).unwrap();
+        assert_eq!(Problem::read(&document), Some(problem));
+        assert_eq!(Problem::read("{}"), None);
+    }
+
+    #[test]
+    fn the_document_is_rfc_9457() {
+        let problem =
+            Problem::new(ProblemType::MalformedJson, "The body ends early.").field("body").at(2, 7);
+        assert_eq!(
+            serde_json::to_string(&problem).unwrap(),
+            concat!(
+                r#"{"type":"urn:problem-type:async-put:malformed-json","title":"The body is not valid JSON","#,
+                r#""status":400,"detail":"The body ends early.","field":"body","line":2,"column":7}"#
+            )
+        );
+    }
+}

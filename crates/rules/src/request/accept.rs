@@ -1,0 +1,216 @@
+//! Which PUTs are accepted: one check for both modes, before anything is sent.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+
+use crate::request::key::IdempotencyKey;
+use crate::request::prefer::Preferences;
+use crate::{Precondition, Problem, ProblemType, UserId, user};
+
+/// What a PUT asks for, beside its body.
+#[derive(Debug)]
+pub struct PutRequest {
+    /// Whom it is for.
+    pub user: UserId,
+    /// What the client prefers.
+    pub preferences: Preferences,
+    /// What must be true of the stored user.
+    pub precondition: Precondition,
+    /// What makes another sending of this request the same operation.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Longest time that a PUT with `wait` is tried before it is queued. With the calls to
+/// queue it, it must fit into the timeout of `put` (29 s) and of the gateway (30 s).
+pub const MAX_WAIT: Duration = Duration::from_secs(15);
+
+/// Whether a PUT is awaited or queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The write is awaited.
+    Inline,
+    /// The write is queued.
+    Deferred,
+    /// The write is awaited for this long, and queued if that is not enough.
+    Waiting(Duration),
+}
+
+impl PutRequest {
+    /// How it is carried out where `default` is the mode without a preference.
+    #[must_use]
+    pub fn mode(&self, default: Mode) -> Mode {
+        let mode = if self.preferences.respond_async { Mode::Deferred } else { default };
+        match (mode, self.preferences.wait) {
+            (Mode::Deferred, Some(seconds)) if seconds > 0 => {
+                Mode::Waiting(Duration::from_secs(seconds.into()).min(MAX_WAIT))
+            }
+            _ => mode,
+        }
+    }
+}
+
+/// Checks a PUT to the user in the path segment `id`.
+///
+/// # Errors
+/// The first of: 400 for the id or a header field, 415, then what [`user::check`] finds.
+pub fn accept(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<PutRequest, Problem> {
+    let user = UserId::from_path_segment(id)?;
+    if headers.contains_key(CONTENT_RANGE) {
+        let detail = "Content-Range was refused: a PUT replaces the whole user; send all of it, without Content-Range.";
+        return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
+    }
+    let precondition = Precondition::parse(headers)?;
+    let key = IdempotencyKey::parse(headers)?;
+    if headers.contains_key(CONTENT_ENCODING) {
+        let detail =
+            "Content-Encoding was refused: the body is stored as it is sent; send it unencoded.";
+        return Err(
+            Problem::new(ProblemType::UnsupportedContentCoding, detail).field("Content-Encoding")
+        );
+    }
+    check_content_type(headers)?;
+    check_length(headers, body)?;
+    user::check(body)?;
+    let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    Ok(PutRequest { user, preferences: Preferences::parse(fields), precondition, key })
+}
+
+/// A gateway hands a body over as text, in which U+FFFD stands for whatever was not
+/// UTF-8. The length that the client gave then differs, unless the bytes replaced were
+/// three for each U+FFFD.
+fn check_length(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    let Some(field) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
+    let digits = field.to_str().ok().map(str::trim);
+    let digits = digits.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let length = digits.and_then(|text| text.parse::<usize>().ok());
+    let Some(length) = length else {
+        let detail = "Content-Length was refused: it is no number; send the body's length in bytes, or none.";
+        return Err(Problem::new(ProblemType::MalformedHeader, detail).field("Content-Length"));
+    };
+    if length == body.len() {
+        return Ok(());
+    }
+    let detail = format!(
+        "The body was refused: Content-Length says {length} bytes and {} arrived, so it is not UTF-8 or not complete; send JSON in UTF-8.",
+        body.len()
+    );
+    Err(Problem::new(ProblemType::MalformedJson, detail).field("body"))
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |found: &str| {
+        let detail =
+            format!("Content-Type was refused: {found}; send Content-Type: {}.", user::MEDIA_TYPE);
+        Problem::new(ProblemType::UnsupportedMediaType, detail).field("Content-Type")
+    };
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Err(refused("it is missing"));
+    };
+    let text = value.to_str().map_err(|_| refused("it is not ASCII"))?;
+    let mut parts = text.split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(user::MEDIA_TYPE)) {
+        return Err(refused(&format!("it is {text:?}")));
+    }
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let is_utf_8 = value.trim_matches('"').eq_ignore_ascii_case("utf-8");
+        if name.eq_ignore_ascii_case("charset") && !is_utf_8 {
+            return Err(refused("its charset is not utf-8"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ProblemType::*;
+
+    fn refusal(id: &str, fields: &[(&'static str, &str)], body: &[u8]) -> Option<ProblemType> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        accept(id, &headers, body).err().map(|problem| problem.problem_type())
+    }
+
+    #[test]
+    fn refusals_come_in_their_order() {
+        let json = ("content-type", "application/json");
+        let gzip = ("content-encoding", "gzip");
+        let range = ("content-range", "bytes 0-1/2");
+        let bad_match = ("if-match", "x");
+        assert_eq!(refusal("", &[range], b""), Some(InvalidUserId));
+        assert_eq!(refusal("1", &[range, bad_match], b""), Some(PartialPut));
+        assert_eq!(refusal("1", &[bad_match, gzip], b""), Some(MalformedHeader));
+        assert_eq!(refusal("1", &[gzip], b""), Some(UnsupportedContentCoding));
+        assert_eq!(refusal("1", &[], b""), Some(UnsupportedMediaType));
+        assert_eq!(refusal("1", &[json, ("content-length", "x")], b""), Some(MalformedHeader));
+        assert_eq!(refusal("1", &[json], b""), Some(MalformedJson));
+        assert_eq!(refusal("1", &[json], b"{}"), None);
+    }
+
+    #[test]
+    fn a_body_that_was_not_utf_8_is_found_by_its_length() {
+        let json = ("content-type", "application/json");
+        let with =
+            |length, body: &str| refusal("1", &[json, ("content-length", length)], body.as_bytes());
+        // {"name":"Ren\xe9"} as the gateway hands it over.
+        assert_eq!(with("15", "{\"name\":\"Ren\u{FFFD}\"}"), Some(MalformedJson));
+        assert_eq!(with("17", "{\"name\":\"Ren\u{FFFD}\"}"), None);
+        assert_eq!(with(" 16 ", "{\"name\":\"René\"}"), None);
+        assert_eq!(with("-16", "{\"name\":\"René\"}"), Some(MalformedHeader));
+        assert_eq!(with("+16", "{\"name\":\"René\"}"), Some(MalformedHeader));
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, "application/json".parse().unwrap()),
+            (CONTENT_LENGTH, "3".parse().unwrap()),
+        ]);
+        let problem = accept("1", &headers, b"{}").unwrap_err();
+        assert!(problem.detail().contains("not UTF-8"), "{}", problem.detail());
+    }
+
+    #[test]
+    fn content_types() {
+        for (value, is_taken) in [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/json;charset=\"utf-8\"; x=y", true),
+            ("application/json; charset=latin1", false),
+            ("application/x-www-form-urlencoded", false),
+            ("application/jsonp", false),
+            ("text/json", false),
+            ("", false),
+        ] {
+            let expected = (!is_taken).then_some(UnsupportedMediaType);
+            assert_eq!(refusal("1", &[("content-type", value)], b"{}"), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn preferences_choose_the_mode() {
+        use Mode::*;
+        let mode = |prefer: &str, default| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+            headers.insert("prefer", prefer.parse().unwrap());
+            accept("1", &headers, b"{}").unwrap().mode(default)
+        };
+        for (prefer, by_default_inline, by_default_deferred) in [
+            ("", Inline, Deferred),
+            ("respond-async", Deferred, Deferred),
+            ("wait=5", Inline, Waiting(Duration::from_secs(5))),
+            (
+                "respond-async, wait=5",
+                Waiting(Duration::from_secs(5)),
+                Waiting(Duration::from_secs(5)),
+            ),
+            ("respond-async, wait=0", Deferred, Deferred),
+            ("respond-async, wait=999", Waiting(MAX_WAIT), Waiting(MAX_WAIT)),
+        ] {
+            assert_eq!(mode(prefer, Inline), by_default_inline, "{prefer}");
+            assert_eq!(mode(prefer, Deferred), by_default_deferred, "{prefer}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The `Idempotency-Key` request header (draft-ietf-httpapi-idempotency-key-header-07):
+//! the same request under the same key is the same operation.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use http::HeaderMap;
+use sha2::{Digest, Sha256};
+
+use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
+
+/// How long a key is remembered from its first use, by the clock of the host that claims it.
+///
+/// A client may repeat a request for 24 h, less the 5 min that it may be held up on its way
+/// ([`MAX_BEHIND`](crate::order::arrival::MAX_BEHIND)). The minute is for the host of the
+/// first sending, which may lag by [`MAX_AHEAD`](crate::order::arrival::MAX_AHEAD).
+pub const VALID_FOR: Duration = Duration::from_secs(24 * 60 * 60 + 60);
+
+const FIELD: &str = "Idempotency-Key";
+
+/// The key of a request: 1 to 255 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    const MAX_CHARS: usize = 255;
+
+    /// Reads the key of a request, if it has one.
+    ///
+    /// # Errors
+    /// [`ProblemType::MalformedHeader`] if it is not one structured-field string
+    /// (RFC 9651 section 3.3.3).
+    pub fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let mut values = headers.get_all("idempotency-key").iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(malformed("it occurs twice; send it once"));
+        }
+        let text = value.to_str().ok().and_then(|text| string(text.trim_matches(' ')));
+        match text {
+            None => Err(malformed("it must be a quoted string, as in \"8e03978e-40d5-43dd\"")),
+            Some(key) if key.is_empty() => Err(malformed("it is empty; send a unique string")),
+            Some(key) if key.len() > Self::MAX_CHARS => {
+                Err(malformed("it has more than 255 characters; send a shorter one"))
+            }
+            Some(key) => Ok(Some(Self(key))),
+        }
+    }
+}
+
+/// The string of an `sf-string` without parameters.
+fn string(field: &str) -> Option<String> {
+    let inner = field.strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::new();
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => text.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
+            '"' => return None,
+            ' '..='~' => text.push(c),
+            _ => return None,
+        }
+    }
+    Some(text)
+}
+
+/// A claim of a key: what it stands for, from its first use on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The name of the claim: a hash of caller, user and key, so that none of them
+    /// stands in the table and a key says nothing to another caller.
+    pub id: String,
+    /// A hash of what another request with the key must have in common with the first:
+    /// method, path, precondition and body.
+    pub fingerprint: String,
+    /// The operation that the key stands for. It never changes.
+    pub operation: OperationId,
+}
+
+impl Claim {
+    /// The claim of `key` that `caller` makes for `operation`.
+    #[must_use]
+    pub fn new(caller: &str, key: &IdempotencyKey, operation: &Operation) -> Self {
+        let (IdempotencyKey(key), user) = (key, operation.user.as_str());
+        Self {
+            id: format!("key#{}", hash(&[caller, user, key])),
+            fingerprint: fingerprint(operation),
+            operation: operation.id,
+        }
+    }
+}
+
+fn fingerprint(operation: &Operation) -> String {
+    let precondition = match &operation.precondition {
+        Precondition::None => String::new(),
+        Precondition::Exists => "exists".to_owned(),
+        Precondition::Absent => "absent".to_owned(),
+        // Not what `None` is; and no list of tags is only a comma.
+        Precondition::OneOf(tags) if tags.is_empty() => ",".to_owned(),
+        Precondition::OneOf(tags) => tags.iter().map(|tag| format!("{tag},")).collect(),
+    };
+    hash(&["PUT", operation.user.as_str(), &precondition, &operation.body])
+}
+
+/// SHA-256 of the parts, each behind its length so that no two lists feed it the same.
+fn hash(parts: &[&str]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part);
+    }
+    sha.finalize().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn malformed(reason: &str) -> Problem {
+    Problem::new(ProblemType::MalformedHeader, format!("{FIELD} was refused: {reason}."))
+        .field(FIELD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Tick, UserId};
+    use proptest::prelude::*;
+
+    fn parse(values: &[&str]) -> Result<Option<String>, ProblemType> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("idempotency-key", value.parse().unwrap());
+        }
+        let key = IdempotencyKey::parse(&headers).map_err(|problem| problem.problem_type())?;
+        Ok(key.map(|IdempotencyKey(key)| key))
+    }
+
+    #[test]
+    fn reads_a_structured_field_string() {
+        assert_eq!(parse(&[]), Ok(None));
+        assert_eq!(parse(&[" \"a b\" "]), Ok(Some("a b".to_owned())));
+        assert_eq!(parse(&[r#""a\"b\\""#]), Ok(Some(r#"a"b\"#.to_owned())));
+        let longest = "k".repeat(255);
+        assert_eq!(parse(&[&format!("\"{longest}\"")]), Ok(Some(longest)));
+        let long = format!("\"{}\"", "k".repeat(256));
+        for bad in
+            ["", "a", "\"", "\"\"", "\"a", "\"a\"b\"", r#""a\n""#, "\"a\";x=1", "\"é\"", &long]
+        {
+            assert_eq!(parse(&[bad]), Err(ProblemType::MalformedHeader), "{bad}");
+        }
+        assert_eq!(parse(&["\"a\"", "\"a\""]), Err(ProblemType::MalformedHeader));
+    }
+
+    /// A claim outlives a deployment, so the hashes of a request never change.
+    #[test]
+    fn a_claim_is_what_earlier_versions_made_of_the_request() {
+        let tag = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 7);
+        let precondition = Precondition::OneOf(vec![tag]);
+        let (user, body) = (UserId::new("42").unwrap(), "{}".to_owned());
+        let operation = Operation { id: tag, user, precondition, body };
+        let claim = Claim::new("me", &IdempotencyKey("k".to_owned()), &operation);
+        assert_eq!(
+            claim.id,
+            "key#5070c76f02c4fdb790592607641d3c531cbfd531d4e76cf921413192598b73fb"
+        );
+        assert_eq!(
+            claim.fingerprint,
+            "b2ba3a895417eae549e571ba0b9ef8148cff8adb2f31cf450d55b5e53b80a823"
+        );
+    }
+
+    #[test]
+    fn a_key_is_remembered_for_a_day_and_a_minute() {
+        assert_eq!(VALID_FOR, Duration::from_secs(86_460));
+    }
+
+    proptest! {
+        #[test]
+        fn different_requests_differ(
+            a in ("[a-c]{1,3}", "[a-c]{0,3}", 0..5usize),
+            b in ("[a-c]{1,3}", "[a-c]{0,3}", 0..5usize),
+        ) {
+            let tags = |count| Precondition::OneOf(vec![OperationId::new(Tick::from_unix_ms(1), 1); count]);
+            let kinds = [Precondition::None, Precondition::Exists, Precondition::Absent, tags(0), tags(1)];
+            let claim = |(user, text, precondition): &(String, String, usize), ms| {
+                let operation = Operation {
+                    id: OperationId::new(Tick::from_unix_ms(ms), ms),
+                    user: UserId::new(user).unwrap(),
+                    precondition: kinds[*precondition].clone(),
+                    body: text.clone(),
+                };
+                Claim::new(text, &IdempotencyKey("k".to_owned()), &operation)
+            };
+            let (first, second) = (claim(&a, 1), claim(&b, 2));
+            prop_assert_eq!(a == b, first.fingerprint == second.fingerprint);
+            prop_assert_eq!((&a.0, &a.1) == (&b.0, &b.1), first.id == second.id);
+        }
+    }
+}

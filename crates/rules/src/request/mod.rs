@@ -1,0 +1,7 @@
+//! What a PUT asks for.
+
+pub mod accept;
+pub mod key;
+pub mod precondition;
+pub mod prefer;
+pub mod user_id;

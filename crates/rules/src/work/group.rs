@@ -1,0 +1,331 @@
+//! Applying one group of operations of a user: which call comes next, and what its
+//! reply decides.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::order::verdict::{Refusal, Verdict};
+use crate::reply::status::{self, Outcome};
+use crate::work::backoff::Retries;
+use crate::{Failure, Operation, OperationId, Problem};
+
+/// A call to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// Write the user for this operation, with the outcomes, in one transaction.
+    Write {
+        /// The operation, which becomes `succeeded`.
+        operation: &'a Operation,
+        /// Older operations, which become `superseded`.
+        superseded: Vec<OperationId>,
+    },
+    /// Record the outcome of an operation that writes no user (any more).
+    Record {
+        /// The operation.
+        operation: &'a Operation,
+        /// Why it writes none.
+        reason: Reason,
+    },
+}
+
+/// Why an operation writes no user (any more).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// An earlier call of it landed.
+    Landed,
+    /// It may not be written.
+    Refused(Refusal),
+    /// The slow work before the write refused it for good, with this problem.
+    RefusedByWork(Problem),
+}
+
+impl Reason {
+    /// The outcome to store.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Landed => Outcome::Succeeded,
+            Self::Refused(refusal) => refusal.outcome(),
+            Self::RefusedByWork(problem) => Outcome::failed(problem),
+        }
+    }
+}
+
+/// The state of one group; see [`crate::work::batch::groups`].
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    open: Vec<&'a Operation>,
+    to_record: VecDeque<(&'a Operation, Reason)>,
+    retries: Retries,
+    has_given_up: bool,
+}
+
+impl<'a> Group<'a> {
+    /// A group of operations, sorted; only one that stands alone may be conditional.
+    #[must_use]
+    pub fn new(operations: Vec<&'a Operation>) -> Self {
+        let retries = Retries::default();
+        Self { open: operations, to_record: VecDeque::new(), retries, has_given_up: false }
+    }
+
+    /// Drops the operations that are too old at `now` to be carried out, and returns
+    /// them: their status is `expired`, which is never taken back.
+    pub fn drop_expired(&mut self, now: Duration) -> Vec<OperationId> {
+        let before: Vec<_> = self.undecided().collect();
+        self.open.retain(|operation| !status::is_too_old(operation.id, now));
+        self.to_record.retain(|(operation, _)| !status::is_too_old(operation.id, now));
+        let left: Vec<_> = self.undecided().collect();
+        before.into_iter().filter(|id| !left.contains(id)).collect()
+    }
+
+    /// The call to make; `None` when all is decided or no further call would help now.
+    #[must_use]
+    pub fn next_call(&self) -> Option<Call<'a>> {
+        if self.has_given_up {
+            return None;
+        }
+        if let Some((operation, reason)) = self.to_record.front() {
+            return Some(Call::Record { operation, reason: reason.clone() });
+        }
+        let (operation, older) = self.open.split_last()?;
+        let superseded = older.iter().map(|older| older.id).collect();
+        Some(Call::Write { operation, superseded })
+    }
+
+    /// The operations that have no outcome yet.
+    pub fn undecided(&self) -> impl Iterator<Item = OperationId> {
+        let open = self.open.iter().map(|operation| operation.id);
+        open.chain(self.to_record.iter().map(|(operation, _)| operation.id))
+    }
+
+    /// The write took place: all operations are decided.
+    pub fn on_written(&mut self) {
+        self.open.clear();
+    }
+
+    /// The slow work before the write refused the newest operation for good; the next
+    /// older one is tried once that is recorded.
+    pub fn on_refused_by_work(&mut self, problem: Problem) {
+        let refused = self.open.pop().map(|newest| (newest, Reason::RefusedByWork(problem)));
+        self.to_record.extend(refused);
+    }
+
+    /// The slow work before the write wants to be tried again later.
+    pub fn on_try_later(&mut self) {
+        self.has_given_up = true;
+    }
+
+    /// The transaction was refused, by a clock that showed `now` after that: because of
+    /// what the user was `at`, if its own condition was false, and because the operations
+    /// `decided` have a final outcome. Returns the pause before the next call.
+    pub fn on_refused(
+        &mut self,
+        at: Option<Option<OperationId>>,
+        decided: &[OperationId],
+        now: Duration,
+        random: u64,
+    ) -> Duration {
+        let before = self.open.len();
+        self.open.retain(|operation| !decided.contains(&operation.id));
+        if let Some(stored) = at {
+            let to_record = &mut self.to_record;
+            self.open.retain(|operation| {
+                let reason = match operation.judge(stored, now) {
+                    Verdict::Write => return true,
+                    Verdict::Landed => Reason::Landed,
+                    Verdict::Refused(refusal) => Reason::Refused(refusal),
+                };
+                to_record.push_back((*operation, reason));
+                false
+            });
+        }
+        if self.open.len() < before {
+            self.retries = Retries::default();
+            Duration::ZERO
+        } else {
+            self.on_failed(Failure::NotLanded, random)
+        }
+    }
+
+    /// The outcome of the last [`Call::Record`] stands.
+    pub fn on_recorded(&mut self) {
+        self.to_record.pop_front();
+        self.retries = Retries::default();
+    }
+
+    /// The call failed. Making it again is safe, whether it landed or not, since every
+    /// write of an operation refuses a second one. Returns the pause before it.
+    pub fn on_failed(&mut self, failure: Failure, random: u64) -> Duration {
+        let pause = self.retries.after(failure, random);
+        self.has_given_up = pause.is_none();
+        pause.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Precondition, ProblemType, Tick, UserId};
+
+    const NOW: Duration = Duration::from_secs(1000);
+
+    fn operation(ms: u64) -> Operation {
+        Operation {
+            id: OperationId::new(Tick::from_unix_ms(ms), 1),
+            user: UserId::new("42").unwrap(),
+            precondition: Precondition::None,
+            body: "{}".to_owned(),
+        }
+    }
+
+    fn operations<const N: usize>(ms: [u64; N]) -> [Operation; N] {
+        ms.map(operation)
+    }
+
+    fn group(operations: &[Operation]) -> Group<'_> {
+        Group::new(operations.iter().collect())
+    }
+
+    fn write<'a>(operation: &'a Operation, older: &[&Operation]) -> Option<Call<'a>> {
+        let superseded = older.iter().map(|older| older.id).collect();
+        Some(Call::Write { operation, superseded })
+    }
+
+    fn record(operation: &Operation, refusal: Refusal) -> Option<Call<'_>> {
+        Some(Call::Record { operation, reason: Reason::Refused(refusal) })
+    }
+
+    #[test]
+    fn the_newest_is_written_and_the_others_superseded() {
+        let [a, b, c] = &operations([1, 2, 3]);
+        let mut group = Group::new(vec![a, b, c]);
+        assert_eq!(group.next_call(), write(c, &[a, b]));
+        group.on_written();
+        assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
+    }
+
+    #[test]
+    fn what_is_decided_already_is_left_out() {
+        let [a, b, c] = &operations([1, 2, 3]);
+        let mut group = Group::new(vec![a, b, c]);
+        assert_eq!(group.on_refused(None, &[c.id, a.id], NOW, 0), Duration::ZERO);
+        assert_eq!(group.next_call(), write(b, &[]));
+    }
+
+    #[test]
+    fn a_newer_user_supersedes_all() {
+        let [a, b] = &operations([1, 2]);
+        let mut group = Group::new(vec![a, b]);
+        group.on_refused(Some(Some(operation(5).id)), &[], NOW, 0);
+        assert_eq!(group.next_call(), record(a, Refusal::Superseded));
+        assert_eq!(group.undecided().count(), 2);
+        group.on_recorded();
+        assert_eq!(group.next_call(), record(b, Refusal::Superseded));
+        group.on_recorded();
+        assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
+    }
+
+    #[test]
+    fn an_earlier_attempt_of_the_newest_has_succeeded() {
+        let [a, b] = &operations([1, 2]);
+        let mut group = Group::new(vec![a, b]);
+        group.on_refused(Some(Some(b.id)), &[], NOW, 0);
+        assert_eq!(group.next_call(), record(a, Refusal::Superseded));
+        group.on_recorded();
+        let landed = Some(Call::Record { operation: b, reason: Reason::Landed });
+        assert_eq!(group.next_call(), landed);
+        assert_eq!(Reason::Landed.outcome(), Outcome::Succeeded);
+    }
+
+    #[test]
+    fn a_refused_newest_makes_way_for_the_next_older() {
+        let [a, b, c] = &operations([1, 2, 3]);
+        let mut group = Group::new(vec![a, b, c]);
+        let problem = Problem::new(ProblemType::Refused, "Why.");
+        group.on_refused_by_work(problem.clone());
+        let reason = Reason::RefusedByWork(problem);
+        assert!(matches!(reason.outcome(), Outcome::Failed { .. }));
+        assert_eq!(group.next_call(), Some(Call::Record { operation: c, reason }));
+        group.on_recorded();
+        assert_eq!(group.next_call(), write(b, &[a]));
+    }
+
+    #[test]
+    fn work_that_is_to_be_tried_later_leaves_all_undecided() {
+        let operations = operations([1, 2]);
+        let mut group = group(&operations);
+        group.on_try_later();
+        assert_eq!((group.next_call(), group.undecided().count()), (None, 2));
+    }
+
+    #[test]
+    fn it_gives_up_after_three_failures_in_a_row_or_one_for_good() {
+        let operations = operations([1]);
+        let mut group = group(&operations);
+        for _ in 0..2 {
+            group.on_failed(Failure::MayHaveLanded, 0);
+            assert_eq!(group.next_call(), write(&operations[0], &[]));
+        }
+        group.on_failed(Failure::NotLanded, 0);
+        assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
+        let mut group = self::group(&operations);
+        group.on_failed(Failure::NeverLands, 0);
+        assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
+    }
+
+    #[test]
+    fn a_refusal_that_decides_nothing_counts_as_a_failure() {
+        let operations = operations([1]);
+        let mut group = group(&operations);
+        for pause_ms in [25, 50, 0] {
+            assert!(group.next_call().is_some());
+            let pause = group.on_refused(None, &[], NOW, 0);
+            assert_eq!(pause, Duration::from_millis(pause_ms));
+        }
+        assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
+    }
+
+    #[test]
+    fn what_decides_something_ends_a_row_of_failures() {
+        let operations = operations([1, 2, 3]);
+        let mut group = group(&operations);
+        let fail_twice = |group: &mut Group<'_>| {
+            for _ in 0..2 {
+                group.on_failed(Failure::NotLanded, 0);
+                assert!(group.next_call().is_some());
+            }
+        };
+        fail_twice(&mut group);
+        group.on_refused(None, &[operations[2].id], NOW, 0);
+        fail_twice(&mut group);
+        group.on_refused(Some(Some(operation(5).id)), &[], NOW, 0);
+        fail_twice(&mut group);
+        group.on_recorded();
+        fail_twice(&mut group);
+        assert_eq!(group.next_call(), record(&operations[1], Refusal::Superseded));
+    }
+
+    #[test]
+    fn a_false_precondition_and_a_wild_clock_are_failures() {
+        let conditional = Operation { precondition: Precondition::Exists, ..operation(2) };
+        let mut group = Group::new(vec![&conditional]);
+        group.on_refused(Some(None), &[], NOW, 0);
+        assert_eq!(group.next_call(), record(&conditional, Refusal::PreconditionFailed));
+        let operations = operations([1]);
+        let mut group = self::group(&operations);
+        group.on_refused(Some(Some(operation(2_000_000).id)), &[], NOW, 0);
+        assert_eq!(group.next_call(), record(&operations[0], Refusal::OrderUnknown));
+    }
+
+    #[test]
+    fn what_is_too_old_is_dropped_whatever_was_decided_of_it() {
+        let operations = operations([1, 60_000]);
+        let mut group = group(&operations);
+        let too_old = Duration::from_millis(2) + status::CARRIED_OUT_FOR;
+        assert_eq!(group.drop_expired(too_old), [operations[0].id]);
+        assert_eq!(group.next_call(), write(&operations[1], &[]));
+        group.on_refused(Some(Some(operation(70_000).id)), &[], NOW, 0);
+        assert_eq!(group.drop_expired(too_old + NOW), [operations[1].id]);
+        assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
+    }
+}

@@ -1,0 +1,7 @@
+//! Carrying operations out: what to do next, and when to try again.
+
+pub mod attempt;
+pub mod backoff;
+pub mod batch;
+pub mod failure;
+pub mod group;

@@ -1,0 +1,55 @@
+//! Attributes of items.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use rules::OperationId;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// An item of a table is not of a form that this version can read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    attribute: &'static str,
+}
+
+impl Unreadable {
+    pub fn attribute(attribute: &'static str) -> Self {
+        Self { attribute }
+    }
+}
+
+impl Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the item's attribute {} is missing or of an unknown form", self.attribute)
+    }
+}
+
+pub(crate) fn string(value: impl Display) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+pub(crate) fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn take_string(item: &mut Item, attribute: &'static str) -> Result<String, Unreadable> {
+    match item.remove(attribute) {
+        Some(AttributeValue::S(text)) => Ok(text),
+        _ => Err(Unreadable { attribute }),
+    }
+}
+
+pub(crate) fn operation_id(
+    item: &Item,
+    attribute: &'static str,
+) -> Result<OperationId, Unreadable> {
+    let text = item.get(attribute).and_then(|value| value.as_s().ok());
+    text.and_then(|text| text.parse().ok()).ok_or(Unreadable { attribute })
+}
+
+pub(crate) fn read_number(item: &Item, attribute: &'static str) -> Result<u64, Unreadable> {
+    let text = item.get(attribute).and_then(|value| value.as_n().ok());
+    text.and_then(|text| text.parse().ok()).ok_or(Unreadable { attribute })
+}

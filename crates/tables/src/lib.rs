@@ -1,0 +1,96 @@
+//! The two DynamoDB tables: `users` with the one conditional write, and `operations`
+//! with what became of operations and with the claims of idempotency keys.
+//!
+//! | table | attribute | what it is |
+//! |---|---|---|
+//! | users | `id` (S, key) | user id |
+//! | | `body` (S) | the body, byte for byte |
+//! | | `op` (S) | id of the operation that wrote the body |
+//! | | `created_by` (S) | id of the operation that created the user |
+//! | operations | `id` (S, key) | operation id |
+//! | | `user` (S) | user id |
+//! | | `outcome` (S) | `succeeded`, `superseded` or `failed` |
+//! | | `completed_at` (N) | ms since the Unix epoch |
+//! | | `problem` (S) | the problem document of a `failed` operation |
+//! | | `provisional` (BOOL) | not decided but stalled: `failed` so far, may still change |
+//! | | `expires_at` (N) | time to live, s since the Unix epoch |
+//! | operations | `id` (S, key) | `key#` and a hash: the claim of an idempotency key |
+//! | | `op` (S) | the operation that it stands for |
+//! | | `fingerprint` (S) | hash of the request |
+//! | | `expires_at` (N) | time to live, s since the Unix epoch |
+
+mod claims;
+mod condition;
+mod item;
+mod operations;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_types::SdkConfig;
+use rules::reply::status::{Decision, Record};
+use rules::request::key::Claim;
+use rules::{Operation, OperationId, UserId};
+use world::{CallError, Tables, Transaction, User, Write};
+
+const GET_ITEM: &str = "dynamodb:GetItem";
+const PUT_ITEM: &str = "dynamodb:PutItem";
+
+/// The tables of one deployment, in DynamoDB.
+#[derive(Clone, Debug)]
+pub struct DynamoDb {
+    client: Client,
+    users: String,
+    operations: String,
+}
+
+impl DynamoDb {
+    /// The tables named `users` and `operations`.
+    #[must_use]
+    pub fn new(config: &SdkConfig, users: String, operations: String) -> Self {
+        Self { client: Client::new(config), users, operations }
+    }
+}
+
+impl Tables for DynamoDb {
+    async fn user(&self, user: &UserId) -> Result<Option<User>, CallError> {
+        self.get_user(user).await
+    }
+
+    async fn creator(&self, user: &UserId) -> Result<Option<OperationId>, CallError> {
+        self.get_creator(user).await
+    }
+
+    async fn write_user(&self, operation: &Operation) -> Result<Write, CallError> {
+        self.update_user(operation).await
+    }
+
+    async fn transact(
+        &self,
+        operation: &Operation,
+        superseded: &[OperationId],
+        now: Duration,
+    ) -> Result<Transaction, CallError> {
+        self.write_in_transaction(operation, superseded, now).await
+    }
+
+    async fn record_of(&self, id: OperationId, now: Duration) -> Result<Option<Record>, CallError> {
+        self.get_record(id, now).await
+    }
+
+    async fn record(
+        &self,
+        user: &UserId,
+        id: OperationId,
+        record: &Record,
+    ) -> Result<Option<Decision>, CallError> {
+        self.put_record(user, id, record).await
+    }
+
+    async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {
+        self.put_claim(claim, now).await
+    }
+}

@@ -1,0 +1,22 @@
+//! The seam between the functions and the world around them: time, chance, the two
+//! tables and the three queues, as three narrow traits.
+//!
+//! Each has two implementations. One is AWS: `lambda_shell::LambdaHost`,
+//! `tables::DynamoDb` and `queues::Sqs`. The other is the simulated world of
+//! `tests/simulation`, which so runs the functions themselves, and can hold back any call
+//! between two of their steps.
+
+#![expect(
+    async_fn_in_trait,
+    reason = "a function's main knows the concrete types, and with them that the futures are Send"
+)]
+
+mod error;
+mod host;
+mod queue;
+mod tables;
+
+pub use error::CallError;
+pub use host::{Host, Metric, repeated, within};
+pub use queue::Queue;
+pub use tables::{Tables, Transaction, User, Write};

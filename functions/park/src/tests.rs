@@ -1,0 +1,134 @@
+//! What is recorded and parked of a dead letter, on a real DynamoDB engine.
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use rules::reply::status::{Decision, Outcome, Record};
+use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, Tick, UserId};
+use tests::engine::Engine;
+use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
+use world::{Host, Metric, Tables};
+
+use crate::Park;
+
+struct Bench {
+    park: Park<TestHost, FaultyTables, TestQueue>,
+    operation: Operation,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let tables = Engine::start().await.tables;
+        let park = Park {
+            host: TestHost::default(),
+            tables: FaultyTables { tables, faults: Faults::default() },
+            parked: TestQueue::default(),
+        };
+        let id = OperationId::new(Tick::from_unix(park.host.now()), 1);
+        let (user, precondition) = (UserId::new("42").unwrap(), Precondition::None);
+        Self { park, operation: Operation { id, user, precondition, body: "{}".to_owned() } }
+    }
+
+    /// Parks a record; whether it is handed back.
+    async fn hands_back(&self, record: &SqsMessage) -> bool {
+        let mut event = SqsEvent::default();
+        event.records = vec![record.clone()];
+        let deadline = self.park.host.now() + Duration::from_secs(2);
+        let response = self.park.handle(event, deadline).await.unwrap();
+        !response.batch_item_failures.is_empty()
+    }
+
+    async fn record(&self) -> Option<Record> {
+        let (tables, id) = (&self.park.tables.tables, self.operation.id);
+        tables.record_of(id, self.park.host.now()).await.unwrap()
+    }
+
+    async fn decide(&self, outcome: Outcome) -> Option<Decision> {
+        let (tables, user) = (&self.park.tables.tables, &self.operation.user);
+        let record = Record::Decided(Decision { outcome, completed_at: self.park.host.now() });
+        tables.record(user, self.operation.id, &record).await.unwrap()
+    }
+}
+
+/// Why the operation is stalled.
+fn reason(record: Option<Record>) -> String {
+    let Some(Record::Stalled { problem, .. }) = record else { panic!("{record:?}") };
+    Problem::read(&problem).unwrap().detail().to_owned()
+}
+
+fn is_stalled(record: Option<Record>) -> bool {
+    let Some(Record::Stalled { problem, .. }) = record else { return false };
+    Problem::read(&problem).unwrap().problem_type() == ProblemType::NotApplied
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_parked_unchanged_and_its_operation_stalled() {
+    let bench = Bench::start().await;
+    let record = received(message(&bench.operation), 351);
+    assert!(!bench.hands_back(&record).await);
+    assert_eq!(bench.park.parked.messages(), std::slice::from_ref(&record));
+    assert!(is_stalled(bench.record().await));
+    assert_eq!(bench.park.host.measured(), [Metric::Parked]);
+    // What is stalled is no decision: it may still be carried out, and parked again.
+    assert!(!bench.hands_back(&record).await);
+    assert_eq!(bench.decide(Outcome::Succeeded).await, None);
+}
+
+#[tokio::test]
+async fn the_client_is_told_why_its_operation_is_stalled() {
+    let bench = Bench::start().await;
+    let mut record = received(message(&bench.operation), 350);
+    assert!(!bench.hands_back(&record).await);
+    let told = reason(bench.record().await);
+    assert!(told.contains("failed on it"), "{told}");
+    let source = ("DeadLetterQueueSourceArn".to_owned(), "arn:aws:sqs:::updates".to_owned());
+    record.attributes.extend([source]);
+    assert!(!bench.hands_back(&record).await);
+    let told = reason(bench.record().await);
+    assert!(told.contains("not be carried out in 350 attempts"), "{told}");
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_another_version_or_with_a_malformed_part_stalls_its_operation_too() {
+    for (name, value) in [("version", "2"), ("precondition", "?")] {
+        let bench = Bench::start().await;
+        let mut record = message(&bench.operation);
+        set(&mut record, name, value);
+        assert!(!bench.hands_back(&record).await);
+        assert_eq!(bench.park.parked.messages(), [record]);
+        assert!(is_stalled(bench.record().await), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_names_no_operation_is_only_parked() {
+    let bench = Bench::start().await;
+    let mut record = message(&bench.operation);
+    record.message_attributes.remove("user");
+    assert!(!bench.hands_back(&record).await);
+    assert_eq!(bench.park.parked.messages(), [record]);
+    assert_eq!(bench.record().await, None);
+}
+
+#[tokio::test]
+async fn the_dead_letter_of_a_decided_operation_is_dropped() {
+    let bench = Bench::start().await;
+    bench.decide(Outcome::Superseded).await;
+    assert!(!bench.hands_back(&message(&bench.operation)).await);
+    assert!(bench.park.parked.messages().is_empty() && bench.park.host.measured().is_empty());
+    let Some(Record::Decided(decision)) = bench.record().await else { panic!() };
+    assert_eq!(decision.outcome, Outcome::Superseded);
+}
+
+#[tokio::test]
+async fn what_fails_is_handed_back() {
+    let bench = Bench::start().await;
+    let record = message(&bench.operation);
+    bench.park.tables.faults.plan("record", 1, Fate::Fails(Failure::NotLanded));
+    assert!(bench.hands_back(&record).await);
+    for fate in [Fate::Fails(Failure::MayHaveLanded), Fate::Hangs] {
+        bench.park.parked.faults.plan("forward", 1, fate);
+        assert!(bench.hands_back(&record).await, "{fate:?}");
+    }
+    assert!(bench.park.parked.messages().is_empty() && bench.park.host.measured().is_empty());
+}

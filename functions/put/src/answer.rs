@@ -1,0 +1,91 @@
+//! Answer: the response to a PUT that was written or queued.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CONTENT_LOCATION, ETAG, HeaderName, LOCATION, RETRY_AFTER};
+use lambda_http::{Body, Response};
+use lambda_shell::reply;
+use rules::reply::status::{Decision, Outcome, State, StatusDocument};
+use rules::request::precondition;
+use rules::request::prefer::Return;
+use world::{Host, Queue, Tables};
+
+use crate::Put;
+use crate::prepare::Prepared;
+
+/// How a PUT went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The user was written.
+    Written {
+        /// Whether it is new.
+        created: bool,
+    },
+    /// The user was written; whether it is new could not be read.
+    Succeeded {
+        /// When, since the Unix epoch.
+        completed_at: Duration,
+    },
+    /// A message of it is in the queue.
+    Queued,
+}
+
+impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
+    pub(crate) fn respond(&self, put: Prepared, answer: Answer) -> Response<Body> {
+        match answer {
+            Answer::Written { created } => written(put, created),
+            Answer::Succeeded { completed_at } => {
+                let outcome = Outcome::Succeeded;
+                self.accepted(&put, &State::Decided(Decision { outcome, completed_at }))
+            }
+            Answer::Queued => {
+                let mut response = self.accepted(&put, &State::Pending);
+                if put.preferences.respond_async {
+                    preference_applied(&mut response, "respond-async");
+                }
+                response
+            }
+        }
+    }
+
+    /// 202 with the status document, and where to find it from now on.
+    fn accepted(&self, put: &Prepared, state: &State) -> Response<Body> {
+        let (now, user, id) = (self.host.now(), &put.operation.user, put.operation.id);
+        let location = put.paths.operation(&self.receipts.sign(user, id));
+        let paths = (location.as_str(), put.paths.user());
+        let document = StatusDocument::new(id, user, paths, state, now);
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        let mut response = reply::json(StatusCode::ACCEPTED, body);
+        reply::set(&mut response, LOCATION, &location);
+        reply::set(&mut response, CONTENT_LOCATION, &location);
+        if let Some(seconds) = state.retry_after_seconds(id, now) {
+            reply::set(&mut response, RETRY_AFTER, &seconds.to_string());
+        }
+        response
+    }
+}
+
+/// 201 or 200 with the body as stored, or without it if the client prefers so.
+fn written(put: Prepared, created: bool) -> Response<Body> {
+    let (id, body) = (put.operation.id, put.operation.body);
+    let representation = put.preferences.representation;
+    let is_minimal = representation == Some(Return::Minimal);
+    let mut response = match (created, is_minimal) {
+        (true, true) => reply::empty(StatusCode::CREATED),
+        (false, true) => reply::empty(StatusCode::NO_CONTENT),
+        (true, false) => reply::json(StatusCode::CREATED, body),
+        (false, false) => reply::json(StatusCode::OK, body),
+    };
+    reply::set(&mut response, ETAG, &precondition::etag(id));
+    match representation {
+        Some(Return::Minimal) => preference_applied(&mut response, "return=minimal"),
+        Some(Return::Representation) => preference_applied(&mut response, "return=representation"),
+        None => {}
+    }
+    response
+}
+
+fn preference_applied(response: &mut Response<Body>, preference: &'static str) {
+    reply::set(response, HeaderName::from_static("preference-applied"), preference);
+}

@@ -1,0 +1,174 @@
+//! What a client is told of a user and of an operation, on a real DynamoDB engine.
+
+use std::time::Duration;
+
+use http::Method;
+use rules::reply::status::{Decision, Outcome, PENDING_FOR, Record, TOLD_FOR};
+use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, ReceiptKey};
+use rules::{Tick, UserId};
+use tests::engine::Engine;
+use tests::request::{Answered, Sent};
+use tests::world::{Fate, Faults, FaultyTables, TestHost};
+use world::{Host, Tables};
+
+use crate::Read;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn start() -> Read<TestHost, FaultyTables> {
+    let tables = Engine::start().await.tables;
+    Read {
+        host: TestHost::default(),
+        tables: FaultyTables { tables, faults: Faults::default() },
+        receipts: ReceiptKey::new(&[7; 32]).unwrap(),
+    }
+}
+
+fn user() -> UserId {
+    UserId::new("42").unwrap()
+}
+
+/// An operation that was accepted this long ago.
+fn accepted(read: &Read<TestHost, FaultyTables>, age: Duration) -> OperationId {
+    OperationId::new(Tick::from_unix(read.host.now() - age), 1)
+}
+
+async fn status(read: &Read<TestHost, FaultyTables>, id: OperationId) -> Answered {
+    let path = format!("/users/42/operations/{}", read.receipts.sign(&user(), id));
+    let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
+    if answered.status == 200 {
+        assert_eq!(
+            (&answered.body["self"], answered.header("cache-control")),
+            (&path.into(), "no-store")
+        );
+    }
+    answered
+}
+
+async fn record(read: &Read<TestHost, FaultyTables>, id: OperationId, record: Record) {
+    read.tables.tables.record(&user(), id, &record).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_undecided_operation_is_pending_then_expired_then_gone() {
+    let read = start().await;
+    for (age, expected, retry_after) in [
+        (Duration::ZERO, "pending", "1"),
+        (PENDING_FOR - MINUTE, "pending", "60"),
+        (PENDING_FOR + MINUTE, "expired", ""),
+        (TOLD_FOR - MINUTE, "expired", ""),
+    ] {
+        let answered = status(&read, accepted(&read, age)).await;
+        let told = (answered.body["status"].as_str().unwrap(), answered.header("retry-after"));
+        assert_eq!(told, (expected, retry_after), "{age:?}");
+    }
+    let gone = status(&read, accepted(&read, TOLD_FOR + MINUTE)).await;
+    assert_eq!(gone.brief(), "410 operation-gone");
+}
+
+#[tokio::test]
+async fn a_stalled_operation_may_still_be_decided_and_expires_like_any() {
+    let read = start().await;
+    let problem = Problem::new(ProblemType::NotApplied, "Why.");
+    let problem = rules::reply::status::document(&problem);
+    let stalled = Record::Stalled { problem, since: read.host.now() };
+    let (young, old) = (accepted(&read, MINUTE), accepted(&read, PENDING_FOR + MINUTE));
+    for id in [young, old] {
+        record(&read, id, stalled.clone()).await;
+    }
+    let answered = status(&read, young).await;
+    assert_eq!(
+        (&answered.body["status"], answered.header("retry-after")),
+        (&"stalled".into(), "60")
+    );
+    assert_eq!(answered.body["error"]["status"], 503);
+    assert_eq!(answered.body["completedAt"], serde_json::Value::Null);
+    assert_eq!(status(&read, old).await.body["status"], "expired");
+    let (outcome, completed_at) = (Outcome::Succeeded, read.host.now());
+    record(&read, young, Record::Decided(Decision { outcome, completed_at })).await;
+    let answered = status(&read, young).await;
+    assert_eq!(
+        (&answered.body["status"], answered.header("retry-after")),
+        (&"succeeded".into(), "")
+    );
+}
+
+#[tokio::test]
+async fn a_user_is_told_with_its_version_and_time() {
+    let read = start().await;
+    let id = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 1);
+    let (user, body) = (user(), "{ \"a\" : 1 }".to_owned());
+    let operation = Operation { id, user, precondition: Precondition::None, body };
+    read.tables.tables.write_user(&operation).await.unwrap();
+    let etag = format!("\"{id}\"");
+    let get = Sent::get("/users/42");
+    for (sent, status) in [(get.clone(), 200), (get.with("if-none-match", &etag), 304)] {
+        let answered = Answered::of(read.handle(sent.request()).await);
+        assert_eq!((answered.status, answered.header("etag")), (status, etag.as_str()));
+        assert_eq!(answered.header("last-modified"), "Tue, 14 Nov 2023 22:13:20 GMT");
+        assert_eq!(answered.header("cache-control"), "private, no-cache");
+        assert_eq!(answered.body.is_null(), status == 304);
+    }
+    let absent = Answered::of(read.handle(Sent::get("/users/43").request()).await);
+    assert_eq!(absent.brief(), "404 user-not-found");
+}
+
+#[tokio::test]
+async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
+    let read = start().await;
+    let (status, problem) = (status_path(&read), "/users/42".to_owned());
+    let with_method = async |method: Method, path: &str| {
+        let mut request = Sent::get(path).request();
+        *request.method_mut() = method;
+        Answered::of(read.handle(request).await)
+    };
+    for (path, expected) in [(&status, 200), (&problem, 404)] {
+        let head = with_method(Method::HEAD, path).await;
+        assert_eq!((head.status, head.body.is_null()), (expected, true), "{path}");
+        let get = with_method(Method::GET, path).await;
+        assert_eq!((get.status, get.body.is_null()), (expected, false), "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"));
+    }
+    for (path, allow) in [(&status, "GET, HEAD"), (&problem, "GET, HEAD, PUT")] {
+        let refused = with_method(Method::DELETE, path).await;
+        assert_eq!(refused.brief(), "405 method-not-allowed");
+        assert_eq!(refused.header("allow"), allow);
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_is_of_one_user() {
+    let read = start().await;
+    let receipt = read.receipts.sign(&user(), accepted(&read, MINUTE));
+    let other = Sent::get(&format!("/users/43/operations/{receipt}"));
+    assert_eq!(Answered::of(read.handle(other.request()).await).brief(), "404 operation-not-found");
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_answer_is_503_and_never_404() {
+    let read = start().await;
+    let operation = Operation {
+        id: accepted(&read, MINUTE),
+        user: user(),
+        precondition: Precondition::None,
+        body: "{ \"a\" : 1 }".to_owned(),
+    };
+    read.tables.tables.write_user(&operation).await.unwrap();
+    let get = async || Answered::of(read.handle(Sent::get("/users/42").request()).await);
+    read.tables.faults.plan("user", 2, Fate::Fails(Failure::MayHaveLanded));
+    let answered = get().await;
+    assert_eq!((answered.status, &answered.body), (200, &serde_json::json!({ "a": 1 })));
+    assert_eq!(answered.header("etag"), format!("\"{}\"", operation.id));
+    for (name, path) in [("user", "/users/42".to_owned()), ("record_of", status_path(&read))] {
+        read.tables.faults.plan(name, 3, Fate::Fails(Failure::NotLanded));
+        let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
+        assert_eq!(
+            (answered.brief().as_str(), answered.header("retry-after")),
+            ("503 not-read", "1")
+        );
+    }
+}
+
+fn status_path(read: &Read<TestHost, FaultyTables>) -> String {
+    format!("/users/42/operations/{}", read.receipts.sign(&user(), accepted(read, MINUTE)))
+}

@@ -1,0 +1,76 @@
+"""Where things are, and the environment that the tools of the local stack run in."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+from scripts.processes import Failure
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+KEY = "test"  # MiniStack's root key and secret
+ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def architecture() -> str:
+    """This machine's instruction set, as the template calls it."""
+    machine = platform.machine().lower()
+    if machine not in ARCHITECTURES:
+        raise Failure(f"Lambda has no functions for {machine}", "use an x86_64 or arm64 machine")
+    return ARCHITECTURES[machine]
+
+
+def shown(path: Path) -> Path:
+    """A path as people like to read it: relative to the current directory where it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file so that a reader sees the old text or the new one, never a part."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f"{file.name}.{os.getpid()}")
+    scratch.write_text(text)
+    scratch.replace(file)
+
+
+def aws_environment(port: int) -> dict[str, str]:
+    """The variables that lead every AWS client to the MiniStack on this port."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": KEY,
+    }
+
+
+def tool_environment(local: Path) -> dict[str, str]:
+    """The environment of sam and cargo: the caller's, without settings for AWS, sam and Python."""
+    ours = ("AWS_", "SAM_", "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS")
+    keep = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    direct = [os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")), HOST, "localhost"]
+    unproxied = ",".join(filter(None, direct))
+    # Nothing of ~/.aws is read, and nothing is written to the real home.
+    home = local / "home"
+    # Keeps sam from looking for updates and from asking about telemetry.
+    looked = {"lastVersionCheck": time.time(), "telemetryEnabled": False}
+    replace(home / ".aws-sam" / "metadata.json", json.dumps(looked))
+    return keep | {
+        "PATH": f"{TOOLS / 'cargo-lambda' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),
+        "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(Path.home() / ".rustup")),
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(TOOLS / "cache"),
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "1",  # seconds between looks at the deployment
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": unproxied,
+        "no_proxy": unproxied,
+    }

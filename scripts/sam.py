@@ -1,0 +1,89 @@
+"""sam's commands on the template, as they are run against AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from scripts.environment import REGION, ROOT, TOOLS, architecture, replace
+from scripts.processes import Failure
+
+TEMPLATE = ROOT / "template.yaml"
+STACK_NAME = "async-put"
+CARGO_LAMBDA = TOOLS / "cargo-lambda" / "bin" / "cargo-lambda"
+# A debug build by this machine's own linker, for what runs on this machine. `make` has set the
+# rest, so that all its builds share what they compile.
+QUICK_BUILD = {"CARGO_LAMBDA_COMPILER": "cargo", "SAM_BUILD_MODE": "debug"}
+
+Command = list[str | Path]
+
+
+class TemplateLoader(yaml.SafeLoader):
+    """Reads a template; the value of a short function (!Ref, !Sub …) stays as it is written."""
+
+
+TemplateLoader.add_multi_constructor("!", lambda _loader, _tag, node: node.value)
+
+
+def binaries() -> dict[str, str]:
+    """The binary of each function, by the function's logical id."""
+    resources = yaml.load(TEMPLATE.read_text(), TemplateLoader)["Resources"]
+    found = {}
+    for name, resource in resources.items():
+        properties = resource.get("Metadata", {}).get("BuildProperties", {})
+        if "Binary" in properties:
+            found[name] = properties["Binary"]
+    return found
+
+
+def cargo_build(*command: str | Path) -> Command:
+    """A build of all functions at a time."""
+    return [*command, *(word for name in binaries().values() for word in ("--bin", name))]
+
+
+def compile_functions(*, release: bool) -> Command:
+    """What `build` would do, but with progress in the log: sam shows none."""
+    command = cargo_build(CARGO_LAMBDA, "lambda", "build")
+    command += ["--release"] if release else []
+    return [*command, "--arm64"] if architecture() == "arm64" else command
+
+
+def build(local: Path) -> Command:
+    """Sam build."""
+    command = [*_sam("build", local), "--template-file", TEMPLATE]
+    command += ["--build-dir", local / "build", "--cache-dir", local / "cache"]
+    return [*command, "--parameter-overrides", f"Architecture={architecture()}"]
+
+
+def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
+    """Sam deploy of what was built."""
+    template = local / "build" / "template.yaml"
+    known = yaml.safe_load(template.read_text()).get("Parameters", {})
+    for name in parameters:
+        if name not in known:
+            raise Failure(
+                f"the template has no parameter {name}", f"choose from {', '.join(known)}"
+            )
+    # All parameters are given: an update would else keep what an earlier one was given.
+    defaults = {name: each["Default"] for name, each in known.items() if "Default" in each}
+    values = {**defaults, "Architecture": architecture(), **parameters}
+    command = [*_sam("deploy", local), "--template-file", template, "--stack-name", STACK_NAME]
+    command += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
+    command += ["--no-progressbar", "--no-fail-on-empty-changeset", "--parameter-overrides"]
+    return [*command, *(f"{name}={value}" for name, value in values.items())]
+
+
+def validate(local: Path) -> Command:
+    """Sam validate --lint."""
+    return [*_sam("validate", local), "--lint", "--template-file", TEMPLATE, "--region", REGION]
+
+
+def _sam(command: str, local: Path) -> Command:
+    """The start of a sam command. By module: a script's #! line breaks on a path with a space."""
+    # An empty samconfig.toml, so that a real one (bucket, profile) stays out of it.
+    configuration = local / "samconfig.toml"
+    replace(configuration, "version = 0.1\n")
+    python = TOOLS / "sam" / "bin" / "python"
+    return [python, "-m", "samcli", command, "--config-file", configuration]

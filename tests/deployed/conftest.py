@@ -1,0 +1,135 @@
+"""What the tests share: the stack, the proxy before it, and names of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .client import Api
+from .deployment import ROOT, Deployment, stack_command
+from .history import History
+from .proxy import Proxy
+from .queues import Queue
+
+OWN_STACK = ROOT / ".local" / "tests"
+
+
+def pytest_configure() -> None:
+    """End on a signal as on Ctrl-C, so that the stack is taken down."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what changes the stack after everything else, and never on a stack of somebody else."""
+    items.sort(key=lambda item: item.get_closest_marker("changes_stack") is not None)
+    if "STACK_ENV" in os.environ:
+        skip = pytest.mark.skip(reason="changes the stack, and that of STACK_ENV is left alone")
+        for item in items:
+            if item.get_closest_marker("changes_stack"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[Deployment]:
+    """A stack of its own for the whole run, or the running one that STACK_ENV names."""
+    running = os.environ.get("STACK_ENV")
+    if running is None:
+        with own_stack():
+            yield Deployment(OWN_STACK / "stack.env")
+    elif Path(running).is_file():
+        yield Deployment(Path(running))
+    else:
+        pytest.exit(f"STACK_ENV names {running}: there is no such file; make up writes one", 3)
+
+
+@contextlib.contextmanager
+def own_stack() -> Iterator[None]:
+    """A fresh stack, taken down at the end of the block whatever happens."""
+    OWN_STACK.mkdir(parents=True, exist_ok=True)
+    with (OWN_STACK / "tests.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run of these tests in this checkout is not over yet", 3)
+        try:
+            stack_command("down", OWN_STACK)  # what a killed run may have left
+            done = stack_command("up", OWN_STACK, "--build", os.environ.get("BUILD", "quick"))
+            if done.returncode != 0:
+                pytest.exit(f"the stack did not come up:\n{done.stdout}", 3)
+            print(done.stdout)
+            yield
+        finally:
+            stack_command("down", OWN_STACK)
+
+
+@pytest.fixture(scope="session")
+def proxy(deployment: Deployment) -> Iterator[Proxy]:
+    """All calls of the functions go through it."""
+    proxy = Proxy(deployment.endpoint)
+    with deployment.functions_use(proxy.variables):
+        yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def api(deployment: Deployment, proxy: Proxy) -> Api:
+    """The API."""
+    return deployment.api
+
+
+@pytest.fixture(scope="session")
+def history(deployment: Deployment) -> History:
+    """Every write from now on."""
+    return History(deployment)
+
+
+@pytest.fixture
+def queue(deployment: Deployment, proxy: Proxy) -> Iterator[Queue]:
+    """The queue of updates, empty before the test; at its end all must have been carried out."""
+    deployment.queue.purge()
+    yield deployment.queue
+    try:
+        deployment.queue.is_empty_after("the test")
+    finally:
+        deployment.queue.purge()
+
+
+@pytest.fixture
+def parked(deployment: Deployment, queue: Queue) -> Iterator[Queue]:
+    """The queue of parked messages, empty before and after the test.
+
+    A dead letter whose parking failed comes back after 5 s instead of the template's 180.
+    """
+    queues = deployment.dead_letters, deployment.parked
+    for each in queues:
+        each.purge()
+    with deployment.dead_letters.visibility_timeout(5):
+        yield deployment.parked
+    for each in queues:
+        each.purge()
+
+
+@pytest.fixture
+def new_user() -> Callable[[], str]:
+    """Makes ids of users that nobody else uses."""
+    return lambda: f"test-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def user(new_user: Callable[[], str]) -> str:
+    """The id of a user that nobody else uses."""
+    return new_user()
+
+
+@pytest.fixture
+def key() -> str:
+    """An idempotency key that nobody else uses."""
+    return str(uuid.uuid4())

@@ -1,0 +1,184 @@
+"""The deployed stack, seen from outside: its API, and its tables, queues and functions.
+
+boto3 is another client than the functions' Rust SDK, so what it reads is what any other
+program would read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+
+from .answers import id_of
+from .client import Answer, Api
+from .names import FUNCTION_OUTPUTS
+from .polling import until
+from .queues import EventSource, Queue
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Not the end of an operation: more may come.
+OPEN = ("pending", "stalled")
+
+
+def stack_command(command: str, local: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts.stack on the stack in `local`, as the Makefile does."""
+    python = ROOT / ".tools" / "sam" / "bin" / "python"
+    line: list[str | Path] = [python, "-m", "scripts.stack", command, "--port", "0"]
+    line += ["--local-dir", local, *options]
+    return subprocess.run(
+        line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+class Deployment:
+    """One running stack, as its stack.env describes it."""
+
+    def __init__(self, environment_file: Path) -> None:
+        lines = (line.partition("=") for line in environment_file.read_text().splitlines())
+        self.environment = {key: shlex.split(value)[0] for key, _, value in lines}
+        self.local = environment_file.resolve().parent
+        self.endpoint = self.environment["AWS_ENDPOINT_URL"]
+        self.api = Api.at(self.environment["API_URL"])
+        self.dynamodb = self.client("dynamodb")
+        self.sqs = self.client("sqs")
+        self.functions = self.client("lambda")
+        self.queue = self._queue("UPDATES")
+        self.dead_letters = self._queue("DEAD_LETTERS")
+        self.parked = self._queue("PARKED")
+        # A message to any queue makes MiniStack look at all of them at once; it is else idle for
+        # up to a second.
+        bell = self.sqs.create_queue(QueueName="tests-bell")["QueueUrl"]
+        self.mapping = EventSource(
+            self.functions,
+            self.environment["APPLY_FUNCTION"],
+            lambda: self.sqs.send_message(QueueUrl=bell, MessageBody="."),
+        )
+
+    def client(self, service: str) -> Any:
+        """A client that reads no setting of this machine."""
+        key = self.environment["AWS_ACCESS_KEY_ID"]
+        secret = self.environment["AWS_SECRET_ACCESS_KEY"]
+        session = boto3.session.Session(key, secret, region_name=self.environment["AWS_REGION"])
+        configuration = botocore.config.Config(proxies={})
+        return session.client(service, endpoint_url=self.endpoint, config=configuration)
+
+    def _queue(self, name: str) -> Queue:
+        return Queue(self.sqs, self.environment[f"{name}_QUEUE_URL"])
+
+    # What is stored
+
+    def user(self, user: str) -> dict[str, str] | None:
+        """The item of a user."""
+        return self._item("USERS_TABLE", user)
+
+    def outcome(self, operation: str) -> dict[str, str] | None:
+        """The item of an operation."""
+        return self._item("OPERATIONS_TABLE", operation)
+
+    def body_of(self, user: str) -> str:
+        """The stored body, which must be what the API gives back."""
+        stored = self.user(user)
+        assert stored is not None, user
+        got = self.api.get(user)
+        given = got.body.decode(), got.headers["etag"]
+        assert given == (stored["body"], f'"{stored["op"]}"'), (got, stored)
+        return stored["body"]
+
+    def _item(self, table: str, key: str) -> dict[str, str] | None:
+        reply = self.dynamodb.get_item(
+            TableName=self.environment[table], Key={"id": {"S": key}}, ConsistentRead=True
+        )
+        item = reply.get("Item")
+        # All attributes are strings, numbers or booleans, whose text is what counts.
+        return item and {name: str(text) for name, value in item.items() for text in value.values()}
+
+    def put_item(self, table: str, item: Mapping[str, Any]) -> None:
+        """Store an item in USERS_TABLE or OPERATIONS_TABLE."""
+        self.dynamodb.put_item(TableName=self.environment[table], Item=item)
+
+    def footprint(self) -> dict[str, int]:
+        """How much is stored and queued."""
+        count = {"messages": self.queue.size()}
+        for table in ("USERS_TABLE", "OPERATIONS_TABLE"):
+            pages = self.dynamodb.get_paginator("scan").paginate(
+                TableName=self.environment[table], Select="COUNT", ConsistentRead=True
+            )
+            count[table] = sum(page["Count"] for page in pages)
+        return count
+
+    def forget(self, *, users: tuple[str, ...] = (), operations: tuple[str, ...] = ()) -> None:
+        """Delete items."""
+        for table, keys in (("USERS_TABLE", users), ("OPERATIONS_TABLE", operations)):
+            for key in keys:
+                name = self.environment[table]
+                self.dynamodb.delete_item(TableName=name, Key={"id": {"S": key}})
+
+    # What happens
+
+    def completed(self, accepted: Answer, seconds: float = 30) -> Any:
+        """The status document of an operation once it has ended, which must be as its item is."""
+        answer = until(
+            f"the end of {id_of(accepted)}",
+            lambda: self.api.status(accepted),
+            lambda answer: answer.status != 200 or answer.json()["status"] not in OPEN,
+            seconds,
+        )
+        assert answer.status == 200, answer
+        document = answer.json()
+        item = self.outcome(id_of(accepted))
+        assert item is not None and item["outcome"] == document["status"], (item, document)
+        assert ("etag" in document) == (document["status"] == "succeeded"), document
+        return document
+
+    def end_of(self, accepted: Answer, seconds: float = 30) -> str:
+        """How an operation ended."""
+        return str(self.completed(accepted, seconds)["status"])
+
+    # The functions
+
+    @contextlib.contextmanager
+    def functions_use(self, variables: Mapping[str, str]) -> Iterator[None]:
+        """Add variables to every function's environment, and put back what was there after."""
+        names = [self.environment[output] for output in FUNCTION_OUTPUTS]
+        before = {name: self._variables(name) for name in names}
+        try:
+            for name in names:
+                self._set_variables(name, before[name] | dict(variables))
+            yield
+        finally:
+            for name in names:
+                self._set_variables(name, before[name])
+
+    def variables(self, function: str) -> dict[str, str]:
+        """The environment of a function such as READ."""
+        return self._variables(self.environment[f"{function}_FUNCTION"])
+
+    def invoke(self, function: str, event: object) -> Any:
+        """Hand a function such as APPLY an event; returns its result."""
+        reply = self.functions.invoke(
+            FunctionName=self.environment[f"{function}_FUNCTION"], Payload=json.dumps(event)
+        )
+        result = json.loads(reply["Payload"].read())
+        assert "FunctionError" not in reply, result
+        return result
+
+    def _variables(self, function: str) -> dict[str, str]:
+        configuration = self.functions.get_function_configuration(FunctionName=function)
+        return dict(configuration["Environment"]["Variables"])
+
+    def _set_variables(self, function: str, variables: Mapping[str, str]) -> None:
+        environment = {"Variables": variables}
+        self.functions.update_function_configuration(FunctionName=function, Environment=environment)
+        until(
+            f"the new environment of {function}",
+            lambda: self.functions.get_function_configuration(FunctionName=function),
+            lambda seen: seen["LastUpdateStatus"] == "Successful",
+        )

@@ -1,0 +1,71 @@
+"""Operation ids, receipts and claims as the functions make them, made anew here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+import uuid
+
+from .deployment import Deployment
+
+DAY = 24 * 60 * 60
+NOT_APPLIED = {
+    "type": "urn:problem-type:async-put:not-applied",
+    "title": "The PUT could not be carried out",
+    "status": 503,
+    "detail": "Made by the test.",
+}
+
+
+def operation_id(age: float = 0) -> str:
+    """A UUIDv7 of so many seconds ago."""
+    ms = int((time.time() - age) * 1000)
+    return str(uuid.UUID(int=ms << 80 | 7 << 76 | 2 << 62 | secrets.randbits(62)))
+
+
+def receipt(deployment: Deployment, user: str, operation: str) -> str:
+    """The operation id, signed for the user with the deployment's own key."""
+    key = deployment.variables("READ")["RECEIPT_KEY"].encode()
+    id_bytes = uuid.UUID(operation).bytes
+    mac = hmac.digest(key, user.encode() + id_bytes, "sha256")[:12]
+    return base64.urlsafe_b64encode(id_bytes + mac).decode().rstrip("=")
+
+
+def store_stalled(deployment: Deployment, user: str, operation: str) -> None:
+    """Record what `park` does of an operation that could not be carried out so far."""
+    now = time.time()
+    item = {
+        "id": {"S": operation},
+        "user": {"S": user},
+        "outcome": {"S": "failed"},
+        "provisional": {"BOOL": True},
+        "problem": {"S": json.dumps(NOT_APPLIED)},
+        "completed_at": {"N": str(int(now * 1000))},
+        "expires_at": {"N": str(int(now) + 60 * DAY)},
+    }
+    deployment.put_item("OPERATIONS_TABLE", item)
+
+
+def store_claim(
+    deployment: Deployment, user: str, key: str, body: bytes, operation: str, valid_for: int = DAY
+) -> str:
+    """Claim a key for an unconditional PUT by nobody in particular; returns the claim's id."""
+    claim = f"key#{_hash('', user, key)}"
+    item = {
+        "id": {"S": claim},
+        "fingerprint": {"S": _hash("PUT", user, "", body.decode())},
+        "op": {"S": operation},
+        "expires_at": {"N": str(int(time.time()) + valid_for)},
+    }
+    deployment.put_item("OPERATIONS_TABLE", item)
+    return claim
+
+
+def _hash(*parts: str) -> str:
+    """SHA-256 of the parts, each behind its length."""
+    encoded = (part.encode() for part in parts)
+    return hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in encoded)).hexdigest()

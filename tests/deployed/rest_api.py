@@ -1,0 +1,73 @@
+"""Requests as a REST API hands them over (payload format 1.0).
+
+The body in base64, the stage in the path, the path as it was sent, and header fields that
+are repeated in multiValueHeaders only.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Sequence
+
+from .client import Answer
+from .deployment import Deployment
+
+Fields = Sequence[tuple[str, str]]
+
+
+def invoke(
+    deployment: Deployment,
+    method: str,
+    user: str,
+    receipt: str = "",
+    fields: Fields = (),
+    body: bytes | None = None,
+    *,
+    age: float = 0,
+) -> Answer:
+    """Hand one request, taken so many seconds ago, to the function that has its route.
+
+    `user` is as it was sent.
+    """
+    resource, path, parameters = "/users/{id}", f"/users/{user}", {"id": user}
+    if receipt:
+        resource, path = f"{resource}/operations/{{receipt}}", f"{path}/operations/{receipt}"
+        parameters["receipt"] = receipt
+    several: dict[str, list[str]] = {}
+    for name, value in fields:
+        several.setdefault(name, []).append(value)
+    taken = time.time() - age
+    payload = {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": {name: values[-1] for name, values in several.items()},
+        "multiValueHeaders": several,
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": parameters,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": resource,
+            "httpMethod": method,
+            "path": f"/prod{path}",
+            "protocol": "HTTP/1.1",
+            "stage": "prod",
+            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(taken)),
+            "requestTimeEpoch": int(taken * 1000),
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "identity": {"sourceIp": "192.0.2.44", "userArn": None},
+            "accountId": "123456789012",
+            "apiId": "a1b2c3d4e5",
+        },
+        "body": None if body is None else base64.b64encode(body).decode(),
+        "isBase64Encoded": body is not None,
+    }
+    result = deployment.invoke("PUT" if method == "PUT" else "READ", payload)
+    text = result.get("body") or ""
+    content = base64.b64decode(text) if result.get("isBase64Encoded") else text.encode()
+    headers = {name.lower(): value for name, value in (result.get("headers") or {}).items()}
+    for name, values in result.get("multiValueHeaders", {}).items():
+        headers[name.lower()] = ", ".join(values)
+    return Answer(result["statusCode"], headers, content, f"/prod{path}")

@@ -1,0 +1,54 @@
+"""The template parameter DefaultMode=deferred, set by an update of the running stack."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from .client import Answer, Api
+from .deployment import Deployment, stack_command
+
+pytestmark = pytest.mark.changes_stack
+
+
+@pytest.fixture(scope="module")
+def earlier(deployment: Deployment, api: Api) -> Answer:
+    """A deferred PUT from before the update."""
+    accepted = api.put_later(f"test-{uuid.uuid4()}", b'{"v":1}')
+    assert deployment.end_of(accepted) == "succeeded"
+    return accepted
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deferred_mode(deployment: Deployment, earlier: Answer) -> None:
+    """The stack with DefaultMode=deferred. It is the tests' own and these are the last."""
+    done = stack_command("up", deployment.local, "--parameters", "DefaultMode=deferred")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_plain_put_is_deferred(deployment: Deployment, api: Api, user: str) -> None:
+    with deployment.mapping.off():
+        accepted = api.put(user, b'{"v":1}')
+        assert accepted.status == 202, accepted
+        # The mode chose it, so it is no preference that was applied.
+        assert "preference-applied" not in accepted.headers, accepted
+        assert deployment.user(user) is None
+    assert deployment.end_of(accepted) == "succeeded"
+    accepted = api.put_later(user, b'{"v":2}')
+    assert accepted.headers["preference-applied"] == "respond-async", accepted
+    assert deployment.end_of(accepted) == "succeeded"
+
+
+def test_wait_alone_is_inline(api: Api, user: str) -> None:
+    answer = api.put(user, b"{}", {"Prefer": "wait=5"})
+    assert answer.status == 201 and "preference-applied" not in answer.headers, answer
+    assert api.put(user, b"{}", {"Prefer": "wait=0"}).status == 202
+
+
+def test_receipts_and_users_survive_the_update(api: Api, earlier: Answer) -> None:
+    answer = api.status(earlier)
+    assert answer.status == 200, answer
+    document = answer.json()
+    assert (document["id"], document["status"]) == (earlier.json()["id"], "succeeded")
+    assert api.get(document["userId"]).headers["etag"] == document["etag"]

@@ -1,0 +1,197 @@
+"""Every example of openapi.yaml is what the service answers; what is refused leaves nothing."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+import yaml
+
+from .answers import problem_in
+from .bodies import MAX_BYTES, sized
+from .client import DEFERRED, JSON, Answer, Api
+from .deployment import ROOT, Deployment
+from .operations import DAY, operation_id, receipt, store_claim, store_stalled
+from .proxy import LOSES_REPLY, THROTTLED, Proxy
+from .queues import Queue
+from .rest_api import invoke
+
+DOCUMENT = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+EXAMPLES: dict[str, dict[str, Any]] = {
+    name: example["value"] for name, example in DOCUMENT["components"]["examples"].items()
+}
+PROBLEMS = {name: value for name, value in EXAMPLES.items() if "type" in value}
+USER, OPERATION = "/users/{user}", f"/users/{{user}}/operations/{'A' * 38}"
+
+# What one request is refused with. Those with a body are PUTs, refused alike in both modes.
+REFUSED: dict[str, tuple[str, str, dict[str, str], bytes | None]] = {
+    "invalid-user-id": ("GET", "/users/a%20b", {}, None),
+    "malformed-header": ("PUT", USER, JSON | {"If-Match": "x"}, b"{}"),
+    "partial-put": ("PUT", USER, JSON | {"Content-Range": "bytes 0-1/2"}, b"{}"),
+    "malformed-json": ("PUT", USER, JSON, b'{"name":"Ada",}'),
+    "user-not-found": ("GET", USER, {}, None),
+    "method-not-allowed": ("DELETE", USER, {}, None),
+    "operation-not-found": ("GET", OPERATION, {}, None),
+    "precondition-failed": ("PUT", USER, JSON | {"If-Match": '"x"'}, b"{}"),
+    "body-too-large": ("PUT", USER, JSON, sized(MAX_BYTES + 1)),
+    "unsupported-media-type": ("PUT", USER, {"Content-Type": "text/plain"}, b"{}"),
+    "unsupported-content-coding": ("PUT", USER, JSON | {"Content-Encoding": "gzip"}, b"{}"),
+    "not-an-object": ("PUT", USER, JSON, b"[]"),
+    "duplicate-member": ("PUT", USER, JSON, b'{"name":"A","name":"B"}'),
+    "too-deep": ("PUT", USER, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
+    "forbidden-character": ("PUT", USER, JSON, '{"name":"\ufffe"}'.encode()),
+}
+# What an adopter's slow step would refuse; there is none.
+BY_NO_REQUEST = {"refused"}
+SEEN_BELOW = {
+    *("operation-gone", "superseded", "order-unknown", "idempotency-key-reused", "clock-skew"),
+    *("not-written", "outcome-unknown", "not-read", "not-applied"),
+}
+
+
+def test_every_problem_is_provoked_here() -> None:
+    assert REFUSED.keys() | SEEN_BELOW | BY_NO_REQUEST == PROBLEMS.keys() | BY_NO_REQUEST
+
+
+def is_example(answer: Answer, name: str) -> None:
+    """The answer must be the example, under its status."""
+    assert answer.headers["content-type"] == "application/problem+json", answer
+    assert (answer.status, answer.json()) == (PROBLEMS[name]["status"], PROBLEMS[name]), answer
+
+
+@pytest.fixture
+def leaves_nothing(deployment: Deployment, queue: Queue) -> Any:
+    """The test leaves nothing in the tables and the queue."""
+    with deployment.mapping.off():
+        before = deployment.footprint()
+        yield
+        assert deployment.footprint() == before
+
+
+def in_both_modes(api: Api, path: str, headers: dict[str, str], body: bytes) -> Answer:
+    """The answer to a PUT, which must be the same in both modes."""
+    inline = api.request("PUT", path, headers, body)
+    deferred = api.request("PUT", path, headers | DEFERRED, body)
+    assert (inline.status, inline.body) == (deferred.status, deferred.body), (inline, deferred)
+    varying = dict.fromkeys(("apigw-requestid", "date"))
+    assert dict(inline.headers) | varying == dict(deferred.headers) | varying
+    assert not {"location", "etag", "preference-applied", "retry-after"} & set(inline.headers)
+    return inline
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(api: Api, user: str, name: str, leaves_nothing: None) -> None:
+    method, path, headers, body = REFUSED[name]
+    if body is None:
+        is_example(api.request(method, path.format(user=user), headers), name)
+    else:
+        is_example(in_both_modes(api, path.format(user=user), headers, body), name)
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, "malformed-header"),
+        ({"If-None-Match": '"a"'}, "malformed-header"),
+        ({"Idempotency-Key": "k"}, "malformed-header"),
+    ],
+    ids=str,
+)
+def test_other_fields_that_are_refused(
+    api: Api, user: str, headers: dict[str, str], kind: str, leaves_nothing: None
+) -> None:
+    answer = in_both_modes(api, f"/users/{user}", JSON | headers, b"{}")
+    assert problem_in(answer, 400, kind)["field"] == next(iter(headers))
+
+
+def test_a_slash_in_an_id(api: Api, leaves_nothing: None) -> None:
+    """An HTTP API decodes %2F before it looks for a route, and finds none; a function says 400."""
+    assert in_both_modes(api, "/users/a%2Fb", JSON, b"{}").status in (400, 404)
+
+
+def test_a_body_that_is_not_utf_8(api: Api, user: str, leaves_nothing: None) -> None:
+    """The gateway hands it over as text with U+FFFD in it, so that its length is another."""
+    answer = in_both_modes(api, f"/users/{user}", JSON, b'{"name":"Ren\xe9"}')
+    document = problem_in(answer, 400, "malformed-json")
+    assert "UTF-8" in document["detail"], document
+
+
+def test_keys(deployment: Deployment, api: Api, user: str) -> None:
+    store_claim(deployment, user, "k", b"{}", operation_id(10))
+    api.put(user, b'{"v":2}')
+    is_example(api.put(user, b"{}", {"Idempotency-Key": '"k"'}), "superseded")
+    is_example(api.put(user, b'{"v":1}', {"Idempotency-Key": '"k"'}), "idempotency-key-reused")
+
+
+def test_an_order_that_is_not_known(deployment: Deployment, api: Api, user: str, key: str) -> None:
+    ahead = operation_id(-30)
+    item = {"id": user, "op": ahead, "created_by": ahead, "body": "{}"}
+    deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
+    is_example(api.put(user, b"{}", {"Idempotency-Key": f'"{key}"'}), "order-unknown")
+
+
+@pytest.mark.parametrize("age", [-40, 310], ids=["the host lags", "the host leads"])
+def test_clock_skew(deployment: Deployment, api: Api, user: str, age: float) -> None:
+    """Far less of it is a slow request, and taken."""
+    answer = invoke(deployment, "PUT", user, fields=list(JSON.items()), body=b"{}", age=age)
+    is_example(answer, "clock-skew")
+    assert answer.headers["retry-after"] == "1" and deployment.user(user) is None, answer
+    answer = invoke(deployment, "PUT", user, fields=list(JSON.items()), body=b"{}", age=age * 0.7)
+    assert answer.status == 201, answer
+
+
+def test_failed_calls(api: Api, user: str, proxy: Proxy) -> None:
+    with proxy.failing("DynamoDB", THROTTLED):
+        answers = {"not-written": api.put(user, b"{}"), "not-read": api.get(user)}
+    with proxy.failing("DynamoDB", LOSES_REPLY):
+        answers["outcome-unknown"] = api.put(user, b"{}")
+    for name, answer in answers.items():
+        is_example(answer, name)
+        assert answer.headers["retry-after"] == "1", answer
+
+
+def status(api: Api, deployment: Deployment, user: str, operation: str) -> Answer:
+    """The answer of an operation's status URL."""
+    made = receipt(deployment, user, operation)
+    return api.request("GET", f"/users/{user}/operations/{made}")
+
+
+def is_like(shown: dict[str, Any], name: str) -> None:
+    """The status document must be as the example, but for what differs each time."""
+    example = EXAMPLES[name]
+    assert shown.keys() == example.keys(), shown
+    for member in example.keys() & {"status", "error"}:
+        assert shown[member] == example[member], shown
+    for one in (shown, example):
+        assert one["resource"] == f"/users/{one['userId']}", one
+        assert one["self"].startswith(f"{one['resource']}/operations/"), one
+        assert one.get("etag") in (None, f'"{one["id"]}"'), one
+        assert uuid.UUID(one["id"]).version == 7
+        for at in one.keys() & {"acceptedAt", "completedAt"}:
+            assert len(one[at]) == len("2026-11-22T14:27:26.140Z"), one
+
+
+def test_operations(deployment: Deployment, api: Api, user: str, queue: Queue) -> None:
+    old = api.put(user, b'{"name":"Ada"}').headers["etag"]
+    with deployment.mapping.off():
+        late = api.put_later(user, b"{}")
+        is_like(late.json(), "pending")
+        is_like(api.status(late).json(), "pending")
+        api.put(user, b"{}")
+    is_like(deployment.completed(late), "operation-superseded")
+    is_like(deployment.completed(api.put_later(user, b"{}", {"If-Match": old})), "failed")
+    is_like(deployment.completed(api.put_later(user, b"{}")), "succeeded")
+    is_like(status(api, deployment, user, operation_id(33 * DAY)).json(), "expired")
+    is_example(status(api, deployment, user, operation_id(45 * DAY)), "operation-gone")
+    stalled = operation_id(60)
+    store_stalled(deployment, user, stalled)
+    is_like(
+        status(api, deployment, user, stalled).json() | {"error": PROBLEMS["not-applied"]},
+        "stalled",
+    )
+
+
+def test_the_user(api: Api, user: str) -> None:
+    answer = api.put(user, b'{"name":"Ada"}', {"Prefer": "return=representation"})
+    assert answer.json() == EXAMPLES["ada"]

@@ -1,0 +1,228 @@
+"""Requests and answers: preferences, conditions, methods, caching, CORS. What the rules' own
+tests list in full is probed here, to see that it arrives.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+
+import pytest
+
+from .answers import problem_in
+from .client import DEFERRED, JSON, Answer, Api
+from .deployment import Deployment
+from .operations import operation_id
+from .queues import Queue
+
+ORIGIN = "https://origin.invalid"
+
+
+class TestPreferences:
+    """Prefer (RFC 7240)."""
+
+    @pytest.mark.parametrize(
+        ("fields", "status", "applied"),
+        [
+            (["foo=1, Respond-Async; x=y"], 202, "respond-async"),
+            (["return=minimal", "respond-async"], 202, "respond-async"),
+            (["wait=0, respond-async, wait=9"], 202, "respond-async"),
+            (["respond-async=yes, wait=5"], 201, None),
+            (["return=minimal", "return=representation"], 201, "return=minimal"),
+            (["return=representation, handling=lenient"], 201, "return=representation"),
+        ],
+        ids=str,
+    )
+    def test_what_was_asked_for_is_done(
+        self, api: Api, user: str, queue: Queue, fields: list[str], status: int, applied: str | None
+    ) -> None:
+        headers = [*JSON.items(), *(("Prefer", field) for field in fields)]
+        answer = api.request("PUT", f"/users/{user}", headers, b'{"v":1}')
+        assert answer.status == status, answer
+        assert answer.headers.get("preference-applied") == applied, answer
+        if status == 201:
+            assert answer.body == (b"" if applied == "return=minimal" else b'{"v":1}'), answer
+
+    def test_return_minimal_of_a_replacement(
+        self, deployment: Deployment, api: Api, user: str
+    ) -> None:
+        api.put(user, b'{"v":1}')
+        answer = api.put(user, b'{"v":2}', {"Prefer": "return=minimal"})
+        assert (answer.status, answer.body) == (204, b""), answer
+        stored = deployment.user(user)
+        assert stored is not None and stored["body"] == '{"v":2}'
+        assert answer.headers["etag"] == f'"{stored["op"]}"'
+
+
+class TestConditions:
+    """Conditional requests (RFC 9110 section 13)."""
+
+    def test_if_match(self, deployment: Deployment, api: Api, user: str) -> None:
+        old = api.put(user, b'{"v":1}').headers["etag"]
+        matched = api.put(user, b'{"v":2}', {"If-Match": old})
+        assert matched.status == 200, matched
+        current = matched.headers["etag"]
+        for tag in (old, f"W/{current}", '"other"'):
+            problem_in(api.put(user, b"3", {"If-Match": tag}), 422, "not-an-object")
+            problem_in(api.put(user, b"{}", {"If-Match": tag}), 412, "precondition-failed")
+        several = [*JSON.items(), ("If-Match", f'"other", W/{old}'), ("If-Match", current)]
+        assert api.request("PUT", f"/users/{user}", several, b'{"v":4}').status == 200
+        assert api.put(user, b'{"v":5}', {"If-Match": "*"}).status == 200
+        assert deployment.body_of(user) == '{"v":5}'
+
+    def test_if_none_match(self, deployment: Deployment, api: Api, user: str) -> None:
+        problem_in(api.put(user, b"{}", {"If-Match": "*"}), 412, "precondition-failed")
+        assert api.put(user, b'{"v":1}', {"If-None-Match": "*"}).status == 201
+        problem_in(api.put(user, b"{}", {"If-None-Match": "*"}), 412, "precondition-failed")
+        assert deployment.body_of(user) == '{"v":1}'
+
+    def test_what_can_never_be_true_is_refused_at_once(
+        self, deployment: Deployment, api: Api, user: str, queue: Queue
+    ) -> None:
+        for condition in ({"If-Match": '"x"'}, {"If-Match": "*", "If-None-Match": "*"}):
+            for mode in ({}, DEFERRED):
+                answer = api.put(user, b"{}", condition | mode)
+                problem_in(answer, 412, "precondition-failed")
+        assert queue.size() == 0 and deployment.user(user) is None
+
+    def test_a_tag_of_the_future_is_the_tables_to_decide(
+        self, deployment: Deployment, api: Api, user: str, queue: Queue
+    ) -> None:
+        """Nobody can have it, but a host whose clock leads may have written it."""
+        api.put(user, b'{"v":1}')
+        future = {"If-Match": f'"{operation_id(-3600)}"'}
+        problem_in(api.put(user, b"{}", future), 412, "precondition-failed")
+        assert deployment.end_of(api.put_later(user, b"{}", future)) == "failed"
+        assert deployment.body_of(user) == '{"v":1}'
+
+    def test_a_known_version_is_not_sent_again(self, api: Api, user: str) -> None:
+        etag = api.put(user, b"{}").headers["etag"]
+        full = api.get(user)
+        for form in ("{0}", '"x",,W/{0} , "y"', "*"):
+            for method in ("GET", "HEAD"):
+                known = {"If-None-Match": form.format(etag)}
+                answer = api.request(method, f"/users/{user}", known)
+                assert (answer.status, answer.body) == (304, b""), answer
+                for name in ("etag", "cache-control", "last-modified"):
+                    assert answer.headers[name] == full.headers[name], answer
+
+    def test_a_get_that_is_conditional_otherwise(self, api: Api, user: str) -> None:
+        etag = api.put(user, b"{}").headers["etag"]
+        ignored = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT", "Range": "bytes=0-0"}
+        for headers in ({"If-None-Match": '"x"'}, ignored, {"If-Match": etag}):
+            answer = api.request("GET", f"/users/{user}", headers)
+            assert (answer.status, answer.body) == (200, b"{}"), answer
+        answer = api.request("GET", f"/users/{user}", {"If-Match": f"W/{etag}"})
+        problem_in(answer, 412, "precondition-failed")
+
+
+@pytest.mark.parametrize(
+    ("segment", "plain"), [("%61%2Db", "a-b"), ("~!$'()*+;=:@", ""), ("...", "")]
+)
+def test_ids_in_every_spelling_name_one_user(
+    deployment: Deployment, api: Api, user: str, segment: str, plain: str
+) -> None:
+    put = api.put(user + segment, b'{"v":1}')
+    assert put.status == 201, put
+    assert deployment.body_of(user + (plain or segment)) == '{"v":1}'
+
+
+def test_the_longest_id_and_its_status_url(
+    deployment: Deployment, api: Api, user: str, queue: Queue
+) -> None:
+    plain = f'{user}"<{{#'.ljust(128, "x")
+    segment = plain.replace('"', "%22").replace("<", "%3C").replace("{", "%7B").replace("#", "%23")
+    headers = DEFERRED | {"Content-Type": "Application/JSON; charset=UTF-8"}
+    accepted = api.request("PUT", f"/users/{segment}", headers, b"{}")
+    assert accepted.json()["userId"] == plain, accepted
+    assert not set('"<{#') & set(accepted.headers["location"]), accepted
+    assert deployment.end_of(accepted) == "succeeded"
+    assert deployment.user(plain) is not None
+
+
+class TestMethods:
+    """HEAD, and methods that the resources do not have."""
+
+    def test_head_is_get_without_the_body(
+        self, deployment: Deployment, api: Api, user: str, queue: Queue
+    ) -> None:
+        accepted = api.put_later(user, b'{"v":1}')
+        assert deployment.end_of(accepted) == "succeeded"
+        paths = {
+            f"/users/{user}": 200,
+            accepted.headers["location"]: 200,
+            f"/users/{user}-unknown": 404,
+            f"/users/{user}/operations/{'A' * 38}": 404,
+            "/users/a%20b": 400,
+        }
+        varying = dict.fromkeys(("apigw-requestid", "date", "content-length"))
+        for path, status in paths.items():
+            got, head = api.request("GET", path), api.request("HEAD", path)
+            assert (got.status, head.status, head.body) == (status, status, b""), (got, head)
+            assert dict(head.headers) | varying == dict(got.headers) | varying, (got, head)
+
+    @pytest.mark.parametrize("method", ["POST", "DELETE", "PATCH"])
+    def test_other_methods(self, deployment: Deployment, api: Api, user: str, method: str) -> None:
+        of_users, of_operations = "GET, HEAD, PUT", "GET, HEAD"
+        paths = {f"/users/{user}": of_users, f"/users/{user}/operations/x": of_operations}
+        for path, allow in paths.items():
+            answer = api.request(method, path, JSON, b"{}")
+            problem_in(answer, 405, "method-not-allowed")
+            assert answer.headers["allow"] == allow, answer
+        assert deployment.user(user) is None
+
+
+def test_what_may_be_kept(deployment: Deployment, api: Api, user: str, queue: Queue) -> None:
+    before = int(time.time())
+    accepted = api.put_later(user, b"{}")
+    assert deployment.end_of(accepted) == "succeeded"
+    got = api.get(user)
+    assert got.headers["cache-control"] == "private, no-cache"
+    modified = got.headers["last-modified"]
+    at = email.utils.parsedate_to_datetime(modified).timestamp()
+    assert before <= at <= time.time(), got
+    assert modified == email.utils.formatdate(at, usegmt=True), got
+    assert api.status(accepted).headers["cache-control"] == "no-store"
+    for answer in (api.get(f"{user}-unknown"), api.put(user, b"1")):
+        assert answer.headers["cache-control"] == "no-store", answer
+
+
+class TestCors:
+    """Calls from web pages, which the gateway lets through for one origin."""
+
+    def test_a_preflight_request(self, api: Api, user: str) -> None:
+        """MiniStack answers it before it looks at routes, so this shows the setting alone."""
+        asked = "content-type,idempotency-key,if-match,if-none-match,prefer"
+        headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
+        headers["Access-Control-Request-Headers"] = asked
+        answer = api.request("OPTIONS", f"/users/{user}", headers)
+        assert answer.status in (200, 204) and answer.body == b"", answer
+        assert answer.headers["access-control-allow-origin"] == ORIGIN, answer
+        assert names(answer, "access-control-allow-methods") == {"get", "head", "put"}, answer
+        assert names(answer, "access-control-allow-headers") >= set(asked.split(",")), answer
+
+    def test_what_a_page_may_read(self, api: Api, user: str, queue: Queue) -> None:
+        always_readable = {"content-type", "cache-control", "content-length"}
+        of_the_gateway = {"apigw-requestid", "date", "server", "connection", "vary"}
+        page = {"Origin": ORIGIN}
+        for answer in (
+            api.put(user, b"{}", page | {"Prefer": "return=minimal"}),
+            api.put(user, b"{}", page | DEFERRED),
+            api.request("GET", f"/users/{user}", page),
+            api.request("PUT", f"/users/{user}", page, b"{}"),
+        ):
+            assert answer.headers["access-control-allow-origin"] == ORIGIN, answer
+            added = ("access-control-", "x-amz")
+            ours = {name for name in answer.headers if not name.startswith(added)}
+            exposed = names(answer, "access-control-expose-headers")
+            assert ours - always_readable - of_the_gateway <= exposed, answer
+
+    def test_another_origin(self, api: Api, user: str) -> None:
+        other = "https://other.invalid"
+        answer = api.request("GET", f"/users/{user}", {"Origin": other})
+        assert answer.headers.get("access-control-allow-origin") not in ("*", other), answer
+
+
+def names(answer: Answer, field: str) -> set[str]:
+    """The names in a list field, in lower case."""
+    return {name.strip().lower() for name in answer.headers[field].split(",")}

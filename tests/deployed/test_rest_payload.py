@@ -1,0 +1,154 @@
+"""Payloads of a REST API (format 1.0) get the answers that those of an HTTP API (2.0) get.
+
+MiniStack has the HTTP API of the template; a REST API's payloads are handed to the
+deployed functions as API Gateway would.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from .answers import id_of, problem_in
+from .bodies import BODIES
+from .client import JSON, Answer, Api
+from .deployment import Deployment
+from .queues import Queue
+from .rest_api import Fields, invoke
+
+JSON_FIELDS = tuple(JSON.items())
+NAMING = ("etag", "location", "content-location", "last-modified")
+OF_THE_GATEWAY = {
+    "content-type",
+    "content-length",
+    "date",
+    "apigw-requestid",
+    "server",
+    "connection",
+}
+
+
+def same(rest: Answer, http: Answer, *, with_body: bool = True) -> None:
+    """Both must say the same, but for what the gateway adds and what names the operation."""
+    assert rest.status == http.status, (rest, http)
+    if with_body:
+        assert rest.body == http.body, (rest, http)
+    added = {name for name in http.headers if name not in rest.headers} - {"etag", "location"}
+    assert added <= OF_THE_GATEWAY, added
+    varying = {*NAMING, "date", "apigw-requestid", "content-length"}
+    for name in {*rest.headers, *http.headers} - added - varying:
+        assert rest.headers.get(name) == http.headers.get(name), (name, rest, http)
+    for name in NAMING:
+        assert (name in rest.headers) == (name in http.headers), (name, rest, http)
+
+
+@pytest.mark.parametrize("name", ["odd", "largest, beyond ASCII"])
+def test_a_put_and_a_get(deployment: Deployment, api: Api, user: str, name: str) -> None:
+    body = BODIES[name]
+    for _ in range(2):
+        rest = invoke(deployment, "PUT", f"{user}-r", fields=JSON_FIELDS, body=body)
+        same(rest, api.put(f"{user}-h", body))
+    assert deployment.body_of(f"{user}-r").encode() == body
+    for method in ("GET", "HEAD"):
+        same(invoke(deployment, method, f"{user}-r"), api.request(method, f"/users/{user}-h"))
+    matched = [("If-None-Match", '"x"'), ("If-None-Match", rest.headers["etag"])]
+    assert invoke(deployment, "GET", f"{user}-r", fields=matched).status == 304
+
+
+@pytest.mark.parametrize("plain", ['x"<{', "~!$&'()*+,;=:@"])
+def test_a_percent_encoded_id(deployment: Deployment, api: Api, user: str, plain: str) -> None:
+    """A REST API hands it over as it was sent, an HTTP API decodes it."""
+    segment = quote(user + plain, safe="")
+    put = invoke(deployment, "PUT", segment, fields=JSON_FIELDS, body=b'{"v":1}')
+    assert put.status == 201, put
+    assert deployment.user(user + plain) is not None
+    assert api.get(segment).headers["etag"] == put.headers["etag"]
+    same(invoke(deployment, "GET", segment), api.get(segment))
+
+
+def test_a_deferred_put_and_its_operation(
+    deployment: Deployment, api: Api, user: str, queue: Queue
+) -> None:
+    fields = [*JSON_FIELDS, ("Prefer", "respond-async"), ("Prefer", "return=minimal")]
+    segment = f"{user}%21"
+    with deployment.mapping.off():
+        rest = invoke(deployment, "PUT", segment, fields=fields, body=b'{"v":1}')
+        http = api.request("PUT", f"/users/{user}-h", fields, b'{"v":1}')
+        same(rest, http, with_body=False)
+        location = rest.headers["location"]
+        assert location == rest.headers["content-location"]
+        before, _, receipt = location.rpartition("/")
+        # The stage stands in the path, as the client must send it.
+        assert before == f"/prod/users/{user}!/operations", rest
+        document = rest.json()
+        named = document["userId"], document["resource"], document["self"]
+        assert named == (f"{user}!", f"/prod/users/{user}!", location), rest
+        assert document["status"] == "pending"
+        pending = invoke(deployment, "GET", segment, receipt)
+        assert pending.json() == document
+        same(pending, api.status(http), with_body=False)
+    queue.is_empty_after("the updates")
+    done, over_http = invoke(deployment, "GET", segment, receipt), api.status(http)
+    same(done, over_http, with_body=False)
+    assert done.json()["status"] == over_http.json()["status"] == "succeeded"
+    assert done.json().keys() == over_http.json().keys()
+    head = invoke(deployment, "HEAD", segment, receipt)
+    same(head, api.request("HEAD", http.headers["location"]))
+
+
+def test_repeated_fields(deployment: Deployment, api: Api, user: str) -> None:
+    """The last value stands in `headers` alone; the first preference of a name counts."""
+    preferences = [("Prefer", "return=minimal"), ("Prefer", "return=representation")]
+    fields = [*JSON_FIELDS, *preferences, ("Prefer", "foo")]
+    rest = invoke(deployment, "PUT", f"{user}-r", fields=fields, body=b"{}")
+    same(rest, api.request("PUT", f"/users/{user}-h", fields, b"{}"))
+    assert rest.headers["preference-applied"] == "return=minimal"
+    matching = [*JSON_FIELDS, ("If-Match", rest.headers["etag"]), ("If-Match", '"x"')]
+    answer = invoke(deployment, "PUT", f"{user}-r", fields=matching, body=b"{}")
+    assert answer.status == 200, answer
+
+
+def test_an_idempotency_key_is_the_same_through_both(
+    deployment: Deployment, api: Api, user: str
+) -> None:
+    fields = [*JSON_FIELDS, ("Idempotency-Key", '"k"')]
+    rest = invoke(deployment, "PUT", user, fields=fields, body=b"{}")
+    http = api.request("PUT", f"/users/{user}", fields, b"{}")
+    same(rest, http)
+    assert id_of(rest) == id_of(http)
+
+
+@pytest.mark.parametrize(
+    ("method", "segment", "receipt", "fields", "body"),
+    [
+        ("PUT", "a%25b", "", JSON_FIELDS, b"{}"),
+        ("PUT", "a", "", JSON_FIELDS, b"["),
+        ("PUT", "a", "", (*JSON_FIELDS, ("If-Match", '"x"')), b"{}"),
+        ("GET", "no-such-user", "", (), None),
+        ("GET", "a", "A" * 38, (), None),
+        ("DELETE", "a", "A" * 38, (), None),
+    ],
+)
+def test_refusals(
+    deployment: Deployment,
+    api: Api,
+    method: str,
+    segment: str,
+    receipt: str,
+    fields: Fields,
+    body: bytes | None,
+) -> None:
+    path = f"/users/{segment}/operations/{receipt}" if receipt else f"/users/{segment}"
+    rest = invoke(deployment, method, segment, receipt, fields, body)
+    assert rest.status >= 400
+    same(rest, api.request(method, path, fields, body))
+
+
+def test_what_the_body_may_not_be(deployment: Deployment, api: Api, user: str) -> None:
+    """Base64 hands bytes that are not UTF-8 over as they are."""
+    rest = invoke(deployment, "PUT", user, fields=JSON_FIELDS, body=b'{"a":"\xff"}')
+    assert problem_in(rest, 400, "malformed-json")["column"] == 7
+    fields = [*JSON_FIELDS, ("Content-Length", "3")]
+    rest = invoke(deployment, "PUT", user, fields=fields, body=b"{}")
+    problem_in(rest, 400, "malformed-json")

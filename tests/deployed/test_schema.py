@@ -1,0 +1,83 @@
+"""openapi.yaml against the deployed service, by requests that Schemathesis makes up from it.
+
+Valid and invalid ones. Of its checks all are on but three:
+
+- `ignored_auth` and `object_level_authorization`: the template has no authorizer;
+- `use_after_free`: no method deletes anything.
+
+schemathesis.toml says where a check's defaults do not fit. What Schemathesis cannot make
+up, a genuine receipt, it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+
+from .client import DEFERRED, Api
+from .deployment import ROOT, Deployment
+from .operations import DAY, operation_id, receipt, store_stalled
+from .queues import Queue
+
+SECONDS = 45
+LEFT_OUT = "ignored_auth,object_level_authorization,use_after_free"
+
+
+def operations_in_every_state(deployment: Deployment, api: Api) -> list[dict[str, str]]:
+    """Path parameters: carried out, lost, refused, parked, pending, expired and forgotten."""
+    user = f"test-{uuid.uuid4()}"
+    old = api.put(user, b'{"v":1}').headers["etag"]
+    with deployment.mapping.off():
+        accepted = [api.put_later(user, b'{"v":2}')]
+        api.put(user, b'{"v":3}')
+    accepted += [api.put_later(user, b"{}", headers) for headers in ({"If-Match": old}, DEFERRED)]
+    ends = {deployment.end_of(answer) for answer in accepted}
+    assert ends == {"superseded", "failed", "succeeded"}
+    stalled = operation_id(60)
+    store_stalled(deployment, user, stalled)
+    operations = [answer.json()["id"] for answer in accepted]
+    operations += [stalled, operation_id(), operation_id(33 * DAY), operation_id(45 * DAY)]
+    return [
+        {"id": user, "receipt": receipt(deployment, user, operation)} for operation in operations
+    ]
+
+
+def test_the_service_is_what_its_document_says(
+    deployment: Deployment, api: Api, queue: Queue
+) -> None:
+    operations = operations_in_every_state(deployment, api)
+    users = [{"id": operations[0]["id"]}, None]
+    genuine = {
+        **dict.fromkeys(("getOperation", "headOperation"), operations),
+        **dict.fromkeys(("getUser", "headUser"), users),
+    }
+    settings = ROOT / "tests" / "deployed" / "schemathesis.toml"
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", settings),
+        *("run", ROOT / "openapi.yaml", "--url", f"http://127.0.0.1:{api.port}"),
+        *("--header", f"Host: {api.base.partition('//')[2]}"),
+        *("--checks", "all", "--exclude-checks", LEFT_OUT, "--continue-on-failure"),
+        *("--seed", "1", "--max-examples", "20", "--max-time", str(SECONDS)),
+        *("--request-timeout", "30", "--generation-database", "none", "--no-color"),
+    ]
+    environment = os.environ | {
+        "SCHEMATHESIS_HOOKS": "tests.deployed.schemathesis_hooks",
+        "GENUINE": json.dumps(genuine),
+        "NO_PROXY": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS + 120,
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout
+    queue.is_empty_after("the requests")

@@ -1,0 +1,84 @@
+"""Status URLs: the states of operations of any age, and receipts that nobody issued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .answers import problem_in
+from .client import Answer, Api
+from .deployment import Deployment
+from .operations import DAY, NOT_APPLIED, operation_id, receipt, store_stalled
+from .queues import Queue
+
+HOUR = 60 * 60
+
+
+def status(deployment: Deployment, user: str, operation: str) -> Answer:
+    """What the status URL of an operation answers."""
+    made = receipt(deployment, user, operation)
+    return deployment.api.request("GET", f"/users/{user}/operations/{made}")
+
+
+@pytest.mark.parametrize(
+    ("age", "state"),
+    [
+        (0, "pending"),
+        (32 * DAY + HOUR - 60, "pending"),
+        (32 * DAY + HOUR + 60, "expired"),
+        (44 * DAY - 60, "expired"),
+    ],
+)
+def test_without_an_outcome(
+    deployment: Deployment, api: Api, user: str, age: int, state: str
+) -> None:
+    operation = operation_id(age)
+    answer = status(deployment, user, operation)
+    assert answer.status == 200, answer
+    document = answer.json()
+    members = {"id", "self", "userId", "status", "acceptedAt", "resource"}
+    assert document.keys() == members, document
+    assert (document["id"], document["status"]) == (operation, state), document
+    assert answer.headers["cache-control"] == "no-store", answer
+    assert ("retry-after" in answer.headers) == (state == "pending"), answer
+    assert 1 <= int(answer.headers.get("retry-after", 1)) <= 60, answer
+
+
+def test_too_old(deployment: Deployment, api: Api, user: str) -> None:
+    problem_in(status(deployment, user, operation_id(44 * DAY + 60)), 410, "operation-gone")
+
+
+@pytest.mark.parametrize(("age", "state"), [(60, "stalled"), (33 * DAY, "expired")])
+def test_what_is_parked_may_still_be_carried_out_until_it_is_expired(
+    deployment: Deployment, api: Api, user: str, age: int, state: str
+) -> None:
+    operation = operation_id(age)
+    store_stalled(deployment, user, operation)
+    answer = status(deployment, user, operation)
+    document = answer.json()
+    assert document["status"] == state, document
+    if state == "stalled":
+        assert (document["error"], answer.headers["retry-after"]) == (NOT_APPLIED, "60"), answer
+        assert not {"etag", "completedAt"} & document.keys(), document
+    else:
+        assert "retry-after" not in answer.headers, answer
+
+
+def test_a_receipt_is_what_the_service_makes(
+    deployment: Deployment, api: Api, user: str, queue: Queue
+) -> None:
+    accepted = api.put_later(user, b"{}")
+    made = receipt(deployment, user, accepted.json()["id"])
+    assert accepted.headers["location"] == f"/users/{user}/operations/{made}"
+
+
+def test_receipts_of_others(deployment: Deployment, api: Api, new_user: Callable[[], str]) -> None:
+    one, other = new_user(), new_user()
+    genuine = receipt(deployment, one, operation_id())
+    forged = genuine[:-1] + ("A" if genuine[-1] != "A" else "Q")
+    answer = api.request("GET", f"/users/{other}/operations/{genuine}")
+    problem_in(answer, 404, "operation-not-found")
+    for shown in (forged, genuine[:-1], f"{genuine}A", f"{genuine}=", "%20", operation_id()):
+        answer = api.request("GET", f"/users/{one}/operations/{shown}")
+        problem_in(answer, 404, "operation-not-found")

@@ -1,0 +1,226 @@
+//! The way of a request through the gateway to a host and back, which the client may not
+//! wait for, and of messages that something else than `put` sends.
+
+use std::rc::Rc;
+
+use lambda_http::Context;
+use put::{ArrivalClock, Put};
+use read::Read;
+use rules::request::accept::Mode as DefaultMode;
+use rules::{Arrival, Operation, OperationId, Precondition, UserId};
+use world::Host as _;
+
+use crate::clients::{Mode, PutRequest};
+use crate::events::Event;
+use crate::history::{Invoked, PutId, SendingId};
+use crate::host::Invocation;
+use crate::http::{self, Answer, RECEIPTS};
+use crate::mutants::Mutant;
+use crate::queue::{message_of, set_attribute};
+use crate::scheduler::{Lost, MS, Patience, SECOND, Time};
+use crate::work::Behaviour;
+use crate::world::World;
+
+/// Longest time that the gateway waits for a function.
+const GATEWAY_PATIENCE: Time = 30 * SECOND;
+const PUT_TIMEOUT: Time = 29 * SECOND;
+const READ_TIMEOUT: Time = 15 * SECOND;
+
+/// Sends a PUT; `None` if its client sees no answer.
+pub async fn send(world: &Rc<World>, who: &str, put: PutId, mode: Mode) -> Option<Answer> {
+    let sending = world.history().on_request(world.now(), put, mode);
+    world.trace(who, || format!("sends #{put} for the {sending}th time, {mode:?}"));
+    let patience = match world.fault(world.plan.faults.given_up) {
+        true => world.prng().skewed(10 * SECOND).max(10 * MS),
+        false => GATEWAY_PATIENCE,
+    };
+    world.begin();
+    let here = Rc::clone(world);
+    let way = async move {
+        let answer = pass_on(&here, put, sending, mode).await;
+        here.finish();
+        here.pause(here.plan.longest_delay).await;
+        answer
+    };
+    let answer = world.scheduler.run_process(None, Patience::Leaves(patience), way).await;
+    let answer = answer.unwrap_or_else(|_| {
+        world.history().on_given_up(world.now(), put, sending);
+        world.count(Event::GivenUp);
+        None
+    });
+    let answer = answer.filter(|_| !world.fault(world.plan.faults.answer_lost));
+    match answer {
+        Some(answer) => world.trace(who, || format!("#{put} {answer:?}")),
+        None => world.count(Event::AnswerLost),
+    }
+    answer
+}
+
+/// To the gateway, which takes down the time, and to a host.
+async fn pass_on(world: &Rc<World>, put: PutId, sending: SendingId, mode: Mode) -> Option<Answer> {
+    world.pause(world.plan.longest_delay).await;
+    let gateway = world.prng().pick(&world.plan.gateway_clocks);
+    let gateway_ms = world.time_by(gateway).as_millis() as u64;
+    world.history().on_arrival(world.now(), put, sending);
+    if world.fault(world.plan.faults.held_up) {
+        world.count(Event::HeldUp);
+        world.pause(world.plan.longest_hold_up).await;
+    } else {
+        world.pause(world.plan.longest_delay).await;
+    }
+    let host = world.prng().index(world.plan.put_clocks.len());
+    let name = ["put-0", "put-1", "put-2"][host];
+    let mut invocation = Invocation::of_request(world, name, world.plan.put_clocks[host]);
+    invocation.sending = Some((put, sending));
+    let fuse = world.fuse();
+    let request = world.history().request(put).clone();
+    let handled = handle(invocation, request, mode, gateway_ms);
+    match world.scheduler.run_process(fuse, Patience::Kills(PUT_TIMEOUT), handled).await {
+        Ok(answer) => answer,
+        Err(Lost::Killed) => {
+            world.trace(name, || "is killed".to_owned());
+            world.count(Event::PutKilled);
+            None
+        }
+        Err(Lost::OutOfTime) => {
+            world.history().violate(|| format!("deadline: #{put} got no answer in time"));
+            None
+        }
+    }
+}
+
+/// The invocation of `put` itself.
+async fn handle(
+    invocation: Invocation,
+    request: PutRequest,
+    mode: Mode,
+    gateway_ms: u64,
+) -> Option<Answer> {
+    let world = Rc::clone(&invocation.world);
+    let (begun, host_now) = (world.now(), invocation.now());
+    let deadline_ms = host_now.as_millis() as u64 + PUT_TIMEOUT / MS;
+    let function = Put {
+        updates: invocation.updates(),
+        host: invocation.clone(),
+        tables: invocation.clone(),
+        receipts: RECEIPTS.clone(),
+        default_mode: DefaultMode::Inline,
+        arrival_clock: match world.is(Mutant::ArrivalFromHost) {
+            true => ArrivalClock::Host,
+            false => ArrivalClock::Gateway,
+        },
+    };
+    let event = http::put_request(&request, mode, gateway_ms, context(deadline_ms));
+    let response = function.handle(event).await;
+    let mut history = world.history();
+    if invocation.now().as_millis() as u64 > deadline_ms {
+        history.violate(|| "deadline: the answer came after it".to_owned());
+    }
+    match http::read_answer(&request, &response) {
+        Ok(answer) => {
+            let answered_at = invocation.now();
+            let invoked = Invoked { begun, gateway_ms, host_now, answered_at };
+            history.on_answer(world.now(), &invocation, answer, &invoked);
+            Some(answer)
+        }
+        Err(wrong) => {
+            history.violate(|| format!("form: the answer to {request:?} has {wrong}"));
+            None
+        }
+    }
+}
+
+fn context(deadline_ms: u64) -> Context {
+    let mut context = Context::default();
+    context.deadline = deadline_ms;
+    context
+}
+
+/// `GET /users/{id}`: the version that was read.
+pub async fn read_user(world: &Rc<World>, who: &str, user: &UserId) -> Option<OperationId> {
+    let from = world.now();
+    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0]);
+    let response = read(&invocation, user, None).await;
+    match http::read_user(&response) {
+        Ok(seen) => {
+            world.trace(who, || format!("reads {user} as {seen:?}"));
+            let version = seen.as_ref().map(|(_, version)| *version);
+            world.history().on_user_read(from, world.now(), user, seen);
+            version
+        }
+        Err(_) if response.status() == 503 => None,
+        Err(wrong) => {
+            world.history().violate(|| format!("form: the GET of {user} has {wrong}"));
+            None
+        }
+    }
+}
+
+/// `GET /users/{id}/operations/{receipt}`
+pub async fn read_status(world: &Rc<World>, who: &str, user: &UserId, id: OperationId) {
+    let from = world.now();
+    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0]);
+    let receipt = RECEIPTS.sign(user, id);
+    let response = read(&invocation, user, Some(&receipt)).await;
+    match http::read_status(&response) {
+        Ok(None) => {}
+        Ok(Some(shown)) => {
+            world.trace(who, || format!("{id} is {shown:?}"));
+            let (now, clock) = (world.now(), invocation.now());
+            world.history().on_status_read((from, now), clock, id, shown);
+        }
+        Err(wrong) => world.history().violate(|| format!("form: the status of {id} has {wrong}")),
+    }
+}
+
+async fn read(
+    invocation: &Invocation,
+    user: &UserId,
+    receipt: Option<&str>,
+) -> lambda_http::Response<lambda_http::Body> {
+    let deadline_ms = invocation.now().as_millis() as u64 + READ_TIMEOUT / MS;
+    let function =
+        Read { host: invocation.clone(), tables: invocation.clone(), receipts: RECEIPTS.clone() };
+    let response = function.handle(http::get_request(user, receipt, context(deadline_ms))).await;
+    if invocation.now().as_millis() as u64 > deadline_ms {
+        invocation.world.history().violate(|| "deadline: a read was answered after it".to_owned());
+    }
+    response
+}
+
+/// A message that another version of `put` has sent, or nothing that is known.
+pub fn send_foreign(world: &Rc<World>, user: UserId) {
+    let now = world.now();
+    let number = world.history().next_put();
+    let kind = world.prng().index(3);
+    let request = PutRequest {
+        user: user.clone(),
+        body: format!("{{\"n\":{number}}}"),
+        precondition: Precondition::None,
+        key: None,
+        behaviour: Behaviour::Passes,
+    };
+    let ms = world.time_by(world.plan.gateway_clocks[0]).as_millis() as u64;
+    let Ok(arrival) = Arrival::at_gateway(ms, std::time::Duration::from_millis(ms)) else { return };
+    let random = world.prng().next();
+    let body = request.body.clone();
+    let operation = Operation::new(arrival, random, user, Precondition::None, body);
+    let mut message = message_of(&operation);
+    match kind {
+        0 => set_attribute(&mut message, "version", "2".to_owned()),
+        1 => set_attribute(&mut message, "precondition", "a b".to_owned()),
+        _ => {
+            let name = world.prng().pick(&["operation", "user", "version"]);
+            message.message_attributes.remove(name);
+        }
+    }
+    world.trace("foreign", || format!("sends {:?}", message.message_attributes));
+    let mut history = world.history();
+    let put = history.on_put(request);
+    let is_known = kind < 2;
+    history.on_foreign(now, put, operation.id, is_known);
+    history.count(if kind == 0 { Event::OtherVersion } else { Event::Unreadable });
+    history.on_sent(now, "updates", &message);
+    drop(history);
+    world.updates.send(message, now, now);
+}

@@ -1,0 +1,234 @@
+//! What clients are told of their PUTs.
+
+use std::time::Duration;
+
+use rules::{OperationId, ProblemType};
+
+use super::records::{Kind, PRECONDITION_FAILED};
+use super::{History, PutId};
+use crate::clients::Mode;
+use crate::events::Event;
+use crate::host::Invocation;
+use crate::http::Answer;
+use crate::scheduler::Time;
+
+/// What the design says of clocks (kept apart from the constants of `rules`).
+const MAX_AHEAD: Duration = Duration::from_secs(30);
+const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
+const STEPS_FOR: Duration = Duration::from_secs(2);
+const MAX_STEPS: u32 = 10;
+
+/// An invocation's clocks.
+pub struct Invoked {
+    /// When it began.
+    pub begun: Time,
+    /// The time of the gateway's clock when it took the request.
+    pub gateway_ms: u64,
+    /// The host's clock at the start.
+    pub host_now: Duration,
+    /// The host's clock at the end.
+    pub answered_at: Duration,
+}
+
+impl Invoked {
+    fn arrival(&self) -> Duration {
+        Duration::from_millis(self.gateway_ms)
+    }
+
+    fn is_skewed(&self) -> bool {
+        self.arrival() > self.host_now + MAX_AHEAD || self.host_now > self.arrival() + MAX_BEHIND
+    }
+}
+
+impl History {
+    pub fn on_answer(
+        &mut self,
+        now: Time,
+        invocation: &Invocation,
+        answer: Answer,
+        invoked: &Invoked,
+    ) {
+        let Some((put, sending)) = invocation.sending else { return };
+        self.puts[put].sendings[sending].answered = Some((now, answer));
+        let mode = self.puts[put].sendings[sending].mode;
+        let is_keyed = self.puts[put].request.key.is_some();
+        self.check_clock(put, answer, invoked, is_keyed);
+        let told = &invocation.told;
+        match answer {
+            Answer::Written { id, created } => {
+                self.count(if created { Event::Created } else { Event::Replaced });
+                if mode != Mode::Inline {
+                    self.count(Event::WaitWritten);
+                }
+                self.check_written(put, id, answer);
+                let user = &self.puts[put].request.user;
+                let first = self.states.get(user).and_then(|states| states.first().copied());
+                let is_creator = first.is_some_and(|(_, first)| first == id);
+                self.check(created == is_creator, || {
+                    format!("created: #{put} was told {answer:?}, the creator: {first:?}")
+                });
+            }
+            Answer::Succeeded { id } => {
+                self.count(Event::SucceededAnswered);
+                self.check_written(put, id, answer);
+                let is_excused = told.failed_calls.get() > 0;
+                self.check(is_excused, || format!("answer: #{put} was told {answer:?} in vain"));
+            }
+            Answer::Queued { id } => {
+                self.count(if mode == Mode::Deferred {
+                    Event::Queued
+                } else {
+                    Event::WaitFellBack
+                });
+                self.fates.entry(id).or_default().is_accepted = true;
+                let owner = self.owner(id);
+                self.check(owner == Some(put), || {
+                    format!("accepted: #{put} was told {id}, which is of {owner:?}")
+                });
+                let has_written = told.has_written.get();
+                self.check(!has_written, || {
+                    format!("pending: #{put} was told {answer:?}, and is known to have landed")
+                });
+                self.check(mode != Mode::Inline, || format!("mode: #{put} was told {answer:?}"));
+                let decided = self.fates.get(&id).and_then(|fate| fate.decided.as_ref());
+                let was_decided = decided.is_some_and(|by| by.at < invoked.begun);
+                self.check(!was_decided, || format!("replay: #{put} was decided, told {answer:?}"));
+            }
+            Answer::Refused(problem) => {
+                self.on_problem(now, put, problem, invocation, invoked);
+            }
+        }
+        if let (Some(id), Some(claimed)) = (answer.id(), told.claimed.get()) {
+            self.check(id == claimed, || format!("key: #{put} was told {id}, its key: {claimed}"));
+        }
+    }
+
+    fn check_clock(&mut self, put: PutId, answer: Answer, invoked: &Invoked, is_keyed: bool) {
+        let is_skewed = invoked.is_skewed();
+        let expected = match is_keyed {
+            true => Answer::Refused(ProblemType::OutcomeUnknown),
+            false => Answer::Refused(ProblemType::ClockSkew),
+        };
+        self.check(!is_skewed || answer == expected, || {
+            format!("clock: #{put} was told {answer:?} though the clocks differ")
+        });
+        let is_told = answer == Answer::Refused(ProblemType::ClockSkew);
+        self.check(!is_told || is_skewed, || {
+            format!("clock: #{put} was told {answer:?}, and the clocks do not differ")
+        });
+    }
+
+    fn check_written(&mut self, put: PutId, id: OperationId, answer: Answer) {
+        let effects = &self.puts[put].effects;
+        let has_landed = effects.iter().any(|(_, effect)| *effect == id);
+        let says = format!("acknowledged: #{put} was told {answer:?}, its effects: {effects:?}");
+        self.check(has_landed, || says);
+    }
+
+    fn on_problem(
+        &mut self,
+        now: Time,
+        put: PutId,
+        problem: ProblemType,
+        invocation: &Invocation,
+        invoked: &Invoked,
+    ) {
+        use ProblemType as P;
+        let known = &self.puts[put];
+        let (is_keyed, key) = (known.request.key.is_some(), known.request.key);
+        self.count(match problem {
+            P::PreconditionFailed => Event::PreconditionFailed,
+            P::Superseded => Event::SupersededAnswered,
+            P::OrderUnknown => Event::OrderUnknownAnswered,
+            P::Refused => Event::RefusedAnswered,
+            P::IdempotencyKeyReused => Event::KeyReusedAnswered,
+            P::NotWritten => Event::NotWritten,
+            P::OutcomeUnknown => Event::OutcomeUnknown,
+            P::ClockSkew => Event::ClockRefusal,
+            _ => return self.violate(|| format!("problem: #{put} was told {problem:?}")),
+        });
+        if problem == P::PreconditionFailed {
+            let was_false = self.was_false(put, now);
+            self.check(was_false, || {
+                format!("precondition: #{put} was told 412, but it was true all the time")
+            });
+        }
+        let is_503 = matches!(problem, P::NotWritten | P::OutcomeUnknown | P::ClockSkew);
+        if is_keyed {
+            self.check(!is_503 || problem == P::OutcomeUnknown, || {
+                format!("keyed: #{put} was told {problem:?}, and another sending may have landed")
+            });
+        } else {
+            let is_possible = is_503 || problem == P::PreconditionFailed;
+            self.check(is_possible, || format!("problem: #{put} without a key: {problem:?}"));
+            self.check_reason(put, problem, invocation, invoked);
+        }
+        match problem {
+            P::OutcomeUnknown => {}
+            P::IdempotencyKeyReused => {
+                let others = self.keyed(|request| request.key == key);
+                self.check(others.len() > 1, || format!("key: {key:?} of #{put} is nobody else's"));
+                self.check_refused(put, problem);
+            }
+            _ => {
+                if is_keyed {
+                    self.check_fence(put, problem, invocation);
+                }
+                self.check_refused(put, problem);
+            }
+        }
+    }
+
+    /// Nothing was written of it, and from now on nothing may be.
+    fn check_refused(&mut self, put: PutId, problem: ProblemType) {
+        let effects = self.puts[put].effects.clone();
+        if self.puts[put].sendings.iter().any(|sending| sending.is_late) {
+            // What it was before its key expired may have landed, or do so.
+            return;
+        }
+        self.check(effects.is_empty(), || {
+            format!("refused: #{put} was told {problem:?}, its effects: {effects:?}")
+        });
+        self.puts[put].refused = Some(Answer::Refused(problem));
+    }
+
+    /// Under a key an operation is decided before it is told that it was not written.
+    fn check_fence(&mut self, put: PutId, problem: ProblemType, invocation: &Invocation) {
+        let claimed = invocation.told.claimed.get();
+        let decided = claimed.and_then(|id| self.kind_of(id));
+        let expected = match problem {
+            ProblemType::PreconditionFailed => PRECONDITION_FAILED,
+            ProblemType::Superseded => Kind::Superseded,
+            other => Kind::Failed(Some(other)),
+        };
+        self.check(decided == Some(expected), || {
+            format!("fence: #{put} was told {problem:?}, but {claimed:?} is {decided:?}")
+        });
+    }
+
+    /// That a 503 has a reason: a call that failed, a request that was held up, or many
+    /// newer ids.
+    fn check_reason(
+        &mut self,
+        put: PutId,
+        problem: ProblemType,
+        invocation: &Invocation,
+        invoked: &Invoked,
+    ) {
+        let told = &invocation.told;
+        // A host that lags cannot tell that it is late, and steps over nothing either.
+        let is_late = invoked.answered_at > invoked.arrival() + STEPS_FOR
+            || invoked.arrival() > invoked.host_now + STEPS_FOR;
+        let is_excused = told.failed_calls.get() > 0
+            || is_late
+            || told.refused_calls.get() >= MAX_STEPS
+            || invoked.is_skewed();
+        let is_503 = problem != ProblemType::PreconditionFailed;
+        self.check(!is_503 || is_excused, || {
+            format!("reason: #{put} was told {problem:?} though nothing failed")
+        });
+        if is_503 && is_late && told.failed_calls.get() == 0 {
+            self.count(Event::TooLateToStep);
+        }
+    }
+}

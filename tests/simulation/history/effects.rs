@@ -1,0 +1,96 @@
+//! Writes of the users table.
+
+use rules::reply::status::Outcome;
+use rules::{Operation, OperationId, Precondition, UserId};
+
+use super::{History, PutId, is_true};
+use crate::clients::Mode;
+use crate::events::Event;
+use crate::http::Answer;
+use crate::scheduler::Time;
+use crate::tables::UserItem;
+
+impl History {
+    pub fn on_user_written(
+        &mut self,
+        now: Time,
+        operation: &Operation,
+        before: Option<UserItem>,
+        after: &UserItem,
+    ) {
+        let Operation { id, user, body, .. } = operation;
+        self.trace(now, || format!("{user} moves to {body}, {id}"));
+        self.check(
+            before.as_ref().is_none_or(|before| before.created_by == after.created_by),
+            || format!("creator: {user} moved from {before:?} to {after:?}"),
+        );
+        let Some(put) = self.by_body.get(body).copied() else {
+            return self.violate(|| format!("body: {body} is nobody's"));
+        };
+        let stored = before.map(|before| before.written_by);
+        let known = &self.puts[put];
+        let is_allowed = is_true(&known.request.precondition, stored);
+        let (effects, claims, refused) =
+            (known.effects.clone(), known.claims.clone(), known.refused);
+        self.check(is_allowed, || {
+            format!("precondition: #{put} replaced {stored:?}, which it does not allow")
+        });
+        // A key that has expired stands for another operation.
+        let is_again = !effects.is_empty() && claims.len() < 2;
+        let is_same = effects.iter().any(|(_, effect)| effect == id);
+        self.check(!is_again && !is_same, || format!("twice: #{put} took effect again, as {id}"));
+        self.check(claims.is_empty() || claims.iter().any(|(claimed, _)| claimed == id), || {
+            format!("key: #{put} took effect as {id}, its key stands for {claims:?}")
+        });
+        self.check(stored < Some(*id), || format!("down: {user} moved from {stored:?} to {id}"));
+        self.check(refused.is_none(), || {
+            format!("refused: #{put} took effect after its client was told {refused:?}")
+        });
+        let fate = self.fates.entry(*id).or_default();
+        let (decided, expired) = (fate.decided.clone(), fate.shown_expired);
+        self.check(decided.as_ref().is_none_or(|by| by.outcome == Outcome::Succeeded), || {
+            format!("outcome: #{put} took effect after {decided:?}")
+        });
+        self.check(expired.is_none(), || format!("expired: #{put} took effect after that"));
+        self.check_overwritten(user, *id);
+        self.count_effect(put);
+        self.puts[put].effects.push((now, *id));
+        self.states.entry(user.clone()).or_default().push((now, *id));
+    }
+
+    fn count_effect(&mut self, put: PutId) {
+        let known = &self.puts[put];
+        if known.request.precondition != Precondition::None {
+            self.count(Event::ConditionalWritten);
+        }
+        let mut answers =
+            self.puts[put].sendings.iter().map(|sending| (sending.mode, sending.answered));
+        let is_unknown = |(_, answered): (Mode, Option<(Time, Answer)>)| {
+            answered.is_some_and(|(_, answer)| answer.id().is_none())
+        };
+        if answers.any(is_unknown) {
+            self.count(Event::LateAfterAnswer);
+        }
+    }
+
+    /// What the user was at between `from` and `to`, both included.
+    pub(super) fn states_between(
+        &self,
+        user: &UserId,
+        from: Time,
+        to: Time,
+    ) -> Vec<Option<OperationId>> {
+        let writes = self.states.get(user).map_or(&[][..], Vec::as_slice);
+        let earlier = writes.iter().rev().find(|(at, _)| *at < from).map(|(_, id)| *id);
+        let within = writes.iter().filter(|(at, _)| (from..=to).contains(at));
+        std::iter::once(earlier).chain(within.map(|(_, id)| Some(*id))).collect()
+    }
+
+    /// Whether the precondition was false at a moment since the PUT was first sent.
+    pub(super) fn was_false(&self, put: PutId, now: Time) -> bool {
+        let known = &self.puts[put];
+        let from = known.sendings.first().map_or(0, |first| first.requested);
+        let states = self.states_between(&known.request.user, from, now);
+        states.iter().any(|state| !is_true(&known.request.precondition, *state))
+    }
+}

@@ -1,0 +1,99 @@
+//! What must be true when everything is delivered.
+
+use rules::OperationId;
+use rules::reply::status::Outcome;
+
+use super::{History, PutId};
+use crate::clients::Mode;
+use crate::events::Event;
+use crate::scheduler::{DAY, Time};
+use crate::world::time_of;
+
+impl History {
+    /// Everything is delivered. `is_parked` tells whether a message with a body is left
+    /// for an operator.
+    pub fn at_the_end(&mut self, now: Time, is_parked: impl Fn(&str) -> bool) {
+        let ids: Vec<_> = self.owners.iter().map(|(id, put)| (*id, *put)).collect();
+        for (id, put) in ids {
+            self.check_fate(now, id, put, &is_parked);
+        }
+        for put in 0..self.puts.len() {
+            self.check_transaction(put);
+            self.check_last(put);
+            self.check_foreign(put, &is_parked);
+        }
+    }
+
+    fn check_fate(
+        &mut self,
+        now: Time,
+        id: OperationId,
+        put: PutId,
+        is_parked: impl Fn(&str) -> bool,
+    ) {
+        let Some(fate) = self.fates.get(&id).filter(|fate| fate.is_accepted) else { return };
+        let known = &self.puts[put];
+        let (decided, stalled) = (fate.decided.clone(), fate.stalled);
+        let has_effect = known.effects.iter().any(|(_, effect)| *effect == id);
+        let is_too_old = now.saturating_sub(time_of(id.tick().to_unix())) > 31 * DAY;
+        let is_left = is_parked(&known.request.body);
+        let is_broken = known.request.behaviour.is_broken() || known.is_foreign;
+        let is_dropped = known.is_dropped;
+        if let Some(decided) = decided {
+            self.check(has_effect == (decided.outcome == Outcome::Succeeded), || {
+                format!("end: #{put} has {decided:?}, took effect: {has_effect}")
+            });
+        } else if is_left {
+            self.count(Event::LeftParked);
+            self.check(stalled.is_some(), || format!("parked: #{put} is not stalled"));
+            if self.is_backstop_far {
+                self.count(Event::LeftParkedAsPoison);
+                self.check(is_broken, || format!("poison: #{put} is parked without a reason"));
+            }
+        } else if is_dropped || is_too_old {
+            self.count(Event::LeftToExpire);
+        } else {
+            self.violate(|| format!("lost: #{put} ({id}) was accepted and has no outcome"));
+        }
+    }
+
+    /// A write that leaves an outcome has left one.
+    fn check_transaction(&mut self, put: PutId) {
+        let known = &self.puts[put];
+        let is_plain = known.request.key.is_none()
+            && known.sendings.iter().all(|sending| sending.mode == Mode::Inline);
+        if is_plain {
+            return;
+        }
+        for (_, id) in known.effects.clone() {
+            let decided = self.fates.get(&id).and_then(|fate| fate.decided.clone());
+            let is_told = decided.as_ref().is_some_and(|by| by.outcome == Outcome::Succeeded);
+            self.check(is_told, || format!("end: #{put} took effect, but {id} is {decided:?}"));
+        }
+    }
+
+    /// That the user's body is that of the newest operation that was not refused, by id
+    /// and, within the bound, also by who was over before whom was sent.
+    fn check_last(&mut self, put: PutId) {
+        let known = &self.puts[put];
+        let last = self.states.get(&known.request.user).and_then(|states| states.last().copied());
+        let effects = known.effects.clone();
+        if let (Some((_, last)), Some((_, newest))) = (last, effects.last()) {
+            self.check(last >= *newest, || format!("end: {last} stands over {newest} of #{put}"));
+            self.check_order(last, put);
+        }
+    }
+
+    /// What nobody can read is not lost, though nobody was told of it either.
+    fn check_foreign(&mut self, put: PutId, is_parked: impl Fn(&str) -> bool) {
+        let known = &self.puts[put];
+        let is_carried_out = !known.effects.is_empty();
+        let decided = self.owners.iter().filter(|(_, owner)| **owner == put);
+        let mut decided = decided.filter_map(|(id, _)| self.fates.get(id));
+        let is_decided = decided.any(|fate| fate.decided.is_some() || fate.shown_expired.is_some());
+        let is_kept = known.is_dropped || is_parked(&known.request.body);
+        let is_accepted = self.puts[put].sendings.iter().any(|sending| sending.answered.is_some());
+        let is_fine = !known.is_foreign || is_accepted || is_carried_out || is_decided || is_kept;
+        self.check(is_fine, || format!("lost: #{put}, which nobody could read"));
+    }
+}

@@ -1,0 +1,344 @@
+//! What really happened, as only the simulation can know it, and the checks of what was
+//! said against it.
+//!
+//! Every write of the users table is known with its time, so that no search for a
+//! linearization is needed: it is enough that each acknowledged write took effect once,
+//! between its request and its answer, and that each read gives what was stored at a
+//! moment between its request and its answer. These moments are the linearization
+//! points, in the order of the register's own history. A write that was answered with
+//! `outcome-unknown`, or that was queued, may take effect at any later time, but once.
+//!
+//! A PUT is known by its body, which no other has, and by the ids that it went by, which
+//! are learnt from the calls that its invocations make.
+
+mod answers;
+mod effects;
+mod end;
+mod order;
+mod reads;
+mod records;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsMessage;
+use rules::reply::status::Outcome;
+use rules::{Operation, OperationId, Precondition, UserId};
+
+pub use answers::Invoked;
+
+use crate::clients::{Mode, PutRequest};
+use crate::events::{Counts, Event};
+use crate::host::Invocation;
+use crate::http::Answer;
+use crate::plan::{FAR_BACKSTOP, Plan};
+use crate::queue::Message;
+use crate::scheduler::{SECOND, Time};
+use crate::work::Behaviour;
+use crate::world::written_time;
+
+pub type PutId = usize;
+pub type SendingId = usize;
+
+/// How long after its arrival a PUT may step over newer ids, by a host that lags by no
+/// more than this (kept apart from the constants of `rules`).
+const STEPS_FOR: Time = 2 * SECOND;
+
+/// One sending of a PUT; more than one has only a PUT with a key.
+struct Sending {
+    mode: Mode,
+    requested: Time,
+    /// When the gateway took it.
+    arrived: Option<Time>,
+    answered: Option<(Time, Answer)>,
+    given_up: Option<Time>,
+    /// Whether it was sent when an earlier claim of its key had expired.
+    is_late: bool,
+}
+
+/// A PUT, and what became of it.
+struct Known {
+    request: PutRequest,
+    sendings: Vec<Sending>,
+    /// Its writes of the user.
+    effects: Vec<(Time, OperationId)>,
+    /// What its key stood for, with whether a late sending learnt it.
+    claims: Vec<(OperationId, bool)>,
+    /// What clients were told that it will never do.
+    refused: Option<Answer>,
+    /// Whether something else than `put` sent its message, so that it has no sendings.
+    is_foreign: bool,
+    /// A message of it was too old for a queue to keep.
+    is_dropped: bool,
+    /// A message of it was moved, or sent, to the dead letters.
+    is_dead_lettered: bool,
+}
+
+/// What became of an operation.
+#[derive(Default)]
+struct Fate {
+    decided: Option<Decided>,
+    stalled: Option<Time>,
+    /// When its status was first shown as `expired`.
+    shown_expired: Option<Time>,
+    is_accepted: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Decided {
+    at: Time,
+    /// By the clock of who decided it.
+    completed_at: Duration,
+    outcome: Outcome,
+}
+
+#[derive(Default)]
+pub struct History {
+    puts: Vec<Known>,
+    by_body: BTreeMap<String, PutId>,
+    /// Whose id it is.
+    owners: BTreeMap<OperationId, PutId>,
+    fates: BTreeMap<OperationId, Fate>,
+    /// What each user was at, from when on.
+    states: BTreeMap<UserId, Vec<(Time, OperationId)>>,
+    gap: Option<Time>,
+    /// Until how long after its arrival a PUT may step over newer ids, by true time.
+    steps_for: Time,
+    /// Whether the queue gives a message up only after so many receives as on AWS.
+    is_backstop_far: bool,
+    /// Whether keys have expired since their first use.
+    pub is_late: bool,
+    is_traced: bool,
+    pub counts: Counts,
+    /// The first check that failed.
+    pub violation: Option<String>,
+}
+
+impl History {
+    pub fn new(plan: &Plan, is_traced: bool) -> Self {
+        Self {
+            gap: plan.gap,
+            steps_for: STEPS_FOR + plan.host_error.min(STEPS_FOR) + plan.gap.unwrap_or_default(),
+            is_backstop_far: plan.max_receives >= FAR_BACKSTOP,
+            is_traced,
+            ..Self::default()
+        }
+    }
+
+    fn trace(&self, now: Time, what: impl FnOnce() -> String) {
+        if self.is_traced {
+            println!("{} tables    {}", written_time(now), what());
+        }
+    }
+
+    pub fn count(&mut self, event: Event) {
+        self.counts.add(event, 1);
+    }
+
+    fn check(&mut self, is_true: bool, says: impl FnOnce() -> String) {
+        if !is_true {
+            self.violate(says);
+        }
+    }
+
+    pub fn violate(&mut self, says: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(says());
+        }
+    }
+
+    pub fn next_put(&self) -> PutId {
+        self.puts.len()
+    }
+
+    pub fn request(&self, put: PutId) -> &PutRequest {
+        &self.puts[put].request
+    }
+
+    pub fn described(&self, put: PutId) -> String {
+        format!("#{put} is {:?}", self.request(put))
+    }
+
+    /// The PUTs with a key that clients have sent.
+    pub fn keyed(&self, is_it: impl Fn(&PutRequest) -> bool) -> Vec<PutId> {
+        let all = self.puts.iter().enumerate();
+        let keyed = all.filter(|(_, put)| put.request.key.is_some() && is_it(&put.request));
+        keyed.map(|(number, _)| number).collect()
+    }
+
+    /// The operations that were accepted, with their users.
+    pub fn accepted(&self) -> Vec<(UserId, OperationId)> {
+        let accepted = self.fates.iter().filter(|(_, fate)| fate.is_accepted);
+        let with_user = accepted.filter_map(|(id, _)| {
+            let put = self.owners.get(id)?;
+            Some((self.puts[*put].request.user.clone(), *id))
+        });
+        with_user.collect()
+    }
+
+    pub fn behaviour_of(&self, operation: &Operation) -> Behaviour {
+        let put = self.by_body.get(&operation.body);
+        put.map_or(Behaviour::Passes, |put| self.puts[*put].request.behaviour)
+    }
+
+    pub fn on_put(&mut self, request: PutRequest) -> PutId {
+        let number = self.puts.len();
+        self.by_body.insert(request.body.clone(), number);
+        self.puts.push(Known {
+            request,
+            sendings: Vec::new(),
+            effects: Vec::new(),
+            claims: Vec::new(),
+            refused: None,
+            is_foreign: false,
+            is_dropped: false,
+            is_dead_lettered: false,
+        });
+        number
+    }
+
+    pub fn on_request(&mut self, now: Time, put: PutId, mode: Mode) -> SendingId {
+        let is_late = self.is_late && !self.puts[put].sendings.is_empty();
+        let Known { sendings, refused, .. } = &mut self.puts[put];
+        if is_late {
+            // Its key stands for another operation from now on.
+            *refused = None;
+        }
+        let (arrived, answered, given_up) = (None, None, None);
+        sendings.push(Sending { mode, requested: now, arrived, answered, given_up, is_late });
+        sendings.len() - 1
+    }
+
+    pub fn on_arrival(&mut self, now: Time, put: PutId, sending: SendingId) {
+        self.puts[put].sendings[sending].arrived = Some(now);
+    }
+
+    pub fn on_given_up(&mut self, now: Time, put: PutId, sending: SendingId) {
+        self.puts[put].sendings[sending].given_up = Some(now);
+    }
+
+    /// A message of `put` that another version has sent, for an operation that its client
+    /// was told of if `is_known`.
+    pub fn on_foreign(&mut self, now: Time, put: PutId, id: OperationId, is_known: bool) {
+        self.owners.insert(id, put);
+        self.puts[put].is_foreign = true;
+        self.fates.entry(id).or_default().is_accepted = is_known;
+        let (arrived, answered) = (Some(now), Some((now, Answer::Queued { id })));
+        self.puts[put].sendings.push(Sending {
+            mode: Mode::Deferred,
+            requested: now,
+            arrived,
+            answered: answered.filter(|_| is_known),
+            given_up: Some(now),
+            is_late: false,
+        });
+    }
+
+    /// The key of a PUT stands for `id`.
+    pub fn on_claim(&mut self, put: PutId, sending: SendingId, id: OperationId) {
+        self.owners.entry(id).or_insert(put);
+        let is_late = self.puts[put].sendings[sending].is_late;
+        let claims = &mut self.puts[put].claims;
+        let known = claims.iter().find(|(claimed, _)| *claimed == id).copied();
+        let of_time = claims.iter().find(|(_, of_late)| *of_late == is_late).copied();
+        if known.is_none() {
+            claims.push((id, is_late));
+        }
+        self.check(of_time.is_none_or(|(claimed, _)| claimed == id), || {
+            format!("key: #{put} is {id}, but its key stood for {of_time:?}")
+        });
+        if is_late {
+            self.count(Event::KeyExpired);
+            self.check(known.is_none_or(|(_, of_late)| of_late), || {
+                format!("key: #{put} is still {id}, though its key has expired")
+            });
+        }
+    }
+
+    /// An invocation makes a call that is to carry an operation out.
+    fn on_operation(&mut self, operation: &Operation, by_put: Option<PutId>) {
+        let Some(put) = self.by_body.get(&operation.body).copied() else {
+            return self.violate(|| format!("body: nobody's, in {operation:?}"));
+        };
+        let owner = *self.owners.entry(operation.id).or_insert(put);
+        let request = &self.puts[put].request;
+        let is_same =
+            request.user == operation.user && request.precondition == operation.precondition;
+        self.check(is_same && by_put.is_none_or(|by| by == put), || {
+            format!("operation: #{put} is carried out as {operation:?}")
+        });
+        self.check(owner == put, || format!("id: #{put} goes by {} of #{owner}", operation.id));
+    }
+
+    /// A message was sent to a queue.
+    pub fn on_sent(&mut self, now: Time, queue: &'static str, message: &SqsMessage) {
+        self.trace(now, || format!("{queue} takes {:?}", message.body));
+        if queue == "updates" {
+            return;
+        }
+        let sent_on = message.body.as_ref().and_then(|body| self.by_body.get(body)).copied();
+        match sent_on {
+            Some(put) if queue == "dead-letters" => {
+                self.count(Event::Poison);
+                self.puts[put].is_dead_lettered = true;
+            }
+            Some(_) => {}
+            None => self.violate(|| format!("message: {queue} takes a changed {message:?}")),
+        }
+    }
+
+    /// SQS moves a message on.
+    pub fn on_moved(&mut self, now: Time, queue: &'static str, message: &Message) {
+        self.trace(now, || format!("{} is moved on from {queue}", message.body()));
+        if let Some(put) = self.by_body.get(message.body()).copied() {
+            self.puts[put].is_dead_lettered = true;
+        }
+        let was_tried = queue != "dead-letters" || message.receives_here > 0;
+        self.check(was_tried, || {
+            format!("parked: {} without ever having been with park", message.body())
+        });
+    }
+
+    /// A batch that began at `begun`, and in which no call failed, hands a message back.
+    pub fn on_handed_back(&mut self, begun: Time, body: &str) {
+        let Some(put) = self.by_body.get(body).copied() else { return };
+        let ids = self.owners.iter().filter(|(_, owner)| **owner == put);
+        let mut fates = ids.filter_map(|(id, _)| self.fates.get(id));
+        let was_decided = fates.any(|fate| fate.decided.as_ref().is_some_and(|by| by.at < begun));
+        let is_one = self.puts[put].claims.len() < 2 && !self.puts[put].is_foreign;
+        self.check(!was_decided || !is_one, || format!("redelivery: #{put} was decided before"));
+    }
+
+    /// Whether the work on what a body stands for always passes.
+    pub fn always_passes(&self, body: &str) -> bool {
+        let put = self.by_body.get(body);
+        put.is_none_or(|put| self.puts[*put].request.behaviour == Behaviour::Passes)
+    }
+
+    /// A queue deletes a message that it has kept long enough.
+    pub fn on_retention_over(&mut self, message: &SqsMessage) {
+        self.count(Event::RetentionOver);
+        let body = message.body.as_ref().and_then(|body| self.by_body.get(body));
+        if let Some(put) = body.copied() {
+            self.puts[put].is_dropped = true;
+        }
+    }
+}
+
+impl Invocation {
+    /// Takes down that a call is to carry an operation out.
+    pub fn makes(&self, operation: &Operation) {
+        self.trace(|| format!("carries out {} as {}", operation.body, operation.id));
+        self.world.history().on_operation(operation, self.sending.map(|(put, _)| put));
+    }
+}
+
+/// What the preconditions mean, in words of the checks' own.
+fn is_true(precondition: &Precondition, state: Option<OperationId>) -> bool {
+    match (precondition, state) {
+        (Precondition::None, _) | (Precondition::Exists, Some(_)) => true,
+        (Precondition::Absent, state) => state.is_none(),
+        (Precondition::OneOf(tags), Some(state)) => tags.contains(&state),
+        (Precondition::Exists | Precondition::OneOf(_), None) => false,
+    }
+}

@@ -1,0 +1,74 @@
+//! The order: whatever was answered before a PUT was sent never wins over it, as long as
+//! the gateway's clocks keep the bound.
+
+use rules::{OperationId, UserId};
+
+use super::{History, PutId, Sending};
+use crate::clients::Mode;
+use crate::events::Event;
+use crate::scheduler::Time;
+
+impl History {
+    /// Whether, within the bound, `earlier` was over before `later` was sent.
+    pub(super) fn is_before(&self, earlier: PutId, later: PutId) -> bool {
+        let Some(gap) = self.gap else { return false };
+        let (earlier, later) = (&self.puts[earlier], &self.puts[later]);
+        let (Some(first), false) = (later.sendings.first(), earlier.sendings.is_empty()) else {
+            return false;
+        };
+        let is_keyed = earlier.request.key.is_some();
+        let mut ends = earlier.sendings.iter().map(|sending| self.end(sending, is_keyed));
+        ends.all(|end| end.is_some_and(|end| end + gap <= first.requested))
+    }
+
+    /// When a sending was over: answered, or given up. One that may step over newer ids
+    /// may do so until 2 s after its arrival.
+    fn end(&self, sending: &Sending, is_keyed: bool) -> Option<Time> {
+        let answered = sending.answered.map(|(answered, _)| answered);
+        let arrived = sending.arrived?;
+        let given_up = sending.given_up.map(|given_up| {
+            let may_step = !is_keyed && sending.mode != Mode::Deferred;
+            given_up.max(arrived + if may_step { self.steps_for } else { 0 })
+        });
+        answered.into_iter().chain(given_up).min()
+    }
+
+    /// That operation `winner` may stand where `loser` does not.
+    pub(super) fn check_order(&mut self, winner: OperationId, loser: PutId) {
+        let Some(winner) = self.owners.get(&winner).copied() else { return };
+        if winner != loser {
+            self.count(Event::OrderedPairs);
+            let is_stale = self.is_before(winner, loser);
+            self.check(!is_stale, || {
+                format!("stale: #{winner} wins over #{loser}, which was sent when that was over")
+            });
+        }
+    }
+
+    /// That the write of `winner` may stand over all that the user was at before.
+    pub(super) fn check_overwritten(&mut self, user: &UserId, winner: OperationId) {
+        let earlier = self.states.get(user).map_or(&[][..], Vec::as_slice);
+        let losers: Vec<_> =
+            earlier.iter().filter_map(|(_, id)| self.owners.get(id).copied()).collect();
+        for loser in losers {
+            self.check_order(winner, loser);
+        }
+    }
+
+    /// That some newer operation that was stored may stand where `loser` (`id`) does not.
+    pub(super) fn check_superseded(&mut self, id: OperationId, loser: PutId) {
+        let user = &self.puts[loser].request.user;
+        let states = self.states.get(user).map_or(&[][..], Vec::as_slice);
+        let newer = states.iter().filter(|(_, state)| *state > id);
+        let winners: Vec<_> =
+            newer.filter_map(|(_, state)| self.owners.get(state).copied()).collect();
+        self.check(!winners.is_empty(), || {
+            format!("outcome: #{loser} ({id}) is superseded, but nothing newer was stored")
+        });
+        let is_stale =
+            !winners.is_empty() && winners.iter().all(|winner| self.is_before(*winner, loser));
+        self.check(!is_stale, || {
+            format!("stale: #{loser} is superseded only by {winners:?}, which were over before")
+        });
+    }
+}

@@ -1,0 +1,88 @@
+//! What GETs show.
+
+use std::time::Duration;
+
+use rules::{OperationId, UserId};
+
+use super::History;
+use super::records::{Kind, kind};
+use crate::events::Event;
+use crate::http::Shown;
+use crate::scheduler::Time;
+
+const DAY: u64 = 24 * 3600;
+
+/// Ages of operations in the design (kept apart from the constants of `rules`).
+const PENDING_FOR: Duration = Duration::from_secs(32 * DAY + 3600);
+const TOLD_FOR: Duration = Duration::from_secs(44 * DAY);
+const OUTCOME_KEPT: Duration = Duration::from_secs(60 * DAY);
+
+impl History {
+    /// A GET of a user that was sent at `from` gave `seen`.
+    pub fn on_user_read(
+        &mut self,
+        from: Time,
+        now: Time,
+        user: &UserId,
+        seen: Option<(String, OperationId)>,
+    ) {
+        self.count(Event::UserRead);
+        let states = self.states_between(user, from, now);
+        let version = seen.as_ref().map(|(_, version)| *version);
+        self.check(states.contains(&version), || {
+            format!("read: {user} was read as {seen:?}, but was at {states:?}")
+        });
+        let owner = version.and_then(|version| self.owner(version));
+        let body = owner.map(|put| self.puts[put].request.body.clone());
+        self.check(seen.as_ref().map(|(body, _)| body) == body.as_ref(), || {
+            format!("read: {user} was read as {seen:?}, but the body is {body:?}")
+        });
+    }
+
+    /// A GET of a status that was under way from `from` to `to` showed something, by a
+    /// host's clock that showed `clock` at the end.
+    pub fn on_status_read(
+        &mut self,
+        (from, to): (Time, Time),
+        clock: Duration,
+        id: OperationId,
+        shown: Shown,
+    ) {
+        self.count(match shown {
+            Shown::Expired => Event::ExpiredShown,
+            Shown::Gone => Event::GoneShown,
+            Shown::Stalled => Event::StalledShown,
+            _ => Event::StatusRead,
+        });
+        let age = clock.saturating_sub(id.tick().to_unix());
+        let fate = self.fates.entry(id).or_default();
+        let decided = fate.decided.clone();
+        let was_decided = decided.as_ref().is_some_and(|by| by.at < from);
+        let was_stalled = fate.stalled.is_some_and(|at| at < from);
+        let was_expired = fate.shown_expired.is_some_and(|at| at < from);
+        let is_open = !was_decided && !was_expired;
+        let is_forgotten =
+            decided.as_ref().is_none_or(|by| clock >= by.completed_at + OUTCOME_KEPT);
+        let is_decided_as =
+            |kind_shown: Kind| decided.as_ref().is_some_and(|by| kind(&by.outcome) == kind_shown);
+        let is_true = match &shown {
+            Shown::Pending => is_open && !was_stalled && age <= PENDING_FOR,
+            Shown::Stalled => is_open && fate.stalled.is_some() && age <= PENDING_FOR,
+            Shown::Expired => !was_decided && age > PENDING_FOR && age <= TOLD_FOR,
+            Shown::Gone => is_forgotten && age > TOLD_FOR,
+            Shown::Succeeded => is_decided_as(Kind::Succeeded),
+            Shown::Superseded => is_decided_as(Kind::Superseded),
+            Shown::Failed(problem) => is_decided_as(Kind::Failed(*problem)),
+        };
+        if shown == Shown::Expired {
+            fate.shown_expired = fate.shown_expired.or(Some(to));
+        }
+        let (stalled, expired) = (fate.stalled, fate.shown_expired);
+        let (put, age) = (self.owner(id), age.as_secs());
+        self.check(is_true, || {
+            format!(
+                "status: {id} of #{put:?} is shown as {shown:?} at an age of {age} s, but it is {decided:?}, stalled {stalled:?}, expired {expired:?}"
+            )
+        });
+    }
+}

@@ -1,0 +1,182 @@
+//! What is recorded of operations.
+
+use std::time::Duration;
+
+use rules::reply::status::{Outcome, Record};
+use rules::{OperationId, Precondition, Problem, ProblemType, UserId};
+use world::Transaction;
+
+use super::{Decided, History, PutId, is_true};
+use crate::events::Event;
+use crate::scheduler::{DAY, Time};
+
+/// How far a stored id may be ahead of the clock of who meets it.
+const MAX_LEAD: Duration = Duration::from_secs(1);
+
+impl History {
+    /// A function is about to record something of an operation, after a write was refused
+    /// as `judged`: for the version the user was at, by its clock then.
+    pub fn on_judged(
+        &mut self,
+        who: &'static str,
+        user: &UserId,
+        id: OperationId,
+        record: &Record,
+        judged: Option<(Option<OperationId>, Duration)>,
+    ) {
+        let Some(put) = self.owners.get(&id).copied() else {
+            return self.violate(|| format!("record: {id} is nobody's"));
+        };
+        let request = &self.puts[put].request;
+        let (of, behaviour) = (request.user.clone(), request.behaviour);
+        let precondition = request.precondition.clone();
+        self.check(of == *user, || format!("record: {id} of #{put} is recorded for {user}"));
+        let Record::Decided(decision) = record else {
+            let is_dead = self.puts[put].is_dead_lettered && who == "park";
+            return self.check(is_dead, || format!("stalled: #{put}, by {who}"));
+        };
+        // A chain of conditional PUTs is in order: the id follows a tag that stands alone.
+        let near = id.tick().to_unix() + MAX_LEAD;
+        let is_broken_chain = kind(&decision.outcome) != Kind::Succeeded
+            && match (&precondition, judged) {
+                (Precondition::OneOf(tags), Some((Some(stored), _))) => {
+                    tags[..] == [stored] && stored > id && stored.tick().to_unix() <= near
+                }
+                _ => false,
+            };
+        self.check(!is_broken_chain || behaviour.may_refuse(), || {
+            format!("chain: #{put} ({id}) does not follow its tag, {record:?}")
+        });
+        let is_never_true = precondition == Precondition::OneOf(Vec::new());
+        let is_expected = match (kind(&decision.outcome), judged) {
+            (Kind::Failed(Some(ProblemType::Refused)), _) => {
+                who.starts_with("apply") && behaviour.may_refuse()
+            }
+            (kind, None) => is_never_true && kind == PRECONDITION_FAILED,
+            (kind, Some((stored, clock))) => {
+                let is_far =
+                    stored.is_some_and(|stored| stored.tick().to_unix() > clock + MAX_LEAD);
+                let verdict = if stored == Some(id) {
+                    Kind::Succeeded
+                } else if !is_true(&precondition, stored) {
+                    PRECONDITION_FAILED
+                } else if is_far {
+                    Kind::Failed(Some(ProblemType::OrderUnknown))
+                } else {
+                    Kind::Superseded
+                };
+                kind == verdict && (stored >= Some(id) || kind == PRECONDITION_FAILED)
+            }
+        };
+        self.check(is_expected, || {
+            format!("verdict: {who} records {record:?} of #{put} ({id}), having met {judged:?}")
+        });
+        match kind(&decision.outcome) {
+            Kind::Failed(Some(ProblemType::OrderUnknown)) => self.count(Event::OrderUnknown),
+            PRECONDITION_FAILED => self.count(Event::PreconditionFailedRecorded),
+            Kind::Succeeded => self.count(Event::OwnIdFound),
+            _ => {}
+        }
+    }
+
+    /// A transaction on a user that was at `met` is to record an operation: the one that it
+    /// writes, or an older one, which is superseded only where it would have been written.
+    pub fn on_transacted(&mut self, id: OperationId, is_own: bool, met: Option<OperationId>) {
+        self.count(if is_own { Event::Transacted } else { Event::Coalesced });
+        let Some(put) = self.owners.get(&id).copied() else {
+            return self.violate(|| format!("record: {id} is nobody's"));
+        };
+        let is_allowed = is_own || is_true(&self.puts[put].request.precondition, met);
+        self.check(is_allowed, || {
+            format!("coalesced: #{put} is superseded at {met:?}, where its precondition was false")
+        });
+    }
+
+    pub fn on_transaction(&mut self, reply: &Transaction) {
+        if let Transaction::Refused { decided, .. } = reply {
+            self.counts.add(Event::AlreadyDecided, decided.len() as u64);
+        }
+    }
+
+    /// A record is written.
+    pub fn on_record(
+        &mut self,
+        now: Time,
+        id: OperationId,
+        before: Option<Record>,
+        after: &Record,
+    ) {
+        self.trace(now, || format!("{id} is {after:?}, was {before:?}"));
+        let Some(put) = self.owners.get(&id).copied() else {
+            return self.violate(|| format!("record: {id} is nobody's"));
+        };
+        let fate = self.fates.entry(id).or_default();
+        let (decided, shown_expired) = (fate.decided.clone(), fate.shown_expired);
+        let Record::Decided(decision) = after else {
+            fate.stalled = Some(now);
+            self.count(Event::Stalled);
+            // Once its time to live is over, nothing is known of a decision.
+            let is_open = decided.is_none_or(|by| now > by.at + 59 * DAY);
+            return self
+                .check(is_open, || format!("outcome: #{put} had an outcome, now {after:?}"));
+        };
+        if matches!(before, Some(Record::Stalled { .. })) {
+            self.count(Event::StalledDecided);
+        }
+        let is_first = decided.is_none();
+        let (completed_at, outcome) = (decision.completed_at, decision.outcome.clone());
+        let new = Decided { at: now, completed_at, outcome };
+        let changed = decided.filter(|by| by.outcome != new.outcome);
+        self.check(changed.is_none(), || format!("outcome: #{put} had {changed:?}, now {after:?}"));
+        self.check(shown_expired.is_none(), || format!("expired: #{put} is now {after:?}"));
+        let effects = self.puts[put].effects.iter().filter(|(_, effect)| *effect == id).count();
+        let expected = usize::from(new.outcome == Outcome::Succeeded);
+        self.check(effects == expected, || {
+            format!("outcome: #{put} has {after:?} but took effect {effects} times")
+        });
+        match kind(&new.outcome) {
+            Kind::Superseded => {
+                self.count(Event::Superseded);
+                self.check_superseded(id, put);
+            }
+            PRECONDITION_FAILED => {
+                let was_false = self.was_false(put, now);
+                self.check(was_false, || format!("precondition: #{put} failed, but it was true"));
+            }
+            Kind::Succeeded | Kind::Failed(_) => {}
+        }
+        if is_first {
+            self.fates.entry(id).or_default().decided = Some(new);
+        }
+    }
+
+    /// What became of an operation of a PUT for good, so far.
+    pub(super) fn kind_of(&self, id: OperationId) -> Option<Kind> {
+        let decided = self.fates.get(&id)?.decided.as_ref();
+        decided.map(|by| kind(&by.outcome))
+    }
+
+    pub(super) fn owner(&self, id: OperationId) -> Option<PutId> {
+        self.owners.get(&id).copied()
+    }
+}
+
+/// An outcome without the words of its problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Succeeded,
+    Superseded,
+    Failed(Option<ProblemType>),
+}
+
+pub const PRECONDITION_FAILED: Kind = Kind::Failed(Some(ProblemType::PreconditionFailed));
+
+pub fn kind(outcome: &Outcome) -> Kind {
+    match outcome {
+        Outcome::Succeeded => Kind::Succeeded,
+        Outcome::Superseded => Kind::Superseded,
+        Outcome::Failed { problem } => {
+            Kind::Failed(Problem::read(problem).map(|problem| problem.problem_type()))
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Requests as the gateway hands them to the functions, and what their responses say.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Context, Request, RequestExt, Response};
+use rules::request::precondition::etag;
+use rules::{OperationId, Precondition, ProblemType, ReceiptKey, UserId};
+use serde::Deserialize;
+
+use crate::clients::{Mode, PutRequest};
+use crate::scheduler::SECOND;
+
+/// What signs the receipts of every schedule.
+pub static RECEIPTS: LazyLock<ReceiptKey> =
+    LazyLock::new(|| ReceiptKey::new(&[7; 32]).expect("32 bytes are enough"));
+
+/// What a client is told of a PUT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 201 or 200.
+    Written { id: OperationId, created: bool },
+    /// 202, and the status says already that it was written.
+    Succeeded { id: OperationId },
+    /// 202
+    Queued { id: OperationId },
+    /// A problem.
+    Refused(ProblemType),
+}
+
+impl Answer {
+    /// The operation that it names.
+    pub fn id(self) -> Option<OperationId> {
+        match self {
+            Self::Written { id, .. } | Self::Succeeded { id } | Self::Queued { id } => Some(id),
+            Self::Refused(_) => None,
+        }
+    }
+
+    /// Whether it says that nothing was written, and nothing will be.
+    pub fn is_refusal(self) -> bool {
+        match self {
+            Self::Refused(problem) => problem != ProblemType::OutcomeUnknown,
+            _ => false,
+        }
+    }
+}
+
+/// What a status URL shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Pending,
+    Stalled,
+    Succeeded,
+    Superseded,
+    /// With the problem's type.
+    Failed(Option<ProblemType>),
+    Expired,
+    Gone,
+}
+
+/// A PUT that arrived at `gateway_ms` by the gateway's clock, for the invocation that the
+/// `context` is of.
+pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Context) -> Request {
+    let path = format!("/users/{}", put.user);
+    let mut request = Request::new(Body::Text(put.body.clone()));
+    *request.method_mut() = Method::PUT;
+    *request.uri_mut() = path.parse().expect("a path");
+    let fields = request.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut set = |name: &'static str, value: String| {
+        fields.insert(name, value.try_into().expect("ASCII"));
+    };
+    match &put.precondition {
+        Precondition::None => {}
+        Precondition::Exists => set("if-match", "*".to_owned()),
+        Precondition::Absent => set("if-none-match", "*".to_owned()),
+        Precondition::OneOf(tags) => {
+            // A tag that is no operation id is nobody's.
+            let nobody = tags.is_empty().then(|| "\"nobody\"".to_owned());
+            let list: Vec<_> = nobody.into_iter().chain(tags.iter().copied().map(etag)).collect();
+            set("if-match", list.join(", "));
+        }
+    }
+    match mode {
+        Mode::Inline => {}
+        Mode::Deferred => set("prefer", "respond-async".to_owned()),
+        Mode::Wait(time) => set("prefer", format!("respond-async, wait={}", time / SECOND)),
+    }
+    if let Some(key) = put.key {
+        set("idempotency-key", format!("\"k{key}\""));
+    }
+    let mut gateway = ApiGatewayV2httpRequestContext::default();
+    gateway.time_epoch = gateway_ms as i64;
+    let parameters = HashMap::from([("id".to_owned(), vec![put.user.to_string()])]);
+    request
+        .with_raw_http_path(path)
+        .with_path_parameters(parameters)
+        .with_request_context(RequestContext::ApiGatewayV2(gateway))
+        .with_lambda_context(context)
+}
+
+/// A GET of a user, or of the status of its operation with this receipt.
+pub fn get_request(user: &UserId, receipt: Option<&str>, context: Context) -> Request {
+    let mut path = format!("/users/{user}");
+    let mut parameters = HashMap::from([("id".to_owned(), vec![user.to_string()])]);
+    if let Some(receipt) = receipt {
+        let _ = write!(path, "/operations/{receipt}");
+        parameters.insert("receipt".to_owned(), vec![receipt.to_owned()]);
+    }
+    Request::new(Body::Empty)
+        .with_raw_http_path(path)
+        .with_path_parameters(parameters)
+        .with_lambda_context(context)
+}
+
+/// Reads the answer to a PUT.
+///
+/// # Errors
+/// What is wrong with its form.
+pub fn read_answer(put: &PutRequest, response: &Response<Body>) -> Result<Answer, String> {
+    let status = response.status();
+    let body = text(response);
+    if let Some(problem) = read_problem(response)? {
+        return Ok(Answer::Refused(problem));
+    }
+    match status {
+        StatusCode::OK | StatusCode::CREATED => {
+            let id =
+                field(response, ETAG.as_str()).and_then(|tag| tag.trim_matches('"').parse().ok());
+            let id = id.ok_or("no ETag")?;
+            if body != put.body {
+                return Err(format!("another body: {body}"));
+            }
+            Ok(Answer::Written { id, created: status == StatusCode::CREATED })
+        }
+        StatusCode::ACCEPTED => {
+            let location = field(response, LOCATION.as_str()).ok_or("no Location")?;
+            let of_user = location.strip_prefix(&format!("/users/{}/operations/", put.user));
+            let id = of_user.and_then(|receipt| RECEIPTS.verify(&put.user, receipt));
+            let id = id.ok_or_else(|| format!("Location {location}"))?;
+            let document = Document::read(body)?;
+            if document.id.parse() != Ok(id) || document.location != location {
+                return Err(format!("another operation: {body}"));
+            }
+            let is_pending = document.status == "pending";
+            if field(response, RETRY_AFTER.as_str()).is_some() != is_pending {
+                return Err(format!("Retry-After with {body}"));
+            }
+            match is_pending {
+                true => Ok(Answer::Queued { id }),
+                false if document.status == "succeeded" => Ok(Answer::Succeeded { id }),
+                false => Err(format!("202 with {body}")),
+            }
+        }
+        _ => Err(format!("status {status}")),
+    }
+}
+
+/// The body and the operation of a user that was read.
+///
+/// # Errors
+/// What is wrong with the form of the response, or the problem that it is.
+pub fn read_user(response: &Response<Body>) -> Result<Option<(String, OperationId)>, String> {
+    if let Some(problem) = read_problem(response)? {
+        return match problem {
+            ProblemType::UserNotFound => Ok(None),
+            other => Err(other.slug().to_owned()),
+        };
+    }
+    let tag = field(response, ETAG.as_str()).and_then(|tag| tag.trim_matches('"').parse().ok());
+    Ok(Some((text(response).to_owned(), tag.ok_or("no ETag")?)))
+}
+
+/// What a status URL showed; `None` if it could not be read.
+///
+/// # Errors
+/// What is wrong with the form of the response.
+pub fn read_status(response: &Response<Body>) -> Result<Option<Shown>, String> {
+    match read_problem(response)? {
+        Some(ProblemType::OperationGone) => return Ok(Some(Shown::Gone)),
+        Some(ProblemType::NotRead) => return Ok(None),
+        Some(other) => return Err(other.slug().to_owned()),
+        None => {}
+    }
+    let body = text(response);
+    let document = Document::read(body)?;
+    let problem = document.error.as_ref().and_then(|error| problem_type(&error.problem_type));
+    let shown = match document.status {
+        "pending" => Shown::Pending,
+        "stalled" if problem == Some(ProblemType::NotApplied) => Shown::Stalled,
+        "succeeded" => Shown::Succeeded,
+        "superseded" => Shown::Superseded,
+        "failed" => Shown::Failed(problem),
+        "expired" => Shown::Expired,
+        _ => return Err(body.to_owned()),
+    };
+    let may_change = matches!(shown, Shown::Pending | Shown::Stalled);
+    if field(response, RETRY_AFTER.as_str()).is_some() != may_change {
+        return Err(format!("Retry-After with {body}"));
+    }
+    if document.etag.is_some() != (shown == Shown::Succeeded) {
+        return Err(format!("etag in {body}"));
+    }
+    Ok(Some(shown))
+}
+
+/// The problem that a response is.
+fn read_problem(response: &Response<Body>) -> Result<Option<ProblemType>, String> {
+    let media_type = field(response, CONTENT_TYPE.as_str()).unwrap_or_default();
+    if media_type != "application/problem+json" {
+        return if response.status().is_success() {
+            Ok(None)
+        } else {
+            Err("no problem".to_owned())
+        };
+    }
+    let document = text(response);
+    let read: ProblemDocument =
+        serde_json::from_str(document).map_err(|error| error.to_string())?;
+    let problem = problem_type(&read.problem_type).ok_or_else(|| format!("problem {document}"))?;
+    let status = response.status();
+    if problem.status() != status || read.status != status.as_u16() {
+        return Err(format!("{status} with {document}"));
+    }
+    let is_to_repeat = status == StatusCode::SERVICE_UNAVAILABLE;
+    if field(response, RETRY_AFTER.as_str()).is_some() != is_to_repeat {
+        return Err(format!("Retry-After with {document}"));
+    }
+    Ok(Some(problem))
+}
+
+/// A status document, as far as it is checked.
+#[derive(Deserialize)]
+struct Document<'a> {
+    id: &'a str,
+    #[serde(rename = "self")]
+    location: &'a str,
+    status: &'a str,
+    #[serde(borrow)]
+    etag: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    error: Option<ProblemDocument<'a>>,
+}
+
+impl<'a> Document<'a> {
+    fn read(text: &'a str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))
+    }
+}
+
+/// A problem document, as far as it is checked.
+#[derive(Deserialize)]
+struct ProblemDocument<'a> {
+    #[serde(rename = "type")]
+    problem_type: Cow<'a, str>,
+    status: u16,
+}
+
+pub fn problem_type(uri: &str) -> Option<ProblemType> {
+    let slug = uri.rsplit(':').next()?;
+    ProblemType::ALL.into_iter().find(|problem| problem.slug() == slug)
+}
+
+fn field<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn text(response: &Response<Body>) -> &str {
+    match response.body() {
+        Body::Text(text) => text,
+        _ => "",
+    }
+}

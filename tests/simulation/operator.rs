@@ -1,0 +1,116 @@
+//! The operator, who moves parked messages back, and the director of a schedule.
+
+use std::rc::Rc;
+
+use crate::clients::Client;
+use crate::events::Event;
+use crate::gateway;
+use crate::history::History;
+use crate::plan::Days;
+use crate::scheduler::{DAY, HOUR, MINUTE, MS, Patience, SECOND, Time};
+use crate::world::World;
+
+/// From the first request until keys have expired, whatever the clocks.
+const UNTIL_KEYS_EXPIRE: Time = 25 * HOUR;
+
+/// Ages at which every status is read at the end.
+const AGES: [Time; 8] =
+    [31 * DAY, 32 * DAY + 30 * MINUTE, 33 * DAY, 43 * DAY, 45 * DAY, 59 * DAY, 75 * DAY, 120 * DAY];
+
+/// Moves parked messages back now and then while clients are at work.
+pub async fn operate(world: Rc<World>) {
+    let rounds = world.prng().range(0, 4);
+    for _ in 0..rounds {
+        world.pause(60 * SECOND).await;
+        if !world.is_calm.get() {
+            redrive(&world, 500);
+        }
+    }
+}
+
+/// Moves each parked message back with a chance of `per_mille`.
+fn redrive(world: &World, per_mille: u64) {
+    drop_old(world);
+    let now = world.now();
+    for mut message in world.parked.take(|| world.prng().chance(per_mille)) {
+        world.count(Event::Redriven);
+        world.trace("operator", || format!("redrives {}", message.body()));
+        if world.is_mended.get() && message.has_version("2") {
+            // Whoever knows that version reads it from now on.
+            message.set_attribute("version", "1");
+        }
+        world.updates.take_over(message, now, false);
+    }
+}
+
+/// Nobody receives from `parked`, so that nobody else would notice.
+fn drop_old(world: &World) {
+    for message in world.parked.drop_old(world.now()) {
+        world.history().on_retention_over(&message);
+    }
+}
+
+/// Lets the clients do their requests, ends all faults, and waits for the queues.
+pub async fn direct(world: Rc<World>) {
+    let clients = world.plan.clients.iter().enumerate();
+    let clients = clients.map(|(i, requests)| {
+        let client = Client::new(&world, format!("client-{i}"));
+        world.scheduler.run_process(None, Patience::Endless, client.run(*requests))
+    });
+    futures_util::future::join_all(clients).await;
+    if world.plan.days.is_some() && !world.history().keyed(|_| true).is_empty() {
+        world.scheduler.sleep(UNTIL_KEYS_EXPIRE).await;
+        world.history().is_late = true;
+        let client = Client::new(&world, "client-9".to_owned());
+        let late = client.run_late();
+        let _ = world.scheduler.run_process(None, Patience::Endless, late).await;
+    }
+    world.trace("director", || "all requests are made; all faults end".to_owned());
+    world.is_calm.set(true);
+    rest(&world).await;
+    if let Some(days) = &world.plan.days {
+        let_days_pass(&world, days).await;
+    }
+    if world.plan.redrives_at_the_end {
+        world.is_mended.set(world.is_mended.get() || world.plan.heals_at_the_end);
+        redrive(&world, 1000);
+        rest(&world).await;
+    }
+    if world.plan.days.is_some() {
+        for age in AGES {
+            let pause = age.saturating_sub(world.now());
+            world.scheduler.sleep(pause).await;
+            read_statuses(&world).await;
+        }
+    }
+    drop_old(&world);
+    world.is_over.set(true);
+}
+
+async fn let_days_pass(world: &Rc<World>, days: &Days) {
+    for (round, pause) in days.rounds.iter().enumerate() {
+        world.scheduler.sleep(*pause).await;
+        read_statuses(world).await;
+        if round == days.mended_before {
+            world.is_mended.set(true);
+        }
+        redrive(world, 800);
+        rest(world).await;
+    }
+}
+
+async fn read_statuses(world: &Rc<World>) {
+    let accepted = History::accepted(&world.history());
+    for (user, id) in accepted {
+        gateway::read_status(world, "watcher", &user, id).await;
+    }
+}
+
+/// Waits until nothing is under way.
+async fn rest(world: &World) {
+    let mut pause = SECOND + MS;
+    while !world.is_quiet() {
+        world.scheduler.sleep(pause).await;
+        pause = (pause * 2).min(HOUR);
+    }
+}

@@ -1,0 +1,88 @@
+//! The calls on the queues.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsMessage;
+use rules::Operation;
+use world::CallError;
+
+use crate::host::Invocation;
+use crate::mutants::Mutant;
+use crate::queue::{Queue, message_of};
+use crate::scheduler::Time;
+use crate::world::World;
+
+/// A queue as an invocation reaches it.
+pub struct QueueCalls {
+    invocation: Invocation,
+    queue: fn(&World) -> &Queue,
+}
+
+impl Invocation {
+    pub fn updates(&self) -> QueueCalls {
+        QueueCalls { invocation: self.clone(), queue: |world| &world.updates }
+    }
+
+    pub fn dead_letters(&self) -> QueueCalls {
+        QueueCalls { invocation: self.clone(), queue: |world| &world.dead_letters }
+    }
+
+    pub fn parked(&self) -> QueueCalls {
+        QueueCalls { invocation: self.clone(), queue: |world| &world.parked }
+    }
+}
+
+impl QueueCalls {
+    async fn on_queue(
+        &self,
+        action: &'static str,
+        effect: impl FnOnce(&Rc<World>, &Queue) + 'static,
+    ) -> Result<(), CallError> {
+        let queue = self.queue;
+        self.invocation.call(action, move |here| effect(&here.world, queue(&here.world))).await
+    }
+}
+
+fn arrives(world: &World, queue: &Queue, message: SqsMessage) {
+    let now = world.now();
+    let visible_at = now + world.prng().skewed(world.plan.longest_queueing);
+    world.history().on_sent(now, queue.name, &message);
+    queue.send(message, now, visible_at);
+}
+
+impl world::Queue for QueueCalls {
+    async fn send(&self, operation: &Operation, _: Option<&str>) -> Result<(), CallError> {
+        self.invocation.makes(operation);
+        let message = message_of(operation);
+        if self.invocation.world.is(Mutant::SendFailsAndSaysOk) {
+            let sent = self.on_queue("send", move |world, queue| arrives(world, queue, message));
+            let _ = sent.await;
+            return Ok(());
+        }
+        self.on_queue("send", move |world, queue| arrives(world, queue, message)).await
+    }
+
+    async fn forward(&self, record: &SqsMessage) -> Result<(), CallError> {
+        let mut message = record.clone();
+        if self.invocation.world.is(Mutant::ForwardLosesAttribute) {
+            message.message_attributes.remove("precondition");
+        }
+        let group = message.attributes.remove("MessageGroupId");
+        message.attributes =
+            group.into_iter().map(|group| ("MessageGroupId".to_owned(), group)).collect();
+        let sent = self.on_queue("forward", move |world, queue| arrives(world, queue, message));
+        let sent = sent.await;
+        if self.invocation.world.is(Mutant::ForwardFailsAndSaysOk) { Ok(()) } else { sent }
+    }
+
+    async fn delete(&self, receipt_handle: &str) -> Result<(), CallError> {
+        let handle = receipt_handle.to_owned();
+        self.on_queue("delete", move |_, queue| queue.delete(&handle)).await
+    }
+
+    async fn hide(&self, receipt_handle: &str, timeout: Duration) -> Result<(), CallError> {
+        let (handle, timeout) = (receipt_handle.to_owned(), timeout.as_micros() as Time);
+        self.on_queue("hide", move |world, queue| queue.hide(&handle, world.now() + timeout)).await
+    }
+}

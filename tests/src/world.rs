@@ -1,0 +1,276 @@
+//! A world for the tests of one function: a real engine behind it, and faults that the test
+//! names, call by call.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
+use rules::reply::status::{Decision, Record};
+use rules::request::key::Claim;
+use rules::{Failure, Operation, OperationId, UserId};
+use tables::DynamoDb;
+use tokio::sync::Semaphore;
+use world::{CallError, Host, Metric, Queue, Tables, Transaction, User, Write};
+
+/// A host whose clock differs from this machine's, and which remembers what it measured.
+#[derive(Clone, Debug, Default)]
+pub struct TestHost {
+    /// How far its clock is ahead of this machine's, in ms.
+    pub ahead_ms: i64,
+    randoms: Arc<AtomicU64>,
+    measured: Arc<Mutex<Vec<Metric>>>,
+}
+
+impl TestHost {
+    /// A host whose clock is ahead by this many ms.
+    #[must_use]
+    pub fn ahead(ahead_ms: i64) -> Self {
+        Self { ahead_ms, ..Self::default() }
+    }
+
+    /// What was measured so far.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn measured(&self) -> Vec<Metric> {
+        self.measured.lock().unwrap().clone()
+    }
+}
+
+impl Host for TestHost {
+    fn now(&self) -> Duration {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let ahead = Duration::from_millis(self.ahead_ms.unsigned_abs());
+        if self.ahead_ms < 0 { now - ahead } else { now + ahead }
+    }
+
+    fn random(&self) -> u64 {
+        // Different for each host that a test makes, as those share one engine.
+        let own = Arc::as_ptr(&self.randoms).addr() as u64;
+        self.randoms.fetch_add(1, Ordering::Relaxed) << 48 | own
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
+
+    fn measure(&self, metric: Metric, _: i64) {
+        self.measured.lock().unwrap().push(metric);
+    }
+}
+
+/// What becomes of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is made.
+    Passes,
+    /// It fails without being made, with this failure.
+    Fails(Failure),
+    /// It is made, and its reply is lost.
+    LosesReply,
+    /// It is made when [`Faults::release`] says so.
+    IsHeld,
+    /// It is never answered.
+    Hangs,
+}
+
+/// The fates of calls, by their names, in their order; the others pass.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    planned: Arc<Mutex<VecDeque<(&'static str, Fate)>>>,
+    calls: Arc<Mutex<Vec<&'static str>>>,
+    released: Arc<Semaphore>,
+    held: Arc<Semaphore>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        let none = || Arc::new(Semaphore::new(0));
+        let (planned, calls) = Default::default();
+        Self { planned, calls, released: none(), held: none() }
+    }
+}
+
+impl Faults {
+    /// The next `times` calls of this name that have no fate yet meet this one.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    pub fn plan(&self, name: &'static str, times: usize, fate: Fate) {
+        self.planned.lock().unwrap().extend(vec![(name, fate); times]);
+    }
+
+    /// The names of the calls so far.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn calls(&self) -> Vec<&'static str> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Waits until a call is held.
+    ///
+    /// # Panics
+    /// Never: the semaphore is not closed.
+    pub async fn is_held(&self) {
+        self.held.acquire().await.unwrap().forget();
+    }
+
+    /// Lets one held call go on.
+    pub fn release(&self) {
+        self.released.add_permits(1);
+    }
+
+    async fn meet<T>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        // Boxed, since the SDK's futures are large and a fate needs but one of them.
+        let call = Box::pin(call);
+        self.calls.lock().unwrap().push(name);
+        let fate = {
+            let mut planned = self.planned.lock().unwrap();
+            let at = planned.iter().position(|(of, _)| *of == name);
+            at.and_then(|at| planned.remove(at)).map_or(Fate::Passes, |(_, fate)| fate)
+        };
+        match fate {
+            Fate::Passes => call.await,
+            Fate::Fails(failure) => Err(CallError::new(name, failure, "told to by the test")),
+            Fate::LosesReply => {
+                call.await?;
+                Err(CallError::new(name, Failure::MayHaveLanded, "reply lost by the test"))
+            }
+            Fate::IsHeld => {
+                self.held.add_permits(1);
+                self.released.acquire().await.unwrap().forget();
+                call.await
+            }
+            Fate::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// The tables of a real engine, behind faults.
+#[derive(Clone, Debug)]
+pub struct FaultyTables {
+    /// The engine's.
+    pub tables: DynamoDb,
+    /// What becomes of the calls.
+    pub faults: Faults,
+}
+
+impl Tables for FaultyTables {
+    async fn user(&self, user: &UserId) -> Result<Option<User>, CallError> {
+        self.faults.meet("user", self.tables.user(user)).await
+    }
+
+    async fn creator(&self, user: &UserId) -> Result<Option<OperationId>, CallError> {
+        self.faults.meet("creator", self.tables.creator(user)).await
+    }
+
+    async fn write_user(&self, operation: &Operation) -> Result<Write, CallError> {
+        self.faults.meet("write_user", self.tables.write_user(operation)).await
+    }
+
+    async fn transact(
+        &self,
+        operation: &Operation,
+        superseded: &[OperationId],
+        now: Duration,
+    ) -> Result<Transaction, CallError> {
+        let call = self.tables.transact(operation, superseded, now);
+        self.faults.meet("transact", call).await
+    }
+
+    async fn record_of(&self, id: OperationId, now: Duration) -> Result<Option<Record>, CallError> {
+        self.faults.meet("record_of", self.tables.record_of(id, now)).await
+    }
+
+    async fn record(
+        &self,
+        user: &UserId,
+        id: OperationId,
+        record: &Record,
+    ) -> Result<Option<Decision>, CallError> {
+        self.faults.meet("record", self.tables.record(user, id, record)).await
+    }
+
+    async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {
+        self.faults.meet("claim", self.tables.claim(claim, now)).await
+    }
+}
+
+/// A queue that only takes down what is sent, behind faults.
+#[derive(Clone, Debug, Default)]
+pub struct TestQueue {
+    /// What becomes of the calls.
+    pub faults: Faults,
+    sent: Arc<Mutex<Vec<SqsMessage>>>,
+}
+
+impl TestQueue {
+    /// The messages that are in the queue.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn messages(&self) -> Vec<SqsMessage> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    async fn take(&self, message: SqsMessage) -> Result<(), CallError> {
+        self.sent.lock().unwrap().push(message);
+        Ok(())
+    }
+}
+
+impl Queue for TestQueue {
+    async fn send(&self, operation: &Operation, _: Option<&str>) -> Result<(), CallError> {
+        self.faults.meet("send", self.take(message(operation))).await
+    }
+
+    async fn forward(&self, record: &SqsMessage) -> Result<(), CallError> {
+        self.faults.meet("forward", self.take(record.clone())).await
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), CallError> {
+        self.faults.meet("delete", async { Ok(()) }).await
+    }
+
+    async fn hide(&self, _: &str, _: Duration) -> Result<(), CallError> {
+        self.faults.meet("hide", async { Ok(()) }).await
+    }
+}
+
+/// The message of an operation as SQS delivers it the first time.
+#[must_use]
+pub fn message(operation: &Operation) -> SqsMessage {
+    let mut message = SqsMessage::default();
+    message.message_id = Some(format!("message {}", operation.id));
+    message.receipt_handle = Some(format!("handle {}", operation.id));
+    message.body = Some(operation.body.clone());
+    for (name, value) in queues::message::attributes(operation) {
+        set(&mut message, name, &value);
+    }
+    received(message, 1)
+}
+
+/// The message at its `count`th receive.
+#[must_use]
+pub fn received(mut message: SqsMessage, count: u32) -> SqsMessage {
+    message.attributes.insert("ApproximateReceiveCount".to_owned(), count.to_string());
+    message
+}
+
+/// Sets an attribute of a message.
+pub fn set(message: &mut SqsMessage, name: &str, value: &str) {
+    let mut attribute = SqsMessageAttribute::default();
+    attribute.string_value = Some(value.to_owned());
+    attribute.data_type = Some("String".to_owned());
+    message.message_attributes.insert(name.to_owned(), attribute);
+}
