@@ -10,6 +10,10 @@ PARAMETERS ?=
 SCHEDULES  ?= 1000000
 # Further arguments of pytest.
 PYTEST     ?=
+# How many PUTs a soak sends, the seed of its plan, and further arguments.
+PUTS       ?= 1000000
+SEED       ?=
+SOAK       ?=
 # quick is a debug build, soon done; release is what goes to AWS.
 BUILD      ?= quick
 
@@ -58,6 +62,22 @@ units: ## the tests that need no stack
 .PHONY: deployed
 deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
 	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest $(PYTEST)
+
+BUILT       = target/$(CARGO_BUILD_TARGET)
+FUNCTIONS   = $(addprefix --package ,put read apply park)
+
+.PHONY: soak
+soak: ## PUTS=1000000 through the release binaries under faults of every kind (SEED= takes up a plan)
+	cargo build --locked --quiet --release $(FUNCTIONS)
+	cargo build --locked --quiet --profile soak --package soak
+	$(BUILT)/soak/soak --bins $(BUILT)/release --puts '$(PUTS)' $(if $(SEED),--seed '$(SEED)') $(SOAK)
+
+# With the debug binaries of the local stack, which need no link of minutes.
+.PHONY: soak-short
+soak-short: ## the same with debug binaries, 5,000 PUTs and a fixed seed, for the gate
+	cargo build --locked --quiet $(FUNCTIONS)
+	cargo build --locked --quiet --package soak
+	$(BUILT)/debug/soak --bins $(BUILT)/debug --puts 5000 --seed 1 $(SOAK)
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/

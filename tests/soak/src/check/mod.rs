@@ -1,0 +1,24 @@
+//! The account of one user.
+
+mod account;
+mod linearizable;
+#[cfg(test)]
+mod tests;
+
+pub use account::account;
+pub use linearizable::{Verdict, linearizable};
+
+/// What is wrong, under the word for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// `LOST`, `DOUBLED`, `STALE`, `LIE`, `NOT LINEARIZABLE` or `CRASHED`
+    pub word: &'static str,
+    /// What it is.
+    pub text: String,
+}
+
+impl Finding {
+    fn new(word: &'static str, text: impl Into<String>) -> Self {
+        Self { word, text: text.into() }
+    }
+}

@@ -1,0 +1,368 @@
+//! The clients of one user: they send, they listen, and they write down all of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::plan::{Key, Plan, Step, What, Wish};
+use crate::record::{Answer, Condition, Get, Mode, Put, Sending, Status, Story};
+use crate::rig::Rig;
+use crate::rig::gateway::{self, Request, problem_type};
+
+/// How often a keyed PUT is sent again while nobody knows what became of it.
+const MAX_SENDINGS: usize = 6;
+
+/// How long a status is asked for. A message that was parked needs some seconds.
+const LONGEST_PENDING: Duration = Duration::from_secs(120);
+
+/// One user, and what its clients know.
+#[derive(Debug)]
+pub struct User {
+    rig: Arc<Rig>,
+    name: String,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    last_answer_ms: u64,
+    versions: Vec<String>,
+    puts: Vec<Put>,
+    gets: Vec<Get>,
+    troubles: Vec<String>,
+    polls: Vec<JoinHandle<()>>,
+    /// Where the status of each PUT is that was accepted.
+    locations: Vec<(usize, String)>,
+}
+
+impl User {
+    /// A user that nobody has heard of.
+    #[must_use]
+    pub fn new(rig: &Arc<Rig>, name: String) -> Arc<Self> {
+        Arc::new(Self { rig: Arc::clone(rig), name, known: Mutex::default() })
+    }
+
+    /// Carries out a plan, until every client is done and, unless that takes long, all
+    /// that was deferred is decided.
+    pub async fn play(self: &Arc<Self>, plan: &Plan) {
+        self.rig.watch.enter(&self.name, plan.weather, plan.hot, plan.seed);
+        let clients = plan.clients.iter().map(|steps| async move {
+            for step in steps {
+                self.take(step).await;
+            }
+        });
+        join_all(clients).await;
+        let _ = timeout(Duration::from_secs(2), self.decided()).await;
+    }
+
+    /// Waits until nothing about the user is on its way, and tells its story.
+    pub async fn close(self: &Arc<Self>) -> Story {
+        self.decided().await;
+        self.rig.watch.calm(&self.name);
+        let deadline = Instant::now() + LONGEST_PENDING;
+        while !self.is_quiet() {
+            if Instant::now() > deadline {
+                self.trouble(format!("{} messages never end", self.rig.queues.of_user(&self.name)));
+                break;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        // What was final must be so still.
+        for (put, location) in self.locations() {
+            self.ask(put, &location).await;
+        }
+        self.get(Duration::ZERO).await;
+        let mut known = self.known.lock().unwrap();
+        Story {
+            user: self.name.clone(),
+            puts: std::mem::take(&mut known.puts),
+            gets: std::mem::take(&mut known.gets),
+            landed: self.rig.watch.leave(&self.name),
+            stored: self.rig.engine.user(&self.name),
+            troubles: std::mem::take(&mut known.troubles),
+        }
+    }
+
+    /// A PUT that was accepted, and where its status is.
+    #[must_use]
+    pub fn locations(&self) -> Vec<(usize, String)> {
+        self.known.lock().unwrap().locations.clone()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.rig.queues.of_user(&self.name) == 0 && self.rig.watch.is_quiet(&self.name)
+    }
+
+    async fn decided(&self) {
+        loop {
+            let Some(poll) = self.known.lock().unwrap().polls.pop() else { return };
+            let mut poll = Some(poll);
+            // Put back if this is given up.
+            let guard = PutBack { known: &self.known, poll: &mut poll };
+            if let Some(poll) = guard.poll.as_mut() {
+                let _ = poll.await;
+            }
+            guard.poll.take();
+        }
+    }
+
+    async fn take(self: &Arc<Self>, step: &Step) {
+        sleep(step.pause).await;
+        match step.what {
+            What::Get => self.get(step.held_up).await,
+            What::Put { mode, condition, key } => {
+                let put = self.new_put(condition, key);
+                match key {
+                    Key::Raced(after, other) => {
+                        let second = async {
+                            sleep(after).await;
+                            self.put(put, other, Duration::ZERO).await;
+                        };
+                        tokio::join!(self.put(put, mode, step.held_up), second);
+                    }
+                    Key::None | Key::One => self.put(put, mode, step.held_up).await,
+                }
+                if matches!(key, Key::None) {
+                    return;
+                }
+                for again in 1..MAX_SENDINGS {
+                    if !self.is_unknown(put) {
+                        break;
+                    }
+                    sleep(Duration::from_millis(20 << again)).await;
+                    self.put(put, mode, Duration::ZERO).await;
+                }
+            }
+        }
+    }
+
+    fn new_put(&self, wish: Wish, key: Key) -> usize {
+        let mut known = self.known.lock().unwrap();
+        let number = known.puts.len();
+        let condition = condition(wish, &known.versions);
+        known.puts.push(Put {
+            // Blanks, so that a body that was written anew is found out.
+            body: format!("{{\"n\":{number},  \"of\":\"{}\"}}", self.name),
+            condition,
+            is_keyed: !matches!(key, Key::None),
+            sendings: vec![],
+            statuses: vec![],
+        });
+        number
+    }
+
+    fn is_unknown(&self, put: usize) -> bool {
+        let known = self.known.lock().unwrap();
+        known.puts[put].sendings.iter().all(|sending| {
+            matches!(sending.answer, Answer::OutcomeUnknown | Answer::NotWritten(_) | Answer::None)
+        })
+    }
+
+    async fn put(self: &Arc<Self>, put: usize, mode: Mode, held_up: Duration) {
+        let mut request = self.request("PUT", format!("/users/{}", self.name), held_up);
+        {
+            let known = self.known.lock().unwrap();
+            let Put { body, condition, is_keyed, .. } = &known.puts[put];
+            request.body = Some(body.clone());
+            let mut add = |name, value| request.headers.push((name, value));
+            match condition {
+                Condition::None => {}
+                Condition::Match(tags) => {
+                    let tags: Vec<_> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
+                    add("if-match", tags.join(", "));
+                }
+                Condition::Exists => add("if-match", "*".to_owned()),
+                Condition::Absent => add("if-none-match", "*".to_owned()),
+            }
+            if *is_keyed {
+                add("idempotency-key", format!("\"key-{put}\""));
+            }
+            match mode {
+                Mode::Inline => {}
+                Mode::Deferred => add("prefer", "respond-async".to_owned()),
+                Mode::Wait(seconds) => add("prefer", format!("respond-async, wait={seconds}")),
+            }
+        }
+        let (sent, reply) = self.send(&mut request).await;
+        let answer = answer(&reply, request.body.as_deref());
+        let mut known = self.known.lock().unwrap();
+        if let Answer::Written { etag, .. } = &answer {
+            known.versions.push(etag.clone());
+        }
+        let answered = self.answered(&mut known);
+        known.puts[put].sendings.push(Sending { mode, sent, answered, answer: answer.clone() });
+        if let Answer::Accepted { location, .. } = answer
+            && known.locations.iter().all(|(of, _)| *of != put)
+        {
+            known.locations.push((put, location.clone()));
+            let user = Arc::clone(self);
+            known.polls.push(tokio::spawn(async move { user.poll(put, &location).await }));
+        }
+    }
+
+    async fn poll(self: Arc<Self>, put: usize, location: &str) {
+        let deadline = Instant::now() + LONGEST_PENDING;
+        let mut pause = Duration::from_millis(40);
+        while Instant::now() < deadline {
+            sleep(pause).await;
+            pause = pause.mul_f64(1.5).min(Duration::from_millis(400));
+            if self.ask(put, location).await {
+                return;
+            }
+        }
+    }
+
+    /// Asks for a status; whether it is final.
+    async fn ask(&self, put: usize, location: &str) -> bool {
+        let mut request = self.request("GET", location.to_owned(), Duration::ZERO);
+        let (_, reply) = self.send(&mut request).await;
+        let mut known = self.known.lock().unwrap();
+        let at = self.answered(&mut known);
+        let Some(status) = status(&reply) else { return false };
+        if let Status::Succeeded(etag) = &status {
+            known.versions.push(etag.clone());
+        }
+        let is_final = status.is_final();
+        let statuses = &mut known.puts[put].statuses;
+        if statuses.last().is_none_or(|(_, last)| *last != status) {
+            statuses.push((at, status));
+        }
+        is_final
+    }
+
+    async fn get(&self, held_up: Duration) {
+        let mut request = self.request("GET", format!("/users/{}", self.name), held_up);
+        let (sent, reply) = self.send(&mut request).await;
+        let seen = match reply.status {
+            200 => {
+                let etag = reply.header("etag").unwrap_or_default().trim_matches('"').to_owned();
+                Some((etag, reply.body))
+            }
+            404 if reply.problem() == "user-not-found" => None,
+            503 if reply.problem() == "not-read" => return,
+            500 if !reply.is_ours => return,
+            status => return self.trouble(format!("a GET was answered {status} {}", reply.body)),
+        };
+        let mut known = self.known.lock().unwrap();
+        known.versions.extend(seen.iter().map(|(etag, _)| etag.clone()));
+        let answered = self.answered(&mut known);
+        known.gets.push(Get { sent, answered, seen });
+    }
+
+    fn request(&self, method: &'static str, path: String, held_up: Duration) -> Request {
+        Request { method, path, held_up, ..Request::default() }
+    }
+
+    /// Sends a request, and tells when that was. Its millisecond is later than that of any
+    /// answer before it: the one thing that the order by arrival asks of clients.
+    async fn send(&self, request: &mut Request) -> (Duration, gateway::Answer) {
+        let sent = loop {
+            {
+                let known = self.known.lock().unwrap();
+                request.arrival_ms = unix_ms();
+                if request.arrival_ms > known.last_answer_ms {
+                    break self.rig.watch.now();
+                }
+            }
+            sleep(Duration::from_millis(1)).await;
+        };
+        (sent, self.rig.gateway.send(request).await)
+    }
+
+    fn answered(&self, known: &mut Known) -> Duration {
+        known.last_answer_ms = unix_ms();
+        self.rig.watch.now()
+    }
+
+    fn trouble(&self, text: String) {
+        self.known.lock().unwrap().troubles.push(text);
+    }
+}
+
+/// A poll that goes back to the others where nobody waited for its end.
+struct PutBack<'a> {
+    known: &'a Mutex<Known>,
+    poll: &'a mut Option<JoinHandle<()>>,
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        if let Some(poll) = self.poll.take() {
+            self.known.lock().unwrap().polls.push(poll);
+        }
+    }
+}
+
+/// Asks for the status at `location`, of any user.
+pub async fn ask(rig: &Rig, location: String) -> Option<Status> {
+    let arrival_ms = unix_ms();
+    let request = Request { method: "GET", path: location, arrival_ms, ..Request::default() };
+    status(&rig.gateway.send(&request).await)
+}
+
+fn condition(wish: Wish, versions: &[String]) -> Condition {
+    let some = |choice: usize| versions[choice % versions.len()].clone();
+    match wish {
+        Wish::Exists => Condition::Exists,
+        Wish::Absent => Condition::Absent,
+        Wish::Newest if !versions.is_empty() => {
+            Condition::Match(versions.iter().max().cloned().into_iter().collect())
+        }
+        Wish::Some(choice) if !versions.is_empty() => {
+            let beside = (choice % 2 == 1).then(|| some(choice / 7));
+            Condition::Match(std::iter::once(some(choice)).chain(beside).collect())
+        }
+        Wish::None | Wish::Newest | Wish::Some(_) => Condition::None,
+    }
+}
+
+fn answer(reply: &gateway::Answer, body: Option<&str>) -> Answer {
+    let problem = reply.problem();
+    let header = |name| reply.header(name).unwrap_or_default();
+    match reply.status {
+        200 | 201 if Some(reply.body.as_str()) == body && reply.header("etag").is_some() => {
+            let etag = header("etag").trim_matches('"').to_owned();
+            Answer::Written { etag, created: reply.status == 201 }
+        }
+        202 => Answer::Accepted {
+            operation: reply.json()["id"].as_str().unwrap_or_default().to_owned(),
+            location: header("location").to_owned(),
+        },
+        412 => Answer::PreconditionFailed,
+        409 => Answer::Refused(problem),
+        503 if problem == "outcome-unknown" => Answer::OutcomeUnknown,
+        503 if problem == "not-written" || problem == "clock-skew" => Answer::NotWritten(problem),
+        500 if !reply.is_ours => Answer::None,
+        status => Answer::Unexpected(format!("{status} {}", reply.body)),
+    }
+}
+
+/// `None` if the answer is no status document and need not be one.
+fn status(reply: &gateway::Answer) -> Option<Status> {
+    if reply.status == 503 || !reply.is_ours {
+        return None;
+    }
+    let document = reply.json();
+    let is_provisional = document["provisional"] == true;
+    Some(match document["status"].as_str() {
+        Some("pending") => Status::Pending,
+        Some("stalled") => Status::Stalled,
+        // What `stalled` was called before.
+        Some("failed") if is_provisional => Status::Stalled,
+        Some("succeeded") => {
+            let etag = document["etag"].as_str().unwrap_or_default();
+            Status::Succeeded(etag.trim_matches('"').to_owned())
+        }
+        Some("superseded") => Status::Superseded,
+        Some("failed") => Status::Failed(problem_type(&document["error"])),
+        _ => Status::Unexpected(format!("{} {}", reply.status, reply.body)),
+    })
+}
+
+fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_millis() as u64
+}

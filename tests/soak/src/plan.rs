@@ -1,0 +1,138 @@
+//! What is done to one user: a function of the seed and of the user's number alone.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::record::Mode;
+use crate::rig::fault::Weather;
+
+/// What a client does next.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// After so long.
+    pub pause: Duration,
+    /// How long the gateway holds it up.
+    pub held_up: Duration,
+    /// What.
+    pub what: What,
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// A GET.
+    Get,
+    /// A PUT.
+    Put {
+        /// How it is to be carried out.
+        mode: Mode,
+        /// Its precondition.
+        condition: Wish,
+        /// Its idempotency key.
+        key: Key,
+    },
+}
+
+/// A precondition, before it is known which versions there are.
+#[derive(Clone, Copy, Debug)]
+pub enum Wish {
+    /// None.
+    None,
+    /// The newest version that anyone has heard of.
+    Newest,
+    /// Some version that was heard of, the choice by this number; with another one beside
+    /// it where the number is odd.
+    Some(usize),
+    /// `If-Match: *`
+    Exists,
+    /// `If-None-Match: *`
+    Absent,
+}
+
+/// Whether a PUT has an idempotency key.
+#[derive(Clone, Copy, Debug)]
+pub enum Key {
+    /// No.
+    None,
+    /// Yes, and it is sent again only where its answer leaves it open.
+    One,
+    /// Yes, and so much later a second sender sends it too, in this mode.
+    Raced(Duration, Mode),
+}
+
+/// What is done to one user.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What each client does.
+    pub clients: Vec<Vec<Step>>,
+    /// What happens to its calls.
+    pub weather: Weather,
+    /// How long the table takes no write of it from the start on.
+    pub hot: Option<Duration>,
+    /// For whatever happens at random to its calls.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// The plan of the user `number`.
+    #[must_use]
+    pub fn new(seed: u64, number: u64) -> Self {
+        let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number);
+        let weather = match rng.u8(..10) {
+            0..4 => Weather::MILD,
+            4 => Weather::FAIR,
+            5..7 => Weather::THROTTLED,
+            _ => Weather::LOSSY,
+        };
+        let clients =
+            (0..rng.usize(2..=6)).map(|_| (0..rng.usize(3..=8)).map(|_| step(rng)).collect());
+        let clients = clients.collect();
+        // Long enough for some messages to become dead letters.
+        let hot = (rng.u8(..100) == 0).then(|| Duration::from_millis(rng.u64(500..4000)));
+        Self { clients, weather, hot, seed: rng.u64(..) }
+    }
+}
+
+fn step(rng: &mut Rng) -> Step {
+    let ms = |rng: &mut Rng, most| Duration::from_millis(rng.u64(..=most));
+    let pause = if rng.u8(..10) == 0 { ms(rng, 40) } else { ms(rng, 6) };
+    let held_up = match rng.u16(..1000) {
+        0..40 => ms(rng, 15),
+        40..43 => ms(rng, 1500),
+        43 => ms(rng, 3000),
+        _ => Duration::ZERO,
+    };
+    let what = if rng.u8(..100) < 22 {
+        What::Get
+    } else {
+        What::Put { mode: mode(rng), condition: wish(rng), key: key(rng) }
+    };
+    Step { pause, held_up, what }
+}
+
+fn mode(rng: &mut Rng) -> Mode {
+    match rng.u8(..100) {
+        0..50 => Mode::Inline,
+        50..87 => Mode::Deferred,
+        _ => Mode::Wait(rng.u8(1..=3)),
+    }
+}
+
+fn wish(rng: &mut Rng) -> Wish {
+    match rng.u8(..100) {
+        0..70 => Wish::None,
+        70..85 => Wish::Newest,
+        85..91 => Wish::Some(rng.usize(..)),
+        91..96 => Wish::Exists,
+        _ => Wish::Absent,
+    }
+}
+
+fn key(rng: &mut Rng) -> Key {
+    match rng.u8(..100) {
+        0..80 => Key::None,
+        80..88 => Key::One,
+        _ => Key::Raced(Duration::from_micros(rng.u64(..20_000)), mode(rng)),
+    }
+}

@@ -1,0 +1,130 @@
+//! A DynamoDB engine (dynoxide) behind HTTP, as the functions call it.
+
+use bytes::Bytes;
+use dynoxide::Database;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::rig::names::{OPERATIONS, USERS};
+
+/// A running engine with both tables.
+#[derive(Clone)]
+pub struct Engine {
+    database: Database,
+    client: Client<HttpConnector, Full<Bytes>>,
+    url: String,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("a bound address"));
+        let database = Database::memory().expect("a database in memory");
+        for table in [USERS, OPERATIONS] {
+            let create = json!({
+                "TableName": table,
+                "BillingMode": "PAY_PER_REQUEST",
+                "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+                "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+            });
+            let create = serde_json::from_value(create).expect("a request");
+            database.create_table(create).expect("the table is created");
+        }
+        tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { database, client, url }
+    }
+
+    /// Makes a call as a function made it; returns the status and the body of the reply.
+    pub(crate) async fn call(&self, parts: &Parts, body: Bytes) -> (u16, Bytes) {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.parse().expect("a URL");
+        let kept = ["authorization", "content-type", "x-amz-date", "x-amz-target"];
+        let headers: HeaderMap = kept
+            .iter()
+            .filter_map(|name| Some((name.parse().ok()?, parts.headers.get(*name)?.clone())))
+            .collect();
+        *request.headers_mut() = headers;
+        let reply = self.client.request(request).await.expect("the engine answers");
+        let status = reply.status().as_u16();
+        let body = reply.into_body().collect().await.expect("the engine answers").to_bytes();
+        (status, body)
+    }
+
+    /// The operation and the body that a user is at.
+    ///
+    /// # Panics
+    /// If the engine does not answer.
+    #[must_use]
+    pub fn user(&self, user: &str) -> Option<(String, String)> {
+        let get = json!({ "TableName": USERS, "Key": { "id": { "S": user } } });
+        let get = serde_json::from_value(get).expect("a request");
+        let reply = self.database.get_item(get).expect("the table is read");
+        let item = serde_json::to_value(reply.item?).expect("an item");
+        let text = |name: &str| item[name]["S"].as_str().map(str::to_owned);
+        Some((text("op")?, text("body")?))
+    }
+}
+
+/// What a call writes to users, if it lands: user, operation and body of each.
+#[must_use]
+pub fn writes(target: &str, call: &Value) -> Vec<[String; 3]> {
+    let updates: Vec<_> = match target {
+        "UpdateItem" => vec![call],
+        "TransactWriteItems" => {
+            let items = call["TransactItems"].as_array();
+            items.into_iter().flatten().map(|item| &item["Update"]).collect()
+        }
+        _ => vec![],
+    };
+    let users = updates.into_iter().filter(|update| update["TableName"] == USERS);
+    users.filter_map(written).collect()
+}
+
+fn written(update: &Value) -> Option<[String; 3]> {
+    let expression = update["UpdateExpression"].as_str()?.strip_prefix("SET ")?;
+    let value = |attribute: &str| {
+        let name = expression.split(',').find_map(|assignment| {
+            let (name, value) = assignment.split_once('=')?;
+            (name.trim() == attribute).then_some(value.trim())
+        })?;
+        Some(update["ExpressionAttributeValues"][name]["S"].as_str()?.to_owned())
+    };
+    Some([update["Key"]["id"]["S"].as_str()?.to_owned(), value("op")?, value("body")?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_read_from_its_call() {
+        let update = json!({
+            "TableName": "users",
+            "Key": { "id": { "S": "u" } },
+            "UpdateExpression": "SET body = :body, op = :o, created_by = if_not_exists(created_by, :o)",
+            "ExpressionAttributeValues": { ":o": { "S": "7" }, ":body": { "S": "{}" } },
+        });
+        let expected = vec![["u", "7", "{}"].map(str::to_owned)];
+        assert_eq!(writes("UpdateItem", &update), expected);
+        let claim = json!({ "TableName": "operations" });
+        let transaction = json!({ "TransactItems": [{ "Update": update }, { "Put": claim }] });
+        assert_eq!(writes("TransactWriteItems", &transaction), expected);
+        assert!(writes("PutItem", &claim).is_empty());
+    }
+}
