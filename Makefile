@@ -102,6 +102,16 @@ fuzz: ## the check of bodies against serde_json for SECONDS=60 (needs a C++ comp
 		--target $(FUZZ_TARGET) -- -max_total_time=$(SECONDS) -max_len=4096 -dict=json.dict \
 		-artifact_prefix=../target/fuzz/ -print_final_stats=1 ../target/fuzz/corpus
 
+# Each mutant is judged by all Rust tests, the simulation included; that takes hours.
+# MUTANTS="--package rules --test-package rules" takes seconds for each.
+MUTANTS    ?=
+CARGO_MUTANTS = .tools/cargo-mutants/bin/cargo-mutants
+
+.PHONY: mutants
+mutants: ## mistakes put into the code, one by one, which the Rust tests must notice (MUTANTS="--package put")
+	@test -x $(CARGO_MUTANTS) || cargo install --quiet --locked --root .tools/cargo-mutants cargo-mutants@27.1.0
+	$(CARGO_MUTANTS) mutants --test-workspace true --output target $(MUTANTS)
+
 .PHONY: mistakes
 mistakes: ## protocol mistakes put into a copy of the functions, each of which the simulation must find
 	CARGO_TARGET_DIR='$(CURDIR)/target' $(PYTHON) tests/simulation/patches.py "$$(mktemp -d)/copy"
