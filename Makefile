@@ -52,7 +52,7 @@ watch: stack-tools ## like run, with functions that are rebuilt when their sourc
 	@$(STACK) watch $(STACK_OPTIONS)
 
 .PHONY: test
-test: units deployed ## all tests
+test: units deployed soak-short ## all tests
 
 .PHONY: units
 units: ## the tests that need no stack
