@@ -149,11 +149,6 @@ MISTAKES = {
         "now.abs_diff(self.0.to_unix()) <= STEPS_FOR",
         "on || now.abs_diff(self.0.to_unix()) <= STEPS_FOR",
     ),
-    "lagging-host-steps": (
-        "crates/rules/src/order/arrival.rs",
-        "now.abs_diff(self.0.to_unix()) <= STEPS_FOR",
-        "now.abs_diff(self.0.to_unix()) <= STEPS_FOR || on && now < self.0.to_unix()",
-    ),
     "step-after-lost-reply": (
         "crates/rules/src/work/attempt.rs",
         "(Verdict::Refused(_), Some(_)) if self.may_have_landed && is_overtaken => Next::Open,",

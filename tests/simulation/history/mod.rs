@@ -40,8 +40,9 @@ use crate::world::written_time;
 pub type PutId = usize;
 pub type SendingId = usize;
 
-/// How long after its arrival a PUT may step over newer ids, by a host that lags by no
-/// more than this (kept apart from the constants of `rules`).
+/// How long after its arrival a PUT may step over newer ids, by its host's clock (kept
+/// apart from the constants of `rules`). On a host that lags by as much as the request was
+/// held up, that is so much later by true time.
 const STEPS_FOR: Time = 2 * SECOND;
 
 /// One sending of a PUT; more than one has only a PUT with a key.
@@ -118,7 +119,7 @@ impl History {
     pub fn new(plan: &Plan, is_traced: bool) -> Self {
         Self {
             gap: plan.gap,
-            steps_for: STEPS_FOR + plan.host_error.min(STEPS_FOR) + plan.gap.unwrap_or_default(),
+            steps_for: STEPS_FOR + plan.host_error + plan.gap.unwrap_or_default(),
             is_backstop_far: plan.max_receives >= FAR_BACKSTOP,
             is_traced,
             ..Self::default()

@@ -18,7 +18,8 @@ pub const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
 
 /// How long after its arrival a PUT may still step over a newer stored id. A request
 /// that was held up for longer may have been given up by its client, whose next one it
-/// must not overwrite. A host that lags by more than this cannot tell, and steps over none.
+/// must not overwrite. A host whose clock is more than this before the arrival cannot tell
+/// how long a request was held up, and steps over nothing.
 pub const STEPS_FOR: Duration = Duration::from_secs(2);
 
 /// How far a stored id may be ahead of the clock of the host that meets it, and an

@@ -102,7 +102,7 @@ impl Rig {
             Arc::new(wire)
         };
         let wires = [
-            wire(Backend::DynamoDb(engine.clone())).await,
+            wire(Backend::DynamoDb(Box::new(engine.clone()))).await,
             wire(Backend::Sqs(Arc::clone(&queues))).await,
         ];
         let [dynamodb, sqs] = [&wires[0], &wires[1]].map(|wire| wire.url());

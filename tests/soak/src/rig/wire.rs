@@ -26,7 +26,7 @@ use crate::rig::worker::Workers;
 #[derive(Clone, Debug)]
 pub enum Backend {
     /// The tables.
-    DynamoDb(Engine),
+    DynamoDb(Box<Engine>),
     /// The queues.
     Sqs(Arc<Sqs>),
 }
