@@ -9,6 +9,7 @@ use super::records::{Kind, kind};
 use crate::events::Event;
 use crate::http::Shown;
 use crate::scheduler::Time;
+use crate::world::since_epoch;
 
 const DAY: u64 = 24 * 3600;
 
@@ -61,8 +62,10 @@ impl History {
         let was_stalled = fate.stalled.is_some_and(|at| at < from);
         let was_expired = fate.shown_expired.is_some_and(|at| at < from);
         let is_open = !was_decided && !was_expired;
+        // The table deletes by true time, and `read` goes by its host's clock.
+        let latest = clock.max(since_epoch(to));
         let is_forgotten =
-            decided.as_ref().is_none_or(|by| clock >= by.completed_at + OUTCOME_KEPT);
+            decided.as_ref().is_none_or(|by| latest >= by.completed_at + OUTCOME_KEPT);
         let is_decided_as =
             |kind_shown: Kind| decided.as_ref().is_some_and(|by| kind(&by.outcome) == kind_shown);
         let is_true = match &shown {

@@ -168,6 +168,12 @@ mod tests {
             claim.fingerprint,
             "b2ba3a895417eae549e571ba0b9ef8148cff8adb2f31cf450d55b5e53b80a823"
         );
+        let conditional_on = |precondition| {
+            let operation = Operation { precondition, ..operation.clone() };
+            Claim::new("me", &IdempotencyKey("k".to_owned()), &operation).fingerprint
+        };
+        let nothing = Precondition::OneOf(Vec::new());
+        assert_ne!(conditional_on(nothing), conditional_on(Precondition::None));
     }
 
     #[test]
