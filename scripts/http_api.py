@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-ANY = "x-amazon-apigateway-any-method"
 # What stands for no value at all, and is left out of what holds it.
 NOTHING = object()
 
@@ -51,19 +50,24 @@ class Intrinsics:
             return value
         if len(value) == 1:
             ((name, argument),) = value.items()
-            match name:
-                case "Ref":
-                    return self._values[argument]
-                case "Fn::If":
-                    condition, then, otherwise = argument
-                    chosen = then if self.holds(self._conditions[condition]) else otherwise
-                    return self.resolve(chosen)
-                case "Fn::Sub":
-                    return re.sub(r"\$\{([^}]+)\}", lambda found: self._values[found[1]], argument)
-                case _ if name.startswith("Fn::"):
-                    raise ValueError(f"{name} in the API's body: teach scripts/http_api.py of it")
+            if name == "Ref" or name.startswith("Fn::"):
+                return self._result(name, argument)
         resolved = {key: self.resolve(item) for key, item in value.items()}
         return {key: item for key, item in resolved.items() if item is not NOTHING}
+
+    def _result(self, function: str, argument: Any) -> Any:
+        match function:
+            case "Ref":
+                return self._values[argument]
+            case "Fn::If":
+                condition, then, otherwise = argument
+                return self.resolve(then if self.holds(self._conditions[condition]) else otherwise)
+            case "Fn::Split":
+                separator, text = argument
+                return self.resolve(text).split(separator)
+            case "Fn::Sub":
+                return re.sub(r"\$\{([^}]+)\}", lambda found: self._values[found[1]], argument)
+        raise ValueError(f"{function} in the API's body: teach scripts/http_api.py of it")
 
     def holds(self, condition: Mapping[str, Any]) -> bool:
         """Whether a condition of the template does."""
@@ -141,7 +145,7 @@ def _operations(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
     for path, methods in body["paths"].items():
         for method, operation in methods.items():
             if "x-amazon-apigateway-integration" in operation:
-                yield f"{'ANY' if method == ANY else method.upper()} {path}", operation
+                yield f"{method.upper()} {path}", operation
 
 
 def _create_authorizer(client: Any, api_id: str, name: str, scheme: Mapping[str, Any]) -> str:
@@ -152,14 +156,9 @@ def _create_authorizer(client: Any, api_id: str, name: str, scheme: Mapping[str,
         Name=name,
         AuthorizerType="JWT",
         IdentitySource=[scheme["identitySource"]],
-        JwtConfiguration={"Issuer": settings["issuer"], "Audience": _list(settings["audience"])},
+        JwtConfiguration={"Issuer": settings["issuer"], "Audience": settings["audience"]},
     )
     return str(created["AuthorizerId"])
-
-
-def _list(value: str | list[str]) -> list[str]:
-    """A list parameter arrives as its text."""
-    return value.split(",") if isinstance(value, str) else value
 
 
 def _authorization(

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,13 @@ class Deployed:
 
     def add_routes(self) -> list[str]:
         """Give the HTTP API the routes that MiniStack drops; returns the route keys."""
+        api_id = self.outputs()["ApiId"]
+        return http_api.complete(self._client("apigatewayv2"), api_id, self.api_body({}))
+
+    def api_body(self, parameters: Mapping[str, str]) -> Any:
+        """The API's OpenAPI body after SAM's transform, resolved with the stack's parameters or
+        others in their place.
+        """
         reply = self._cloudformation.get_template(
             StackName=self._stack_name, TemplateStage="Processed"
         )
@@ -92,20 +100,19 @@ class Deployed:
         if isinstance(template, str):
             template = json.loads(template)
         stack = self._stack()
-        physical_ids = self.physical_ids()
+        own = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
         intrinsics = http_api.Intrinsics(
-            template.get("Conditions", {}),
-            {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", [])},
-            physical_ids,
+            template["Conditions"],
+            {**own, **parameters},
+            self.physical_ids(),
             stack["StackId"],
         )
-        (api,) = (
-            name
-            for name, resource in template["Resources"].items()
+        (body,) = (
+            resource["Properties"]["Body"]
+            for resource in template["Resources"].values()
             if resource["Type"] == "AWS::ApiGatewayV2::Api"
         )
-        body = intrinsics.resolve(template["Resources"][api]["Properties"]["Body"])
-        return http_api.complete(self._client("apigatewayv2"), physical_ids[api], body)
+        return intrinsics.resolve(body)
 
     def correct_event_sources(self) -> None:
         """Set the numbers of the queues' event sources again: a template parameter arrives as

@@ -68,11 +68,13 @@ def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
             )
     # All parameters are given: an update would else keep what an earlier one was given.
     defaults = {name: each["Default"] for name, each in known.items() if "Default" in each}
-    values = {**defaults, "Architecture": architecture(), **parameters}
+    ours = {"Architecture": architecture(), "AuthMode": "none"}
+    values = {**defaults, **ours, **parameters}
     command = [*_sam("deploy", local), "--template-file", template, "--stack-name", STACK_NAME]
     command += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
     command += ["--no-progressbar", "--no-fail-on-empty-changeset", "--parameter-overrides"]
-    return [*command, *(f"{name}={value}" for name, value in values.items())]
+    # In quotation marks, as a value may be empty.
+    return [*command, *(f'{name}="{value}"' for name, value in values.items())]
 
 
 def validate(local: Path) -> Command:

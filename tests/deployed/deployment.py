@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.config
@@ -46,6 +47,7 @@ class Deployment:
         self.environment = {key: shlex.split(value)[0] for key, _, value in lines}
         self.local = environment_file.resolve().parent
         self.endpoint = self.environment["AWS_ENDPOINT_URL"]
+        self.port = urlsplit(self.endpoint).port or 80
         self.api = Api.at(self.environment["API_URL"])
         self.dynamodb = self.client("dynamodb")
         self.sqs = self.client("sqs")

@@ -2,7 +2,7 @@
 
 Valid and invalid ones. Of its checks all are on but three:
 
-- `ignored_auth` and `object_level_authorization`: the template has no authorizer;
+- `ignored_auth` and `object_level_authorization`: this stack answers everyone (AuthMode none);
 - `use_after_free`: no method deletes anything.
 
 schemathesis.toml says where a check's defaults do not fit. What Schemathesis cannot make

@@ -8,6 +8,8 @@ use aws_credential_types::Credentials;
 use aws_types::SdkConfig;
 use rules::ReceiptKey;
 
+use crate::Access;
+
 /// A variable is missing or has no valid value.
 #[derive(Debug)]
 pub struct Invalid {
@@ -53,6 +55,20 @@ pub fn receipt_key() -> Result<ReceiptKey, Invalid> {
     let name = "RECEIPT_KEY";
     let key = ReceiptKey::new(required(name)?.as_bytes());
     key.ok_or_else(|| invalid(name, "is shorter than 32 bytes"))
+}
+
+/// Whom the functions answer, from `AUTH_MODE` and `ADMIN_SCOPE`.
+///
+/// # Errors
+/// [`Invalid`]
+pub fn access() -> Result<Access, Invalid> {
+    let admin_scope = optional("ADMIN_SCOPE");
+    match required("AUTH_MODE")?.as_str() {
+        "iam" => Ok(Access::Iam),
+        "jwt" => Ok(Access::Jwt { admin_scope }),
+        "none" => Ok(Access::None),
+        _ => Err(invalid("AUTH_MODE", "has an unknown value")),
+    }
 }
 
 /// Settings for the client of a service, from what Lambda sets for every function.

@@ -1,25 +1,52 @@
 //! Runs an HTTP function behind API Gateway.
 
-use std::fmt::Debug;
+use std::future::Future;
 
+use http::Method;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Error, IntoResponse, Request};
+use lambda_http::{Adapter, Body, Error, Request, Response, service_fn};
+use lambda_runtime::LambdaEvent;
 use lambda_runtime::tower::ServiceBuilder;
-use lambda_runtime::{Diagnostic, LambdaEvent, Service};
 
-/// Runs `handler` for every request, from an HTTP API (payload 2.0) or a REST API (1.0).
+use crate::{Access, reply};
+
+/// Runs `handle` for every request that `access` lets pass, from an HTTP API (payload 2.0)
+/// or a REST API (1.0).
 ///
 /// # Errors
 /// If the Runtime API is out of reach.
-pub async fn run<'a, S, R, E>(handler: S) -> Result<(), Error>
+pub async fn run<F, A>(access: Access, handle: F) -> Result<(), Error>
 where
-    S: Service<Request, Response = R, Error = E>,
-    S::Future: Send + 'a,
-    R: IntoResponse,
-    E: Debug + Into<Diagnostic>,
+    F: Fn(Request) -> A,
+    A: Future<Output = Response<Body>> + Send,
 {
+    let answering = service_fn(|request| {
+        let answer = answer(&access, &handle, request);
+        async { Ok::<_, Error>(answer.await) }
+    });
     let service = ServiceBuilder::new().map_request(keep_repeated_fields);
-    lambda_runtime::run(service.service(Adapter::from(handler))).await
+    lambda_runtime::run(service.service(Adapter::from(answering))).await
+}
+
+/// The answer of `handle`, which sees no request of a caller who may not send it.
+fn answer<F, A>(
+    access: &Access,
+    handle: F,
+    request: Request,
+) -> impl Future<Output = Response<Body>> + use<F, A>
+where
+    F: Fn(Request) -> A,
+    A: Future<Output = Response<Body>>,
+{
+    let is_head = request.method() == Method::HEAD;
+    let handled = access.check(&request).map(|()| handle(request));
+    async move {
+        match handled {
+            Ok(answer) => answer.await,
+            Err(problem) if is_head => reply::without_body(reply::problem(&problem)),
+            Err(problem) => reply::problem(&problem),
+        }
+    }
 }
 
 /// A REST API gives every header field twice, once with all its values and once with
@@ -31,4 +58,31 @@ fn keep_repeated_fields(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<La
         request.headers.clear();
     }
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use http::StatusCode;
+
+    use super::*;
+    use crate::caller::tests::http_request;
+
+    #[tokio::test]
+    async fn who_may_not_send_a_request_is_told_nothing_else() {
+        for method in ["PUT", "GET", "HEAD", "DELETE"] {
+            let handled = Cell::new(0);
+            let handle = async |_| {
+                handled.set(handled.get() + 1);
+                reply::json(StatusCode::OK, "{}".to_owned())
+            };
+            let refused = answer(&Access::Iam, handle, http_request(method, "null")).await;
+            assert_eq!((refused.status().as_u16(), handled.get()), (403, 0), "{method}");
+            assert_eq!(refused.headers()["cache-control"], "no-store");
+            assert_eq!(refused.body().is_empty(), method == "HEAD");
+            let answered = answer(&Access::None, handle, http_request(method, "null")).await;
+            assert_eq!((answered.status().as_u16(), handled.get()), (200, 1), "{method}");
+        }
+    }
 }

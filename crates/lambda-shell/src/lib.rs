@@ -1,7 +1,9 @@
 //! What the functions share around the rules: their environment, Lambda's host, the log,
-//! HTTP requests and replies, and batches of messages.
+//! HTTP requests and replies, who may send them, and batches of messages.
 
+mod access;
 pub mod batch;
+mod caller;
 pub mod environment;
 pub mod gateway;
 mod host;
@@ -9,4 +11,6 @@ pub mod log;
 pub mod reply;
 pub mod target;
 
+pub use access::Access;
+pub use caller::caller;
 pub use host::{LambdaHost, deadline};

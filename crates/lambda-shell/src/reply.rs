@@ -40,6 +40,13 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     response
 }
 
+/// The answer to a HEAD where this is the answer to a GET.
+#[must_use]
+pub fn without_body(mut response: Response<Body>) -> Response<Body> {
+    *response.body_mut() = Body::Empty;
+    response
+}
+
 /// Sets a header field whose value is made of visible ASCII.
 pub fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
     #[expect(clippy::expect_used, reason = "callers pass numbers, ids, paths and constants")]

@@ -10,38 +10,6 @@ pub fn parameter<'a>(request: &'a Request, name: &str) -> &'a str {
     request.path_parameters_ref().and_then(|parameters| parameters.first(name)).unwrap_or_default()
 }
 
-/// Who sends the request, as the API's authorizer says; empty if it has none.
-#[must_use]
-pub fn caller(request: &Request) -> String {
-    let authorizer = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => {
-            let identity = &context.identity;
-            if let Some(arn) = &identity.user_arn {
-                return arn.clone();
-            }
-            Some(&context.authorizer)
-        }
-        Some(RequestContext::ApiGatewayV2(context)) => context.authorizer.as_ref(),
-        _ => None,
-    };
-    let Some(authorizer) = authorizer else { return String::new() };
-    if let Some(jwt) = &authorizer.jwt {
-        let claim = |name| jwt.claims.get(name).map(String::as_str).unwrap_or_default();
-        return format!("{} {}", claim("iss"), claim("sub"));
-    }
-    if let Some(arn) = authorizer.iam.as_ref().and_then(|iam| iam.user_arn.clone()) {
-        return arn;
-    }
-    // Amazon Cognito, as a REST API hands its claims over.
-    if let Some(claims) = authorizer.fields.get("claims") {
-        let claim = |name: &str| claims[name].as_str().unwrap_or_default();
-        return format!("{} {}", claim("iss"), claim("sub"));
-    }
-    // A Lambda authorizer's own name for the caller.
-    let principal = authorizer.fields.get("principalId").and_then(|principal| principal.as_str());
-    principal.unwrap_or_default().to_owned()
-}
-
 /// When the gateway took the request, in ms since the Unix epoch, if it says so.
 #[must_use]
 pub fn gateway_time_ms(request: &Request) -> Option<u64> {
@@ -114,36 +82,6 @@ mod tests {
         assert_eq!(gateway_time_ms(&request), Some(7));
         let paths = Paths::of(&request, &UserId::new("42").unwrap(), 2);
         assert_eq!(paths.operation("r"), "/prod/users/42/operations/r");
-    }
-
-    #[test]
-    fn the_authorizer_names_the_caller() {
-        for (authorizer, expected) in [
-            ("null", ""),
-            (r#"{"jwt":{"claims":{"iss":"https://i","sub":"s"}}}"#, "https://i s"),
-            (r#"{"iam":{"userArn":"arn:aws:iam::1:user/a"}}"#, "arn:aws:iam::1:user/a"),
-            (r#"{"lambda":{"principalId":"p"}}"#, "p"),
-        ] {
-            assert_eq!(caller(&request(authorizer)), expected, "{authorizer}");
-        }
-    }
-
-    #[test]
-    fn the_authorizer_of_a_rest_api_names_the_caller_too() {
-        for (authorizer, expected) in [
-            (r#"{"claims":{"iss":"https://i","sub":"s"}}"#, "https://i s"),
-            (r#"{"principalId":"p"}"#, "p"),
-        ] {
-            let event = format!(
-                r#"{{"resource":"/users/{{id}}","path":"/users/42","httpMethod":"PUT","headers":{{}},
-                "multiValueHeaders":{{}},"queryStringParameters":{{}},"multiValueQueryStringParameters":{{}},
-                "pathParameters":{{"id":"42"}},"stageVariables":{{}},"body":"","isBase64Encoded":false,
-                "requestContext":{{"httpMethod":"PUT","path":"/prod/users/42","requestTimeEpoch":7,
-                "identity":{{}},"authorizer":{authorizer}}}}}"#
-            );
-            let request = lambda_http::request::from_str(&event).unwrap();
-            assert_eq!(caller(&request), expected, "{authorizer}");
-        }
     }
 
     #[test]

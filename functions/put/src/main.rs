@@ -1,7 +1,7 @@
 //! `PUT /users/{id}`: configuration, clients, run.
 
-use lambda_http::{Error, service_fn};
-use lambda_shell::environment::{aws, one_of, receipt_key, required};
+use lambda_http::Error;
+use lambda_shell::environment::{access, aws, one_of, receipt_key, required};
 use lambda_shell::gateway::run;
 use lambda_shell::{LambdaHost, log};
 use put::{ArrivalClock, Put};
@@ -23,5 +23,5 @@ async fn main() -> Result<(), Error> {
         default_mode: one_of("DEFAULT_MODE", &modes)?,
         arrival_clock: one_of("ARRIVAL_CLOCK", &clocks)?,
     };
-    run(service_fn(async |request| Ok::<_, Error>(put.handle(request).await))).await
+    run(access()?, |request| put.handle(request)).await
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lambda_http::{Body, Request, RequestExt};
-use lambda_shell::deadline;
-use lambda_shell::target::{Paths, caller, gateway_time_ms, parameter};
+use lambda_shell::target::{Paths, gateway_time_ms, parameter};
+use lambda_shell::{caller, deadline};
 use rules::request::accept::{Mode, accept};
 use rules::request::key::IdempotencyKey;
 use rules::request::prefer::Preferences;

@@ -46,11 +46,8 @@ impl<H: Host, T: Tables> Read<H, T> {
                 self.operation(&request, &user, receipt).await
             }
         };
-        let mut response = read.await.unwrap_or_else(|problem| reply::problem(&problem));
-        if is_head {
-            *response.body_mut() = Body::Empty;
-        }
-        response
+        let response = read.await.unwrap_or_else(|problem| reply::problem(&problem));
+        if is_head { reply::without_body(response) } else { response }
     }
 
     async fn user(&self, request: &Request, user: &UserId) -> Result<Response<Body>, Problem> {

@@ -1,7 +1,7 @@
 //! `GET /users/{id}` and its operations: configuration, clients, run.
 
-use lambda_http::{Error, service_fn};
-use lambda_shell::environment::{aws, receipt_key, required};
+use lambda_http::Error;
+use lambda_shell::environment::{access, aws, receipt_key, required};
 use lambda_shell::gateway::run;
 use lambda_shell::{LambdaHost, log};
 use read::Read;
@@ -16,5 +16,5 @@ async fn main() -> Result<(), Error> {
         tables: DynamoDb::new(&aws("DYNAMODB")?, users, operations),
         receipts: receipt_key()?,
     };
-    run(service_fn(async |request| Ok::<_, Error>(read.handle(request).await))).await
+    run(access()?, |request| read.handle(request)).await
 }

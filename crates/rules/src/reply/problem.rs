@@ -15,6 +15,8 @@ pub enum ProblemType {
     PartialPut,
     /// The body is not JSON (RFC 8259).
     MalformedJson,
+    /// The caller may not read or write this user.
+    Forbidden,
     /// There is no such user.
     UserNotFound,
     /// The resource has no such method.
@@ -61,11 +63,12 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidUserId,
         Self::MalformedHeader,
         Self::PartialPut,
         Self::MalformedJson,
+        Self::Forbidden,
         Self::UserNotFound,
         Self::MethodNotAllowed,
         Self::OperationNotFound,
@@ -98,6 +101,7 @@ impl ProblemType {
             }
             Self::PartialPut => ("partial-put", S::BAD_REQUEST, "A PUT replaces the whole user"),
             Self::MalformedJson => ("malformed-json", S::BAD_REQUEST, "The body is not valid JSON"),
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "The caller may not do this"),
             Self::UserNotFound => ("user-not-found", S::NOT_FOUND, "There is no such user"),
             Self::OperationNotFound => {
                 ("operation-not-found", S::NOT_FOUND, "There is no such operation")

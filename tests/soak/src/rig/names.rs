@@ -70,6 +70,7 @@ pub fn environment(
         ("RECEIPT_KEY", "k".repeat(64)),
         ("DEFAULT_MODE", "inline".to_owned()),
         ("ARRIVAL_CLOCK", "gateway".to_owned()),
+        ("AUTH_MODE", "none".to_owned()),
         // What ARRIVAL_CLOCK was called before.
         ("CLOCK_CHECK", "on".to_owned()),
     ]

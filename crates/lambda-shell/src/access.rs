@@ -1,0 +1,149 @@
+//! Whom the functions answer: the template's `AuthMode`, kept a second time behind the gateway.
+//!
+//! The gateway verifies signatures, tokens and policies. Here a request is refused that came
+//! without the identity which the gateway would have verified, as over a route that was left
+//! open, and a token that is another user's.
+
+use lambda_http::Request;
+use rules::{Problem, ProblemType, UserId};
+
+use crate::caller::{Claims, iam_name};
+use crate::target::parameter;
+
+/// Whom the functions answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Callers with AWS credentials; their policies say which users are theirs.
+    Iam,
+    /// Callers with a token, each for the user that its `sub` names.
+    Jwt {
+        /// The scope of the tokens that are good for every user.
+        admin_scope: Option<String>,
+    },
+    /// Everyone.
+    None,
+}
+
+impl Access {
+    /// Lets a request for the user in its path pass.
+    ///
+    /// # Errors
+    /// [`ProblemType::Forbidden`]
+    pub(crate) fn check(&self, request: &Request) -> Result<(), Problem> {
+        match self {
+            Self::None => Ok(()),
+            Self::Iam => iam_name(request).map(drop).ok_or_else(no_identity),
+            Self::Jwt { admin_scope } => {
+                let claims = Claims::of(request).ok_or_else(no_identity)?;
+                check_token(&claims, parameter(request, "id"), admin_scope.as_deref())
+            }
+        }
+    }
+}
+
+fn check_token(claims: &Claims<'_>, user: &str, admin_scope: Option<&str>) -> Result<(), Problem> {
+    // The gateway cannot tell Amazon Cognito's ID tokens, which are for the client that asked
+    // for them, from its access tokens.
+    if !matches!(claims.get("token_use"), "" | "access") {
+        return Err(refused("The token is no access token; send one."));
+    }
+    let subject = claims.get("sub");
+    if subject.is_empty() {
+        return Err(refused("The token names no user; send one that has a sub."));
+    }
+    let is_own = UserId::from_path_segment(user).is_ok_and(|user| user.as_str() == subject);
+    if is_own || admin_scope.is_some_and(|scope| claims.grant(scope)) {
+        return Ok(());
+    }
+    Err(refused("The token is another user's; send one whose sub is the user in the path."))
+}
+
+fn refused(detail: &str) -> Problem {
+    Problem::new(ProblemType::Forbidden, detail).field("Authorization")
+}
+
+/// What only an operator can mend.
+fn no_identity() -> Problem {
+    tracing::error!(
+        "a request came without the identity that AUTH_MODE promises: its route is open"
+    );
+    let detail = "The gateway let the request pass without an identity, and nothing is answered without one; tell the operator of this API.";
+    Problem::new(ProblemType::Forbidden, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::tests::{http_request, rest_request};
+
+    const IAM: &str = r#"{"iam":{"userArn":"arn:aws:iam::1:user/a"}}"#;
+
+    fn of_token(claims: &str) -> String {
+        format!(r#"{{"jwt":{{"claims":{claims}}}}}"#)
+    }
+
+    fn jwt() -> Access {
+        Access::Jwt { admin_scope: Some("users:admin".to_owned()) }
+    }
+
+    #[test]
+    fn a_caller_without_the_promised_identity_is_refused() {
+        let token = of_token(r#"{"sub":"42"}"#);
+        for (access, authorizer, passes) in [
+            (Access::None, "null", true),
+            (Access::Iam, IAM, true),
+            (Access::Iam, "null", false),
+            (Access::Iam, r#"{"iam":{"userArn":""}}"#, false),
+            (Access::Iam, &token, false),
+            (jwt(), &token, true),
+            (jwt(), "null", false),
+            (jwt(), IAM, false),
+            (jwt(), r#"{"lambda":{"sub":"42"}}"#, false),
+        ] {
+            let checked = access.check(&http_request("PUT", authorizer));
+            let kind = checked.as_ref().err().map(Problem::problem_type);
+            let expected = (!passes).then_some(ProblemType::Forbidden);
+            assert_eq!(kind, expected, "{access:?} {authorizer}");
+        }
+    }
+
+    #[test]
+    fn a_rest_api_hands_the_same_identities_over() {
+        let (arn, token) = (r#"{"userArn":"arn:aws:iam::1:user/a"}"#, r#"{"claims":{"sub":"42"}}"#);
+        assert!(Access::Iam.check(&rest_request(arn, "null")).is_ok());
+        assert!(Access::Iam.check(&rest_request("{}", token)).is_err());
+        assert!(jwt().check(&rest_request("{}", token)).is_ok());
+        assert!(jwt().check(&rest_request(arn, "null")).is_err());
+        assert!(jwt().check(&rest_request("{}", r#"{"claims":{"sub":"43"}}"#)).is_err());
+    }
+
+    #[test]
+    fn a_token_is_for_the_user_that_its_sub_names() {
+        for (claims, passes) in [
+            (r#"{"sub":"42"}"#, true),
+            (r#"{"sub":"42","token_use":"access"}"#, true),
+            (r#"{"sub":"42","token_use":"id"}"#, false),
+            (r#"{"sub":"421"}"#, false),
+            (r#"{"sub":" 42"}"#, false),
+            (r#"{"sub":"%34%32"}"#, false),
+            (r#"{"sub":"43","scope":"users:write"}"#, false),
+            (r#"{"sub":"43","scope":"openid users:admin"}"#, true),
+            (r#"{"sub":"43","scp":"[users:admin]"}"#, true),
+            (r#"{"sub":"43","scope":"users:admin","token_use":"id"}"#, false),
+            // Nobody's token, whatever else it holds.
+            ("{}", false),
+            (r#"{"sub":"","scope":"users:admin"}"#, false),
+            (r#"{"scope":"users:admin"}"#, false),
+        ] {
+            let checked = jwt().check(&http_request("PUT", &of_token(claims)));
+            assert_eq!(checked.is_ok(), passes, "{claims}");
+        }
+    }
+
+    #[test]
+    fn without_an_admin_scope_no_token_is_good_for_every_user() {
+        let access = Access::Jwt { admin_scope: None };
+        let foreign = of_token(r#"{"sub":"43","scope":"users:admin"}"#);
+        assert!(access.check(&http_request("PUT", &foreign)).is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! Who sends a request, as the gateway's authorizer says.
+
+use std::collections::HashMap;
+
+use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt};
+use serde_json::Value;
+
+/// The name that the caller's idempotency keys are kept under; empty without an authorizer.
+///
+/// For AWS credentials it is the Amazon Cognito identity, else the user or the role. The
+/// session of an assumed role is left out, since a program that starts anew has another. For
+/// a token it is the issuer with the subject.
+#[must_use]
+pub fn caller(request: &Request) -> String {
+    if let Some(name) = iam_name(request) {
+        return name;
+    }
+    if let Some(claims) = Claims::of(request) {
+        return format!("{} {}", claims.get("iss"), claims.get("sub"));
+    }
+    principal(request).unwrap_or_default().to_owned()
+}
+
+/// The name of a caller whose request is signed with AWS credentials.
+pub(crate) fn iam_name(request: &Request) -> Option<String> {
+    let (cognito_identity, arn) = match request.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => {
+            let identity = &context.identity;
+            (identity.cognito_identity_id.as_deref(), identity.user_arn.as_deref())
+        }
+        RequestContext::ApiGatewayV2(context) => {
+            let iam = context.authorizer.as_ref()?.iam.as_ref()?;
+            let cognito = iam.cognito_identity.as_ref();
+            (cognito.and_then(|cognito| cognito.identity_id.as_deref()), iam.user_arn.as_deref())
+        }
+        _ => return None,
+    };
+    let named = |name: &&str| !name.is_empty();
+    cognito_identity
+        .filter(named)
+        .or_else(|| arn.filter(named).map(without_session))
+        .map(str::to_owned)
+}
+
+/// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION` up to the role.
+fn without_session(arn: &str) -> &str {
+    match arn.rsplit_once('/') {
+        Some((role, _)) if arn.contains(":assumed-role/") => role,
+        _ => arn,
+    }
+}
+
+/// The claims of the token that the gateway verified.
+#[derive(Debug)]
+pub(crate) enum Claims<'a> {
+    /// As an HTTP API hands them over.
+    Http(&'a HashMap<String, String>),
+    /// As a REST API hands over those of Amazon Cognito.
+    Rest(&'a Value),
+}
+
+impl<'a> Claims<'a> {
+    pub(crate) fn of(request: &'a Request) -> Option<Self> {
+        match request.request_context_ref()? {
+            RequestContext::ApiGatewayV1(context) => {
+                context.authorizer.fields.get("claims").map(Self::Rest)
+            }
+            RequestContext::ApiGatewayV2(context) => {
+                let jwt = context.authorizer.as_ref()?.jwt.as_ref()?;
+                Some(Self::Http(&jwt.claims))
+            }
+            _ => None,
+        }
+    }
+
+    /// The text of a claim; empty if there is none.
+    pub(crate) fn get(&self, name: &str) -> &'a str {
+        let claim = match self {
+            Self::Http(claims) => claims.get(name).map(String::as_str),
+            Self::Rest(claims) => claims[name].as_str(),
+        };
+        claim.unwrap_or_default()
+    }
+
+    /// Whether a scope was granted, in the claim `scope` or `scp`.
+    pub(crate) fn grant(&self, scope: &str) -> bool {
+        ["scope", "scp"].into_iter().any(|name| {
+            let text = self.get(name);
+            // The gateway's text of an array: [a b].
+            let array = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+            array.unwrap_or(text).split_ascii_whitespace().any(|granted| granted == scope)
+        })
+    }
+}
+
+/// The name that a Lambda authorizer gave the caller.
+fn principal(request: &Request) -> Option<&str> {
+    let authorizer = match request.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => &context.authorizer,
+        RequestContext::ApiGatewayV2(context) => context.authorizer.as_ref()?,
+        _ => return None,
+    };
+    authorizer.fields.get("principalId")?.as_str()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A request for user 42 from an HTTP API, with this authorizer.
+    pub(crate) fn http_request(method: &str, authorizer: &str) -> Request {
+        let event = format!(
+            r#"{{"version":"2.0","routeKey":"{method} /users/{{id}}","rawPath":"/users/42","rawQueryString":"",
+            "headers":{{}},"requestContext":{{"stage":"$default","timeEpoch":7,"authorizer":{authorizer},
+            "http":{{"method":"{method}","path":"/users/42","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}}}},
+            "pathParameters":{{"id":"42"}},"isBase64Encoded":false}}"#
+        );
+        lambda_http::request::from_str(&event).unwrap()
+    }
+
+    /// The same from a REST API, with this identity too.
+    pub(crate) fn rest_request(identity: &str, authorizer: &str) -> Request {
+        let event = format!(
+            r#"{{"resource":"/users/{{id}}","path":"/users/42","httpMethod":"PUT","headers":{{}},
+            "multiValueHeaders":{{}},"queryStringParameters":{{}},"multiValueQueryStringParameters":{{}},
+            "pathParameters":{{"id":"42"}},"stageVariables":{{}},"body":"","isBase64Encoded":false,
+            "requestContext":{{"httpMethod":"PUT","path":"/prod/users/42","requestTimeEpoch":7,
+            "identity":{identity},"authorizer":{authorizer}}}}}"#
+        );
+        lambda_http::request::from_str(&event).unwrap()
+    }
+
+    #[test]
+    fn the_authorizer_names_the_caller() {
+        let role = "arn:aws:sts::1:assumed-role/r";
+        let assumed = format!(r#"{{"iam":{{"userArn":"{role}/session"}}}}"#);
+        let cognito = format!(
+            r#"{{"iam":{{"userArn":"{role}/CognitoIdentityCredentials","cognitoIdentity":{{"amr":[],"identityId":"eu-west-1:7"}}}}}}"#
+        );
+        for (authorizer, expected) in [
+            ("null", ""),
+            (r#"{"jwt":{"claims":{"iss":"https://i","sub":"s"}}}"#, "https://i s"),
+            (
+                r#"{"iam":{"userArn":"arn:aws:iam::1:user/a/b","cognitoIdentity":null}}"#,
+                "arn:aws:iam::1:user/a/b",
+            ),
+            (&assumed, role),
+            (&cognito, "eu-west-1:7"),
+            (r#"{"lambda":{"principalId":"p"}}"#, "p"),
+        ] {
+            assert_eq!(caller(&http_request("PUT", authorizer)), expected, "{authorizer}");
+        }
+    }
+
+    #[test]
+    fn the_authorizer_of_a_rest_api_names_the_caller_too() {
+        let assumed = r#"{"userArn":"arn:aws:sts::1:assumed-role/r/session"}"#;
+        let cognito =
+            r#"{"userArn":"arn:aws:sts::1:assumed-role/r/s","cognitoIdentityId":"eu-west-1:7"}"#;
+        for (identity, authorizer, expected) in [
+            ("{}", "null", ""),
+            ("{}", r#"{"claims":{"iss":"https://i","sub":"s"}}"#, "https://i s"),
+            ("{}", r#"{"principalId":"p"}"#, "p"),
+            (assumed, "null", "arn:aws:sts::1:assumed-role/r"),
+            (cognito, "null", "eu-west-1:7"),
+        ] {
+            assert_eq!(
+                caller(&rest_request(identity, authorizer)),
+                expected,
+                "{identity} {authorizer}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scope_is_granted_by_its_whole_name() {
+        let grants = |claims: &str| {
+            let request = http_request("PUT", &format!(r#"{{"jwt":{{"claims":{claims}}}}}"#));
+            Claims::of(&request).unwrap().grant("a:b")
+        };
+        for claims in [r#"{"scope":"c a:b"}"#, r#"{"scp":"a:b"}"#, r#"{"scp":"[c a:b]"}"#] {
+            assert!(grants(claims), "{claims}");
+        }
+        for claims in ["{}", r#"{"scope":"a:bc c:a:b server/a:b"}"#, r#"{"scope":""}"#] {
+            assert!(!grants(claims), "{claims}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+"""The routes, as SAM's transform leaves them in the deployed template, in every AuthMode.
+
+The functions' events make the routes and the API's body says who may call them: what stands
+in the events alone would be open.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.ministack import Deployed
+
+from .client import Api
+from .deployment import Deployment
+
+USER, OPERATION = "/users/{id}", "/users/{id}/operations/{receipt}"
+METHODS = {"get", "head", "put", "post", "patch", "delete"}
+JWT = {"AuthMode": "jwt", "JwtIssuer": "https://issuer.invalid", "JwtAudience": "a,b"}
+
+
+def body(deployment: Deployment, parameters: dict[str, str]) -> Any:
+    """The API's body under these parameters."""
+    deployed = Deployed(deployment.port, deployment.environment["STACK_NAME"])
+    return deployed.api_body(parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "security"),
+    [
+        ({"AuthMode": "iam"}, [{"AWS_IAM": []}]),
+        (JWT, [{"Jwt": []}]),
+        (JWT | {"JwtScope": "users:write"}, [{"Jwt": ["users:write"]}]),
+        ({"AuthMode": "none"}, None),
+    ],
+    ids=str,
+)
+def test_every_route_asks_who_calls(
+    deployment: Deployment, parameters: dict[str, str], security: Any
+) -> None:
+    """No ANY among them, which would catch a browser's preflight, and no OPTIONS."""
+    paths = body(deployment, parameters)["paths"]
+    assert {path: set(operations) for path, operations in paths.items()} == {
+        USER: METHODS,
+        OPERATION: METHODS,
+    }
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            assert operation.get("security") == security, (method, path)
+            function = "PUT" if (method, path) == ("put", USER) else "READ"
+            uri = operation["x-amazon-apigateway-integration"]["uri"]
+            assert deployment.environment[f"{function}_FUNCTION"] in uri, (method, path)
+
+
+def test_what_the_gateway_verifies(deployment: Deployment) -> None:
+    schemes = body(deployment, {"AuthMode": "iam"})["components"]["securitySchemes"]
+    assert schemes.keys() == {"AWS_IAM"}
+    assert schemes["AWS_IAM"]["x-amazon-apigateway-authtype"] == "awsSigv4"
+    schemes = body(deployment, JWT)["components"]["securitySchemes"]
+    assert schemes.keys() == {"Jwt"}
+    authorizer = schemes["Jwt"]["x-amazon-apigateway-authorizer"]
+    assert authorizer["type"] == "jwt"
+    assert authorizer["jwtConfiguration"] == {
+        "issuer": "https://issuer.invalid",
+        "audience": ["a", "b"],
+    }
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
+def test_a_method_without_a_route(api: Api, user: str, method: str) -> None:
+    """The gateway's own answer; a preflight has an origin, see test_http.py."""
+    assert api.request(method, f"/users/{user}").status in (403, 404)
