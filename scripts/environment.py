@@ -13,6 +13,8 @@ from scripts.processes import Failure
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 HOST = "127.0.0.1"
+# Under this name MiniStack is AWS; under 127.0.0.1 it is the API (`Deployed.serve_api`).
+AWS_HOST = "localhost"
 REGION = "us-east-1"
 KEY = "test"  # MiniStack's root key and secret
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -42,7 +44,7 @@ def replace(file: Path, text: str) -> None:
 def aws_environment(port: int) -> dict[str, str]:
     """The variables that lead every AWS client to the MiniStack on this port."""
     return {
-        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+        "AWS_ENDPOINT_URL": f"http://{AWS_HOST}:{port}",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": KEY,
@@ -54,7 +56,7 @@ def tool_environment(local: Path) -> dict[str, str]:
     """The environment of sam and cargo: the caller's, without settings for AWS, sam and Python."""
     ours = ("AWS_", "SAM_", "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS")
     keep = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    direct = [os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")), HOST, "localhost"]
+    direct = [os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")), HOST, AWS_HOST]
     unproxied = ",".join(filter(None, direct))
     # Nothing of ~/.aws is read, and nothing is written to the real home.
     home = local / "home"

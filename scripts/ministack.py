@@ -16,7 +16,7 @@ import boto3
 import botocore.config
 
 from scripts import http_api
-from scripts.environment import HOST, KEY, REGION, TOOLS
+from scripts.environment import AWS_HOST, HOST, KEY, REGION, TOOLS
 from scripts.processes import Failure, start
 
 
@@ -33,7 +33,7 @@ def launch(local: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
         "LANG": "C.UTF-8",
         "GATEWAY_PORT": str(port),
         "BIND_HOST": HOST,  # without it, every interface
-        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",  # where the functions find AWS
+        "AWS_ENDPOINT_URL": f"http://{AWS_HOST}:{port}",  # where the functions find AWS
         "AUTH": "true",  # the functions' roles are enforced
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -114,6 +114,20 @@ class Deployed:
         )
         return intrinsics.resolve(body)
 
+    def serve_api(self) -> str:
+        """Make 127.0.0.1 a custom domain of the API; returns the API's URL.
+
+        Every program resolves that name, paths are what they are on AWS, and `Host` is the name
+        that the client signed. The API's own name (….execute-api.localhost) many programs cannot
+        resolve; under MiniStack's path form the API does not know the prefix of its own URL.
+        """
+        client = self._client("apigatewayv2")
+        if not client.get_domain_names()["Items"]:
+            client.create_domain_name(DomainName=HOST)
+            api = self.outputs()["ApiId"]
+            client.create_api_mapping(DomainName=HOST, ApiId=api, Stage="$default")
+        return f"http://{HOST}:{self._port}"
+
     def correct_event_sources(self) -> None:
         """Set the numbers of the queues' event sources again: a template parameter arrives as
         text, and MiniStack's poller stumbles over that ("'>=' not supported") and never delivers.
@@ -159,5 +173,5 @@ class Deployed:
         configuration = botocore.config.Config(
             proxies={}, connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}
         )
-        endpoint = f"http://{HOST}:{self._port}"
+        endpoint = f"http://{AWS_HOST}:{self._port}"
         return session.client(service, endpoint_url=endpoint, config=configuration)

@@ -31,6 +31,7 @@ import botocore.exceptions
 
 from scripts import ministack, sam
 from scripts.environment import (
+    AWS_HOST,
     HOST,
     ROOT,
     TOOLS,
@@ -239,14 +240,14 @@ class Stack:
             deployed = self._deployed()
             self.steps.say(f"routes: {', '.join(deployed.add_routes())}")
             deployed.correct_event_sources()
-            self._write_environment_file(deployed.outputs())
+            self._write_environment_file(deployed.outputs(), deployed.serve_api())
 
     def _start_ministack(self) -> None:
         self.state.stop()  # what a killed stack may have left
         wanted = DEFAULT_PORT if self.settings.port is None else self.settings.port
         port = self.state.port = ministack.free_port(wanted, "PORT")
         log = self.settings.log("ministack")
-        self.steps.say(f"MiniStack on http://{HOST}:{port} (log: {shown(log)})")
+        self.steps.say(f"MiniStack on http://{AWS_HOST}:{port} (log: {shown(log)})")
         child = ministack.launch(self.settings.local, port, log)
         self.state.add("ministack", child)
         give_up = time.monotonic() + 60
@@ -255,7 +256,7 @@ class Stack:
                 raise Failure("MiniStack did not start", "look at the log, then try again", log)
             self.interrupts.wait()
 
-    def _write_environment_file(self, outputs: dict[str, str]) -> None:
+    def _write_environment_file(self, outputs: dict[str, str], api_url: str) -> None:
         def variable(key: str) -> str:
             """The output ApiUrl is API_URL."""
             return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).upper()
@@ -263,8 +264,7 @@ class Stack:
         values = {variable(key): value for key, value in outputs.items()}
         values |= aws_environment(self.state.port)
         values["STACK_NAME"] = sam.STACK_NAME
-        # Not .../_aws/execute-api/...: the API's Location headers are absolute paths.
-        values["API_URL"] = f"http://{values['API_ID']}.execute-api.localhost:{self.state.port}"
+        values["API_URL"] = api_url
         lines = (f"{key}={shlex.quote(value)}\n" for key, value in sorted(values.items()))
         replace(self.settings.environment_file, "".join(lines))
 
@@ -354,6 +354,7 @@ The API is at {url}
   # what is stored
   curl -i {url}/users/ada
 
+AWS, played by MiniStack, is at http://{AWS_HOST}:{self.state.port}, by this name only.
 Addresses and names for scripts and tests: {shown(self.settings.environment_file)}
 Ctrl-C stops everything."""
 

@@ -7,7 +7,6 @@ the file, and name it on the command line.
 
     python3 -m scripts.tools             # what the local stack needs
     python3 -m scripts.tools checks      # only this one
-    python3 -m scripts.tools --check     # only look for what is missing
 
 An environment is rebuilt when its requirement file, the Python version or the
 path of the checkout changed, and when its installation was interrupted. This
@@ -33,8 +32,6 @@ TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "scripts" / "requirements"
 LOCAL_STACK = ("ministack", "sam", "cargo-lambda")
 OLDEST_PYTHON = (3, 11)
-# The first curl that resolves *.localhost, which is what the local API's URL ends with.
-OLDEST_CURL = (7, 85)
 
 
 class Missing(Exception):
@@ -90,18 +87,6 @@ def check_prerequisites() -> None:
         raise Missing("Rust needs a C linker, and cc is missing (Debian, Ubuntu: apt install gcc)")
 
 
-def check_curl() -> None:
-    """Print a note when curl is missing or too old; only commands for people to copy need it."""
-    curl = version_of("curl", "--version")
-    if curl is None:
-        print("tools: note: curl is missing, which the commands that are printed to try need")
-    elif curl < OLDEST_CURL:
-        print(
-            f"tools: note: curl {dotted(curl)} does not resolve *.localhost "
-            f"({dotted(OLDEST_CURL)} does); add --connect-to ::127.0.0.1: to each curl command"
-        )
-
-
 def stamp_of(name: str) -> str:
     """What the environment depends on; its stamp file holds this once it is complete."""
     digest = hashlib.sha256((REQUIREMENTS / f"{name}.txt").read_bytes()).hexdigest()
@@ -147,7 +132,6 @@ def main() -> int:
     """Check the machine, then install what is missing."""
     parser = argparse.ArgumentParser(description="Install the pinned Python tools into .tools/.")
     parser.add_argument("names", nargs="*", help=f"environments (default: {' '.join(LOCAL_STACK)})")
-    parser.add_argument("--check", action="store_true", help="only check the prerequisites")
     arguments = parser.parse_args()
     names = arguments.names or LOCAL_STACK
     try:
@@ -157,12 +141,8 @@ def main() -> int:
                     f"there is no scripts/requirements/{name}.txt: write one with pip freeze"
                 )
         check_prerequisites()
-        if arguments.check:
-            check_curl()
-            return 0
         if all(is_installed(name) for name in names):
             return 0
-        check_curl()
         TOOLS.mkdir(exist_ok=True)
         with (TOOLS / "lock").open("w") as lock:
             # Two makes at once in one checkout must not build the same environment.

@@ -1,8 +1,7 @@
 """A plain HTTP client: it sends exactly the path, header fields and bytes that a test gives it.
 
 A library would mend paths, add header fields or ask a proxy; the standard library's
-`http.client` does not. The API's host name is not looked up, since not every machine
-resolves *.localhost: the connection goes to 127.0.0.1 and `Host` carries the name.
+`http.client` does not.
 """
 
 from __future__ import annotations
@@ -41,12 +40,6 @@ class Api:
     """The API at one base URL."""
 
     base: str
-    port: int
-
-    @classmethod
-    def at(cls, base: str) -> Api:
-        """The API at this URL, on this machine."""
-        return cls(base, urlsplit(base).port or 80)
 
     def request(
         self,
@@ -57,10 +50,9 @@ class Api:
     ) -> Answer:
         """Send one request to a URL or path, as it stands."""
         path = reference.removeprefix(self.base)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=60)
         try:
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            connection.putheader("Host", urlsplit(self.base).netloc)
+            connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in headers.items() if isinstance(headers, Mapping) else headers:
                 connection.putheader(name, value)
             if body is not None:

@@ -48,7 +48,7 @@ class Deployment:
         self.local = environment_file.resolve().parent
         self.endpoint = self.environment["AWS_ENDPOINT_URL"]
         self.port = urlsplit(self.endpoint).port or 80
-        self.api = Api.at(self.environment["API_URL"])
+        self.api = Api(self.environment["API_URL"])
         self.dynamodb = self.client("dynamodb")
         self.sqs = self.client("sqs")
         self.functions = self.client("lambda")

@@ -130,9 +130,12 @@ class Proxy:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What leads a function's calls here. MiniStack sets AWS_ENDPOINT_URL itself, not these."""
+        """What leads a function's calls here. MiniStack sets AWS_ENDPOINT_URL itself, not these.
+
+        By the name under which MiniStack is AWS and not the API: `Host` goes with the call.
+        """
         return {
-            f"AWS_ENDPOINT_URL_{name.upper()}": f"http://127.0.0.1:{port}"
+            f"AWS_ENDPOINT_URL_{name.upper()}": f"http://{self._upstream.hostname}:{port}"
             for name, port in self._ports.items()
         }
 

@@ -268,7 +268,7 @@ def test_under_cargo_lambda(
 
 def test_the_router_of_cargo_lambda(deployment: Deployment, clean: None, watch: int) -> None:
     """`[workspace.metadata.lambda.watch.router]` in Cargo.toml names the routes of the template."""
-    api = Api.at(f"http://127.0.0.1:{watch}")
+    api = Api(f"http://127.0.0.1:{watch}")
     put = api.request("PUT", "/users/42", JSON, b'{"v":1}')
     assert put.status == 201, put
     got = api.get("42")
