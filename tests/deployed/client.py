@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -35,11 +35,25 @@ class Answer:
         return f"Answer({self.status} of {self.url}, {dict(self.headers)}, {body!r})"
 
 
+# Header fields that say who sends a request of this method, to this URL, with this body.
+Credentials = Callable[[str, str, bytes | None], Mapping[str, str]]
+
+
+def nobody(_method: str, _url: str, _body: bytes | None) -> Mapping[str, str]:
+    """No credentials."""
+    return {}
+
+
 @dataclasses.dataclass(frozen=True)
 class Api:
-    """The API at one base URL."""
+    """The API at one base URL, as somebody sees it."""
 
     base: str
+    credentials: Credentials = nobody
+
+    def seen_by(self, credentials: Credentials) -> Api:
+        """The API with these credentials in each request."""
+        return dataclasses.replace(self, credentials=credentials)
 
     def request(
         self,
@@ -53,14 +67,16 @@ class Api:
         connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=60)
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
-            for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+            fields = [*(headers.items() if isinstance(headers, Mapping) else headers)]
+            fields += self.credentials(method, self.base + path, body).items()
+            for name, value in fields:
                 connection.putheader(name, value)
             if body is not None:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, fields, response.read(), self.base + path)
+            received = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, received, response.read(), self.base + path)
         finally:
             connection.close()
 

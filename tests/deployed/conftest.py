@@ -29,7 +29,12 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what changes the stack after everything else, and never on a stack of somebody else."""
-    items.sort(key=lambda item: item.get_closest_marker("changes_stack") is not None)
+
+    def turn(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("changes_stack")
+        return 0 if marker is None else 2 if marker.kwargs.get("closes_api") else 1
+
+    items.sort(key=turn)
     if "STACK_ENV" in os.environ:
         skip = pytest.mark.skip(reason="changes the stack, and that of STACK_ENV is left alone")
         for item in items:

@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, str], bytes | None]] = {
 # What an adopter's slow step would refuse; there is none.
 BY_NO_REQUEST = {"refused"}
 # The stack of these tests answers everyone.
-IN_TEST_ACCESS = {"forbidden"}
+IN_ANOTHER_MODE = {"forbidden"}
 SEEN_BELOW = {
     *("operation-gone", "superseded", "order-unknown", "idempotency-key-reused", "clock-skew"),
     *("not-written", "outcome-unknown", "not-read", "not-applied"),
@@ -53,7 +53,7 @@ SEEN_BELOW = {
 
 
 def test_every_problem_is_provoked_here() -> None:
-    provoked = REFUSED.keys() | SEEN_BELOW | IN_TEST_ACCESS
+    provoked = REFUSED.keys() | SEEN_BELOW | IN_ANOTHER_MODE
     assert provoked | BY_NO_REQUEST == PROBLEMS.keys() | BY_NO_REQUEST
 
 

@@ -1,4 +1,4 @@
-"""The routes, as SAM's transform leaves them in the deployed template, in every AuthMode.
+"""Who may call each route, in every AuthMode, as SAM's transform leaves the deployed template.
 
 The functions' events make the routes and the API's body says who may call them: what stands
 in the events alone would be open.
@@ -6,6 +6,7 @@ in the events alone would be open.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -67,7 +68,41 @@ def test_what_the_gateway_verifies(deployment: Deployment) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"AuthMode": "jwt", "JwtAudience": "a"}, "JwtIssuer"),
+        ({"AuthMode": "jwt", "JwtIssuer": "https://issuer.invalid"}, "JwtAudience"),
+        ({"AuthMode": "jwt", "JwtIssuer": "issuer", "JwtAudience": "a"}, "JwtIssuer"),
+        ({"AuthMode": "open"}, "AuthMode"),
+    ],
+    ids=str,
+)
+def test_parameters_that_are_refused(
+    deployment: Deployment, parameters: dict[str, str], named: str
+) -> None:
+    cloudformation = deployment.client("cloudformation")
+    stack = deployment.environment["STACK_NAME"]
+    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    own = {item["ParameterKey"]: item["ParameterValue"] for item in described["Parameters"]}
+    given = own | parameters
+    with pytest.raises(cloudformation.exceptions.ClientError, match=named):
+        cloudformation.create_change_set(
+            StackName=stack,
+            ChangeSetName=f"refused-{time.time_ns()}",
+            UsePreviousTemplate=True,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
+            ],
+        )
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
 def test_a_method_without_a_route(api: Api, user: str, method: str) -> None:
     """The gateway's own answer; a preflight has an origin, see test_http.py."""
     assert api.request(method, f"/users/{user}").status in (403, 404)
+
+
+def test_an_open_stack_says_so(deployment: Deployment) -> None:
+    assert "AuthMode=iam" in deployment.environment["WARNING"]

@@ -1,0 +1,119 @@
+"""AuthMode iam, set by an update of the running stack: the callers' own policies say what they may.
+
+MiniStack lets a header `Authorization` pass that is no signature: then the functions refuse.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from .access import (
+    by_the_gateway,
+    deploy,
+    let_a_preflight_pass,
+    refuse_what_no_authorizer_saw,
+    to_every_route,
+)
+from .answers import id_of
+from .client import Api
+from .credentials import bearer, signed
+from .deployment import Deployment
+
+pytestmark = pytest.mark.changes_stack(closes_api=True)
+
+
+@dataclasses.dataclass
+class Accounts:
+    """The API behind AWS credentials, and who has some."""
+
+    api: Api
+    deployment: Deployment
+
+    def root(self) -> Api:
+        """With the keys of the account itself."""
+        environment = self.deployment.environment
+        return self.signed_by(
+            environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+        )
+
+    def signed_by(self, key: str, secret: str, token: str | None = None) -> Api:
+        """With these keys."""
+        region = self.deployment.environment["AWS_REGION"]
+        return self.api.seen_by(signed(key, secret, token, region))
+
+    def policy(self, *paths: str) -> str:
+        """A policy to call the API at these paths, such as PUT/users/42."""
+        api = f"arn:aws:execute-api:*:*:{self.deployment.environment['API_ID']}/*"
+        resources = [f"{api}/{path}" for path in paths]
+        allow = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resources}
+        return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+
+
+@pytest.fixture(scope="module")
+def accounts(deployment: Deployment, api: Api) -> Accounts:
+    return Accounts(deploy(deployment, {"AuthMode": "iam"}), deployment)
+
+
+def test_unsigned(deployment: Deployment, accounts: Accounts, user: str) -> None:
+    for answer in to_every_route(accounts.api, user):
+        by_the_gateway(answer, 403)
+    assert accounts.api.seen_by(bearer("a.b.c")).put(user, b"{}").status == 403
+    assert deployment.user(user) is None
+    let_a_preflight_pass(accounts.api, user)
+
+
+def test_signed(accounts: Accounts, user: str) -> None:
+    api = accounts.root()
+    put = api.put(user, b'{"v":1}')
+    assert put.status == 201, put
+    assert api.get(user).headers["etag"] == put.headers["etag"]
+    accepted = api.put_later(user, b'{"v":2}')
+    assert api.status(accepted).status == 200
+    answers = to_every_route(api, user)
+    statuses = [200, 200, 200, 405, 405, 405, 404, 404, 405, 405, 405, 405]
+    assert [answer.status for answer in answers] == statuses
+
+
+def test_a_users_own_policy(deployment: Deployment, accounts: Accounts, user: str) -> None:
+    iam = deployment.client("iam")
+    iam.create_user(UserName=user)
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    api = accounts.signed_by(made["AccessKeyId"], made["SecretAccessKey"])
+    assert api.put(user, b"{}").status == 403
+    policy = accounts.policy(f"PUT/users/{user}")
+    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=policy)
+    assert api.put(user, b"{}").status == 201
+    assert api.put(f"{user}-2", b"{}").status == 403
+    assert api.get(user).status == 403
+    assert deployment.user(f"{user}-2") is None
+    forged = accounts.signed_by(made["AccessKeyId"], "another secret")
+    assert forged.put(user, b"{}").status == 403
+
+
+def test_a_key_is_the_roles_whatever_its_session(
+    deployment: Deployment, accounts: Accounts, user: str, key: str
+) -> None:
+    iam, sts = deployment.client("iam"), deployment.client("sts")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    made = iam.create_role(RoleName=user, AssumeRolePolicyDocument=document)
+    policy = accounts.policy("PUT/users/*")
+    iam.put_role_policy(RoleName=user, PolicyName="any", PolicyDocument=policy)
+    operations = []
+    for session in ("first", "second"):
+        reply = sts.assume_role(RoleArn=made["Role"]["Arn"], RoleSessionName=session)
+        given = reply["Credentials"]
+        api = accounts.signed_by(
+            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+        )
+        answer = api.put(user, b"{}", {"Idempotency-Key": f'"{key}"'})
+        operations.append(id_of(answer))
+    by_root = accounts.root().put(user, b"{}", {"Idempotency-Key": f'"{key}"'})
+    assert operations[0] == operations[1] != id_of(by_root)
+
+
+def test_the_functions_look_again(deployment: Deployment, accounts: Accounts, user: str) -> None:
+    refuse_what_no_authorizer_saw(deployment, user)
