@@ -34,9 +34,10 @@ def before_call(context: object, case: Any, kwargs: object) -> None:
         for name in ("If-Match", "If-None-Match"):
             case.headers.pop(name, None)
     # The coverage phase takes them off, as if they were those of a JSON text.
-    key = case.headers.get("Idempotency-Key") if case.headers else None
-    if key is not None and not key.startswith('"'):
-        case.headers["Idempotency-Key"] = f'"{key}"'
+    for name in case.headers.keys() & {"Idempotency-Key", "If-Match", "If-None-Match"}:
+        value = case.headers[name]
+        if not value.startswith(('"', "W/", "*")):
+            case.headers[name] = f'"{value}"'
 
 
 @schemathesis.hook
