@@ -48,6 +48,14 @@ class Queue:
         (message,) = until(f"the message of {user}", found)
         return message
 
+    def receive(self, user: str) -> Message:
+        """The one message of a user, which is hidden from now on."""
+        message = self.message_of(user)
+        self._sqs.change_message_visibility(
+            QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=60
+        )
+        return message
+
     def take(self, user: str) -> Message:
         """The one message of a user, which is deleted."""
         message = self.message_of(user)
