@@ -81,7 +81,11 @@ soak-short: ## the same with debug binaries, 5,000 PUTs and a fixed seed, for th
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/
-	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks
+	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint
+
+.PHONY: requirements
+requirements: ## pin what scripts/requirements/*.in ask for, with hashes (UPGRADE=--upgrade: anew)
+	@$(PYTHON) -m scripts.tools --lock $(UPGRADE)
 
 # What run, up, down and watch need of them.
 .PHONY: stack-tools
@@ -120,10 +124,23 @@ mistakes: ## protocol mistakes put into a copy of the functions, each of which t
 simulation: ## the functions under SCHEDULES=10000000 seeded schedules, with what occurred in them
 	SIMULATION_SCHEDULES='$(SCHEDULES)' cargo test --package tests --test simulation -- schedules --nocapture
 
+LINT = .tools/lint/bin
+
+.PHONY: advisories
+advisories: tools ## look for known weaknesses of the dependencies (needs GitHub)
+	$(LINT)/cargo-deny --locked check advisories
+
 .PHONY: lint
-lint: tools ## formatting, clippy with warnings denied, ruff and mypy, the template
+lint: tools ## formatting, linters with warnings denied, types, licences, spelling, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+	@$(LINT)/cargo-deny --locked --log-level error check licenses bans sources
+	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
+	@$(LINT)/typos
+	@$(LINT)/shellcheck .ci/run
+	@$(LINT)/yamllint --strict .
+	@$(LINT)/zizmor --offline --quiet --no-progress .github/workflows
 	@.tools/checks/bin/ruff check --quiet
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy

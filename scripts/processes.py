@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import time
@@ -142,9 +143,24 @@ def start(
         )
 
 
+# cargo's progress bar, such as "Building [===>   ] 46/246: time-core"; it is drawn over itself.
+BAR = re.compile(r"Building \[[=> ]*\] (\d+)/(\d+)(: [^\r\n]*)?")
+
+
 def last_lines(log: Path, count: int) -> list[str]:
-    """The end of a log."""
+    """The end of a log, without progress bars."""
     try:
-        return log.read_text(errors="replace").splitlines()[-count:]
+        text = log.read_text(errors="replace")
     except OSError:
         return []
+    lines = (BAR.sub("", line).rstrip() for line in text.splitlines())
+    return [line for line in lines if line][-count:]
+
+
+def progress(log: Path) -> str:
+    """How far a tool is: the steps that cargo has done of all, else the last line of its log."""
+    bars = BAR.findall(log.read_text(errors="replace"))
+    if bars:
+        done, all_steps, current = bars[-1]
+        return f"compiled {done} of {all_steps}{current.rstrip()}"
+    return " ".join(last_lines(log, 1))[:100].strip()

@@ -40,9 +40,12 @@ from scripts.environment import (
     shown,
     tool_environment,
 )
-from scripts.processes import Failure, Interrupted, Interrupts, Process, last_lines, start
+from scripts.processes import Failure, Interrupted, Interrupts, Process, last_lines, progress, start
 
 DEFAULT_PORT = 4566
+NEWS = 10.0  # seconds between two lines about a tool that is still running
+# Without a terminal cargo shows how far it is only when told to.
+CARGO_PROGRESS = {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "80"}
 PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
 # cargo lambda's own events have a timeEpoch in seconds, so that the host's clock must do.
 HOSTS_CLOCK = {"ARRIVAL_CLOCK": "host"}
@@ -300,15 +303,16 @@ class Stack:
         environment = tool_environment(self.settings.local) | aws_environment(self.state.port)
         if not self.settings.release:
             environment |= sam.QUICK_BUILD
+        environment |= CARGO_PROGRESS
         child = start(command, log, environment, ROOT)
         process = Process.of(child)
-        news = time.monotonic() + 20
+        news = time.monotonic() + NEWS
         try:
             while child.poll() is None:
                 self.interrupts.wait()
                 if time.monotonic() > news:
-                    news += 20
-                    self.steps.say(f"  … {' '.join(last_lines(log, 1))[:100].strip()}")
+                    news += NEWS
+                    self.steps.say(f"  … {progress(log)}")
         finally:
             process.stop()
         if child.returncode != 0:

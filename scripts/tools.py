@@ -1,12 +1,13 @@
 """Install the pinned Python tools of this repository into `.tools/`.
 
-Each file `scripts/requirements/NAME.txt` describes one virtual environment,
-`.tools/NAME`, and pins everything in it, so two machines get the same tools.
-To add one: install it by hand in a fresh environment, write `pip freeze` into
-the file, and name it on the command line.
+Each pair of files `scripts/requirements/NAME.in` and `NAME.txt` describes one virtual
+environment, `.tools/NAME`: the first what is wanted, the second, made from it, every
+package of it with its version and hashes, so that two machines get the same tools.
+uv, itself such a tool, makes both.
 
-    python3 -m scripts.tools             # what the local stack needs
-    python3 -m scripts.tools checks      # only this one
+    python3 -m scripts.tools sam checks    # install these
+    python3 -m scripts.tools --lock        # make every NAME.txt from its NAME.in
+    python3 -m scripts.tools --lock --upgrade    # the same, with the newest versions
 
 An environment is rebuilt when its requirement file, the Python version or the
 path of the checkout changed, and when its installation was interrupted. This
@@ -19,6 +20,7 @@ import argparse
 import fcntl
 import hashlib
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -30,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "scripts" / "requirements"
-LOCAL_STACK = ("ministack", "sam", "cargo-lambda")
+INSTALLER = "uv"
 OLDEST_PYTHON = (3, 11)
 
 
@@ -107,16 +109,11 @@ def install(name: str) -> None:
     started = time.monotonic()
     shutil.rmtree(venv, ignore_errors=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    requirements = str(REQUIREMENTS / f"{name}.txt")
-    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     with log.open("w") as output:
-        for command in (
-            [sys.executable, "-m", "venv", str(venv)],
-            # Wheels only: a source distribution would need compilers and run what nobody pinned.
-            [*pip, "install", "--only-binary", ":all:", "--requirement", requirements],
-            [*pip, "check"],
-        ):
-            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+        for command in with_pip(venv) if name == INSTALLER else with_uv(venv):
+            done = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, env=environment(), check=False
+            )
             if done.returncode != 0:
                 output.flush()
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
@@ -128,28 +125,83 @@ def install(name: str) -> None:
     print(f"tools: installed {name} in {time.monotonic() - started:.1f} s", flush=True)
 
 
+# Wheels only: a source distribution would need compilers and run what nobody pinned.
+PINNED = ("--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement")
+
+
+def with_pip(venv: Path) -> list[list[str]]:
+    """The commands that make the installer's environment."""
+    python = str(venv / "bin" / "python")
+    requirements = str(REQUIREMENTS / f"{venv.name}.txt")
+    return [
+        [sys.executable, "-m", "venv", str(venv)],
+        [python, "-m", "pip", "--no-input", "install", *PINNED, requirements],
+    ]
+
+
+def with_uv(venv: Path) -> list[list[str]]:
+    """The commands that make any other environment, in a fraction of pip's time."""
+    python = str(venv / "bin" / "python")
+    requirements = str(REQUIREMENTS / f"{venv.name}.txt")
+    return [
+        [sys.executable, "-m", "venv", "--without-pip", str(venv)],
+        [*UV, "install", "--python", python, "--compile-bytecode", *PINNED, requirements],
+        [*UV, "check", "--python", python],
+    ]
+
+
+UV = (str(TOOLS / INSTALLER / "bin" / "uv"), "--no-config", "pip")
+
+
+def environment() -> dict[str, str]:
+    """The caller's, with as much patience as pip has on a slow line, and without the settings of
+    an environment that happens to be active.
+    """
+    keep = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    return {"UV_HTTP_TIMEOUT": "180", **keep}
+
+
+def lock(*, upgrade: bool) -> None:
+    """Make every NAME.txt from its NAME.in. Versions that are pinned stay, unless to upgrade."""
+    for wanted in sorted(REQUIREMENTS.glob("*.in")):
+        command = [*UV, "compile", "--quiet", "--universal", "--generate-hashes"]
+        command += ["--python-version", dotted(OLDEST_PYTHON), "--no-annotate"]
+        command += ["--custom-compile-command", "make requirements"]
+        command += ["--upgrade"] if upgrade else []
+        locked = wanted.with_suffix(".txt")
+        done = subprocess.run(
+            [*command, "--output-file", str(locked), str(wanted)], env=environment(), check=False
+        )
+        if done.returncode != 0:
+            raise Missing(f"{locked.relative_to(ROOT)} could not be made, see above")
+
+
 def main() -> int:
     """Check the machine, then install what is missing."""
     parser = argparse.ArgumentParser(description="Install the pinned Python tools into .tools/.")
-    parser.add_argument("names", nargs="*", help=f"environments (default: {' '.join(LOCAL_STACK)})")
+    parser.add_argument("names", nargs="*", help="environments, such as sam")
+    parser.add_argument("--lock", action="store_true", help="pin what the *.in files want")
+    parser.add_argument("--upgrade", action="store_true", help="with --lock: the newest versions")
     arguments = parser.parse_args()
-    names = arguments.names or LOCAL_STACK
+    names = [INSTALLER, *arguments.names]
     try:
         for name in names:
             if not (REQUIREMENTS / f"{name}.txt").is_file():
                 raise Missing(
-                    f"there is no scripts/requirements/{name}.txt: write one with pip freeze"
+                    f"there is no scripts/requirements/{name}.txt: write {name}.in, then "
+                    "make requirements"
                 )
         check_prerequisites()
-        if all(is_installed(name) for name in names):
-            return 0
-        TOOLS.mkdir(exist_ok=True)
-        with (TOOLS / "lock").open("w") as lock:
-            # Two makes at once in one checkout must not build the same environment.
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for name in names:
-                if not is_installed(name):
-                    install(name)
+        if not all(is_installed(name) for name in names):
+            TOOLS.mkdir(exist_ok=True)
+            with (TOOLS / "lock").open("w") as turn:
+                # Two makes at once in one checkout must not build the same environment.
+                fcntl.flock(turn, fcntl.LOCK_EX)
+                for name in names:
+                    if not is_installed(name):
+                        install(name)
+        if arguments.lock:
+            lock(upgrade=arguments.upgrade)
     except Missing as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

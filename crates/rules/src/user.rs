@@ -19,7 +19,7 @@ pub const MAX_DEPTH: usize = 100;
 /// one name, of at most [`MAX_BYTES`].
 ///
 /// # Errors
-/// [`BodyTooLarge`](crate::ProblemType::BodyTooLarge), and what [`json::check_object`]
+/// [`BodyTooLarge`](crate::ProblemType::BodyTooLarge), and what `json::check_object`
 /// finds.
 pub fn check(body: &[u8]) -> Result<&str, Problem> {
     json::check_size(body, MAX_BYTES)?;

@@ -7,7 +7,7 @@
 //! | `wait=N` | | for up to N s | if it is still open |
 //! | with an `Idempotency-Key` | yes | as above | as above |
 //!
-//! Each step stands in the file of its name, behind [`prepare`] and before [`answer`].
+//! Each step stands in the file of its name, behind `prepare` and before `answer`.
 
 mod answer;
 mod attempt;
