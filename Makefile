@@ -63,6 +63,23 @@ units: ## the tests that need no stack
 deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
 	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest $(PYTEST)
 
+SAM_LOCAL = .tools/sam/bin/python -m scripts.sam_local --local-dir '$(LOCAL_DIR)'
+FUNCTION   ?= PutFunction
+EVENT      ?= events/put-inline.json
+SAM_PORT   ?= 3000
+
+.PHONY: sam-local
+sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
+	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
+
+.PHONY: sam-invoke
+sam-invoke: stack-tools ## one of them, on the stack of make up: FUNCTION=PutFunction EVENT=events/put-inline.json
+	@$(SAM_LOCAL) invoke '$(FUNCTION)' '$(EVENT)'
+
+.PHONY: sam-api
+sam-api: stack-tools ## sam local start-api on the stack of make up, until Ctrl-C (SAM_PORT=3000)
+	@$(SAM_LOCAL) start-api --port '$(SAM_PORT)'
+
 BUILT       = target/$(CARGO_BUILD_TARGET)
 FUNCTIONS   = $(addprefix --package ,put read apply park)
 

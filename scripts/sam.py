@@ -77,6 +77,12 @@ def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
     return [*command, *(f'{name}="{value}"' for name, value in values.items())]
 
 
+def local(local: Path, command: str) -> Command:
+    """Sam local COMMAND, with what was built."""
+    line = [*_sam(f"local {command}", local), "--template-file", local / "build" / "template.yaml"]
+    return [*line, "--parameter-overrides", f"Architecture={architecture()}"]
+
+
 def validate(local: Path) -> Command:
     """Sam validate --lint."""
     return [*_sam("validate", local), "--lint", "--template-file", TEMPLATE, "--region", REGION]
@@ -88,4 +94,4 @@ def _sam(command: str, local: Path) -> Command:
     configuration = local / "samconfig.toml"
     replace(configuration, "version = 0.1\n")
     python = TOOLS / "sam" / "bin" / "python"
-    return [python, "-m", "samcli", command, "--config-file", configuration]
+    return [python, "-m", "samcli", *command.split(), "--config-file", configuration]

@@ -14,7 +14,9 @@ import pytest
 
 from .client import Api
 from .deployment import ROOT, Deployment, stack_command
+from .events import USERS, batch
 from .history import History
+from .names import PARK
 from .proxy import Proxy
 from .queues import Queue
 
@@ -120,6 +122,27 @@ def parked(deployment: Deployment, queue: Queue) -> Iterator[Queue]:
         yield deployment.parked
     for each in queues:
         each.purge()
+
+
+@pytest.fixture
+def clean(deployment: Deployment) -> Iterator[None]:
+    """No user and no outcome of the samples, before and after; and nothing is delivered."""
+    records = batch("apply") + batch(PARK)
+    operations = tuple(
+        record["messageAttributes"]["operation"]["stringValue"]
+        for record in records
+        if record["messageAttributes"]
+    )
+
+    def clear() -> None:
+        deployment.forget(users=USERS, operations=operations)
+        deployment.queue.purge()
+        deployment.parked.purge()
+
+    with deployment.mapping.off():
+        clear()
+        yield
+        clear()
 
 
 @pytest.fixture

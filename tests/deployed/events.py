@@ -1,0 +1,83 @@
+"""The sample events in events/, and what each is to give."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .deployment import ROOT, Deployment
+from .names import PARK
+from .polling import until
+from .queues import attributes
+
+EVENTS = ROOT / "events"
+# The function of each, in the order in which the results follow from one another.
+ORDER = {
+    "put-inline": "put",
+    "put-inline-rest": "put",
+    "put-deferred": "put",
+    "put-deferred-rest": "put",
+    "put-bad-json": "put",
+    "apply-batch": "apply",
+    f"{PARK}-batch": PARK,
+    "get-user": "read",
+    "get-operation": "read",
+}
+USERS = ("42", "grace")
+
+Invoke = Callable[[str, Path], Any]
+
+
+def difference(expected: Any, actual: Any, at: str = "") -> str | None:
+    """Where the actual value is not as expected. "regex:^...$" stands for what it matches."""
+    if isinstance(expected, str) and expected.startswith("regex:"):
+        is_match = isinstance(actual, str) and re.fullmatch(expected.removeprefix("regex:"), actual)
+        return None if is_match else f"{at}: {actual!r} does not match {expected}"
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        if expected.keys() != actual.keys():
+            return f"{at}: has the members {sorted(actual)} and not {sorted(expected)}"
+        found = (difference(expected[name], actual[name], f"{at}/{name}") for name in expected)
+        return next(filter(None, found), None)
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        found = (
+            difference(pair[0], pair[1], f"{at}/{i}")
+            for i, pair in enumerate(zip(expected, actual, strict=True))
+        )
+        return next(filter(None, found), None)
+    is_same = (type(expected), expected) == (type(actual), actual)
+    return None if is_same else f"{at}: {actual!r} and not {expected!r}"
+
+
+def batch(function: str) -> list[dict[str, Any]]:
+    """The records of a function's sample batch."""
+    records: list[dict[str, Any]] = json.loads((EVENTS / f"{function}-batch.json").read_text())[
+        "Records"
+    ]
+    return records
+
+
+def run_all(deployment: Deployment, invoke: Invoke) -> None:
+    """Run the samples and check their results, and what they left in the tables and the queue."""
+    for name, function in ORDER.items():
+        expected = json.loads((EVENTS / "expected" / f"{name}.json").read_text())
+        actual = invoke(function, EVENTS / f"{name}.json")
+        found = difference(expected, actual)
+        assert found is None, f"{name}: {found}\n{json.dumps(actual, indent=2)}"
+    rest = json.loads((EVENTS / "put-inline-rest.json").read_text())
+    assert (deployment.user("42") or {}).get("body") == base64.b64decode(rest["body"]).decode()
+    good, stale, broken, _ = batch("apply")
+    (dead,) = batch(PARK)
+    for record, outcome in ((good, "succeeded"), (stale, "superseded"), (dead, "failed")):
+        item = deployment.outcome(record["messageAttributes"]["operation"]["stringValue"])
+        assert item is not None and item["outcome"] == outcome, (record, item)
+    assert (deployment.user("grace") or {}).get("body") == good["body"]
+    # The broken one came through the dead letters.
+    until("both messages parked", deployment.parked.size, lambda size: size == 2)
+    parked = {message["Body"] for message in deployment.parked.look()}
+    assert parked == {broken["body"], dead["body"]}
+    messages = deployment.queue.look()
+    assert [attributes(message)["user"] for message in messages] == ["42", "42"], messages
