@@ -96,6 +96,16 @@ soak-short: ## the same with debug binaries, 5,000 PUTs and a fixed seed, for th
 	cargo build --locked --quiet --package soak
 	$(BUILT)/debug/soak --bins $(BUILT)/debug --puts 5000 --seed 1 $(SOAK)
 
+# Further arguments of bench, such as --only start-up,warm or --rounds 3.
+BENCH      ?=
+BENCH_FOLDERS = --functions $(BUILT)/release --bare $(BUILT)/release
+
+.PHONY: bench
+bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
+	cargo build --locked --quiet --release $(FUNCTIONS) --package bare
+	cargo build --locked --quiet --profile soak --package bench
+	$(BUILT)/soak/bench $(BENCH_FOLDERS) --json target/bench.json $(BENCH)
+
 .PHONY: tools
 tools: ## install the pinned tools into .tools/
 	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint

@@ -290,7 +290,7 @@ async fn bodies_come_back_byte_for_byte() {
 }
 
 async fn failure_of_a_write(endpoint: &str, users: &str) -> Failure {
-    let tables = DynamoDb::new(&config_for(endpoint), users.to_owned(), OPERATIONS.to_owned());
+    let tables = DynamoDb::new(config_for(endpoint), users.to_owned(), OPERATIONS.to_owned());
     tables.write_user(&operation(id(1, 1), "{}")).await.unwrap_err().failure
 }
 

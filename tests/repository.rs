@@ -1,9 +1,11 @@
 //! Rules about the repository itself: what ARCHITECTURE.md says is absent, is absent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+const FUNCTIONS: [&str; 4] = ["put", "read", "apply", "park"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -12,7 +14,8 @@ fn root() -> PathBuf {
 /// Names of all packages that `package` links, without those only for tests.
 fn linked_by(package: &str) -> HashSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges=normal", "--prefix=none", "--format={p}", "--package"])
+        .args(["tree", "--offline", "--edges=normal,no-proc-macro", "--prefix=none"])
+        .args(["--format={p}", "--package"])
         .arg(package)
         .current_dir(root())
         .output()
@@ -66,13 +69,39 @@ fn rules_read_no_clock_environment_file_or_socket() {
     }
 }
 
+/// Start-up and size are in what is linked, and a feature of one dependency can bring ten more.
+#[test]
+fn each_function_links_what_is_listed_and_nothing_else() {
+    let mut linked: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for function in FUNCTIONS {
+        for package in linked_by(function) {
+            linked.entry(package).or_default().push(function);
+        }
+    }
+    let lines = linked.iter().map(|(package, by)| format!("{package}: {}\n", by.join(" ")));
+    let (lines, path) = (lines.collect::<String>(), root().join("tests/linked.txt"));
+    if std::env::var_os("UPDATE_LINKED").is_some() {
+        fs::write(&path, &lines).unwrap();
+    }
+    let listed = fs::read_to_string(&path).unwrap();
+    let without = |some: &str, others: &str| -> Vec<String> {
+        let others: HashSet<_> = others.lines().collect();
+        some.lines().filter(|line| !others.contains(line)).map(str::to_owned).collect()
+    };
+    let (added, gone) = (without(&lines, &listed), without(&listed, &lines));
+    assert!(
+        added.is_empty() && gone.is_empty(),
+        "linked but not listed in tests/linked.txt: {added:?}; listed but not linked: {gone:?}. \
+        If it is worth its size, UPDATE_LINKED=1 cargo test -p tests --test repository lists it."
+    );
+}
+
 #[test]
 fn one_http_and_one_tls_stack_are_linked() {
-    for function in ["put", "read", "apply", "park"] {
+    for function in FUNCTIONS {
         let linked = linked_by(function);
         assert!(linked.contains("rustls"), "{function}");
-        for other in ["aws-lc-rs", "native-tls", "openssl", "aws-config", "h2-0-3", "webpki-roots"]
-        {
+        for other in ["aws-lc-rs", "native-tls", "openssl", "aws-config", "h2", "webpki-roots"] {
             assert!(!linked.contains(other), "{function} links {other}");
         }
     }

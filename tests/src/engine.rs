@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_calls::{Account, config};
+use aws_calls::{Account, config, http_client};
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
@@ -42,7 +42,7 @@ impl Engine {
         for table in [USERS, OPERATIONS] {
             create_table(&client, table).await;
         }
-        Self { client, tables: DynamoDb::new(&config, USERS.to_owned(), OPERATIONS.to_owned()) }
+        Self { client, tables: DynamoDb::new(config, USERS.to_owned(), OPERATIONS.to_owned()) }
     }
 
     /// Puts an item of string attributes, of true booleans where the value is `true`, and of
@@ -78,11 +78,12 @@ impl Engine {
 /// Settings for clients of a local endpoint.
 #[must_use]
 pub fn config_for(endpoint: &str) -> SdkConfig {
-    config(Account {
+    let account = Account {
         region: "us-east-1".to_owned(),
         credentials: Credentials::new("test", "test", None, None, "test"),
         endpoint_url: Some(endpoint.to_owned()),
-    })
+    };
+    config(account, http_client())
 }
 
 async fn create_table(client: &Client, name: &str) {

@@ -1,8 +1,10 @@
-//! How this project calls AWS: the settings of every client, and what a failed call
+//! How this project calls AWS: the settings of every client, the HTTP client under them, and what a failed call
 //! leaves behind.
 
 mod config;
 mod error;
+mod http;
 
 pub use config::{Account, config};
 pub use error::call_error;
+pub use http::http_client;

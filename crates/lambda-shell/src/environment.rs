@@ -3,8 +3,10 @@
 use std::env;
 use std::fmt;
 
+pub use aws_calls::http_client;
 use aws_calls::{Account, config};
 use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
 use rules::ReceiptKey;
 
@@ -71,7 +73,8 @@ pub fn access() -> Result<Access, Invalid> {
     }
 }
 
-/// Settings for the client of a service, from what Lambda sets for every function.
+/// Settings for the client of a service over `http_client`, from what Lambda sets for every
+/// function.
 ///
 /// `AWS_ENDPOINT_URL_<SERVICE>` and `AWS_ENDPOINT_URL` name another endpoint than
 /// AWS's own (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
@@ -80,7 +83,7 @@ pub fn access() -> Result<Access, Invalid> {
 ///
 /// # Errors
 /// [`Invalid`]
-pub fn aws(service: &str) -> Result<SdkConfig, Invalid> {
+pub fn aws(service: &str, http_client: &SharedHttpClient) -> Result<SdkConfig, Invalid> {
     let region = optional("AWS_REGION").or_else(|| optional("AWS_DEFAULT_REGION"));
     let credentials = Credentials::new(
         required("AWS_ACCESS_KEY_ID")?,
@@ -90,11 +93,12 @@ pub fn aws(service: &str) -> Result<SdkConfig, Invalid> {
         "environment",
     );
     let endpoint_url = optional(&format!("AWS_ENDPOINT_URL_{service}"));
-    Ok(config(Account {
+    let account = Account {
         region: region.ok_or_else(|| invalid("AWS_REGION", "is missing or empty"))?,
         credentials,
         endpoint_url: endpoint_url.or_else(|| optional("AWS_ENDPOINT_URL")),
-    }))
+    };
+    Ok(config(account, http_client.clone()))
 }
 
 pub(crate) fn optional(name: &str) -> Option<String> {

@@ -1,10 +1,11 @@
 //! Runs an HTTP function behind API Gateway.
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::Pin;
 
 use http::Method;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Error, Request, Response, service_fn};
+use lambda_http::{Adapter, Body, Error, IntoResponse, Request, Response, service_fn};
 use lambda_runtime::LambdaEvent;
 use lambda_runtime::tower::ServiceBuilder;
 
@@ -22,7 +23,7 @@ where
 {
     let answering = service_fn(|request| {
         let answer = answer(&access, &handle, request);
-        async { Ok::<_, Error>(answer.await) }
+        async { Ok::<_, Error>(Whole(answer.await)) }
     });
     let service = ServiceBuilder::new().map_request(keep_repeated_fields);
     lambda_runtime::run(service.service(Adapter::from(answering))).await
@@ -46,6 +47,16 @@ where
             Err(problem) if is_head => reply::without_body(reply::problem(&problem)),
             Err(problem) => reply::problem(&problem),
         }
+    }
+}
+
+/// A response whose body is text already. `lambda_http` would take it for a stream of bytes
+/// in any charset, and bring the decoders of all of them.
+struct Whole(Response<Body>);
+
+impl IntoResponse for Whole {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(ready(self.0))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The calls on the queue.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_calls::call_error;
@@ -22,22 +23,28 @@ const CHANGE_VISIBILITY: &str = "sqs:ChangeMessageVisibility";
 /// A queue in SQS.
 #[derive(Clone, Debug)]
 pub struct Sqs {
-    client: Client,
+    config: SdkConfig,
+    client: OnceLock<Client>,
     url: String,
 }
 
 impl Sqs {
     /// The queue at `url`.
     #[must_use]
-    pub fn new(config: &SdkConfig, url: String) -> Self {
-        Self { client: Client::new(config), url }
+    pub fn new(config: SdkConfig, url: String) -> Self {
+        Self { config, client: OnceLock::new(), url }
+    }
+
+    /// Made for the first call, as that of the tables is.
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(&self.config))
     }
 }
 
 impl Queue for Sqs {
     async fn send(&self, operation: &Operation, trace: Option<&str>) -> Result<(), CallError> {
         let mut call = self
-            .client
+            .client()
             .send_message()
             .queue_url(&self.url)
             .message_body(&operation.body)
@@ -56,7 +63,7 @@ impl Queue for Sqs {
     async fn forward(&self, record: &SqsMessage) -> Result<(), CallError> {
         let system = |name| record.attributes.get(name).cloned();
         let mut call = self
-            .client
+            .client()
             .send_message()
             .queue_url(&self.url)
             .set_message_body(record.body.clone())
@@ -79,7 +86,7 @@ impl Queue for Sqs {
 
     async fn delete(&self, receipt_handle: &str) -> Result<(), CallError> {
         let delete =
-            self.client.delete_message().queue_url(&self.url).receipt_handle(receipt_handle);
+            self.client().delete_message().queue_url(&self.url).receipt_handle(receipt_handle);
         let sent = delete.send().await;
         sent.map(drop).map_err(|error| call_error(DELETE_MESSAGE, &error))
     }
@@ -87,7 +94,7 @@ impl Queue for Sqs {
     async fn hide(&self, receipt_handle: &str, timeout: Duration) -> Result<(), CallError> {
         let seconds = i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX);
         let sent = self
-            .client
+            .client()
             .change_message_visibility()
             .queue_url(&self.url)
             .receipt_handle(receipt_handle)

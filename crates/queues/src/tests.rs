@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_calls::{Account, config};
 use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
 use aws_sdk_sqs::config::Credentials;
+use aws_sdk_sqs::config::SharedHttpClient;
 use aws_smithy_http_client::test_util::capture_request;
 use rules::{Operation, OperationId, Precondition, Tick, UserId};
 use serde_json::{Value, json};
@@ -31,8 +32,8 @@ async fn request_of<F: Future>(call: impl FnOnce(Sqs) -> F) -> Value {
         credentials: Credentials::new("test", "test", None, None, "test"),
         endpoint_url: Some("http://127.0.0.1:1".to_owned()),
     };
-    let config = config(account).into_builder().http_client(client).build();
-    call(Sqs::new(&config, "http://127.0.0.1:1/1/updates".to_owned())).await;
+    let config = config(account, SharedHttpClient::new(client));
+    call(Sqs::new(config, "http://127.0.0.1:1/1/updates".to_owned())).await;
     serde_json::from_slice(captured.expect_request().body().bytes().unwrap()).unwrap()
 }
 

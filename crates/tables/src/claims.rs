@@ -21,7 +21,7 @@ impl DynamoDb {
             ("expires_at".to_owned(), number((now + VALID_FOR).as_secs())),
         ]);
         let sent = self
-            .client
+            .client()
             .put_item()
             .table_name(&self.operations)
             .set_item(Some(item))

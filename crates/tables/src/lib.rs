@@ -27,6 +27,7 @@ mod operations;
 mod tests;
 mod users;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -42,7 +43,8 @@ const PUT_ITEM: &str = "dynamodb:PutItem";
 /// The tables of one deployment, in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
-    client: Client,
+    config: SdkConfig,
+    client: OnceLock<Client>,
     users: String,
     operations: String,
 }
@@ -50,8 +52,14 @@ pub struct DynamoDb {
 impl DynamoDb {
     /// The tables named `users` and `operations`.
     #[must_use]
-    pub fn new(config: &SdkConfig, users: String, operations: String) -> Self {
-        Self { client: Client::new(config), users, operations }
+    pub fn new(config: SdkConfig, users: String, operations: String) -> Self {
+        Self { config, client: OnceLock::new(), users, operations }
+    }
+
+    /// Made for the first call: it reads the endpoints of all AWS partitions, which is a
+    /// quarter of a start-up, and a request of `put` needs one service only.
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(&self.config))
     }
 }
 

@@ -22,7 +22,7 @@ impl DynamoDb {
         now: Duration,
     ) -> Result<Option<Record>, CallError> {
         let reply = self
-            .client
+            .client()
             .get_item()
             .table_name(&self.operations)
             .key("id", string(id))
@@ -46,7 +46,7 @@ impl DynamoDb {
         record: &Record,
     ) -> Result<Option<Decision>, CallError> {
         let put = self
-            .client
+            .client()
             .put_item()
             .table_name(&self.operations)
             .set_item(Some(record_item(user, id, record)))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_calls::{Account, config};
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::test_util::capture_request;
 use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
 use rules::request::key::{Claim, VALID_FOR};
@@ -33,8 +34,8 @@ async fn request_of<F: Future>(call: impl FnOnce(DynamoDb) -> F) -> (String, Val
         credentials: Credentials::new("test", "test", None, None, "test"),
         endpoint_url: Some("http://127.0.0.1:1".to_owned()),
     };
-    let config = config(account).into_builder().http_client(client).build();
-    call(DynamoDb::new(&config, "users".to_owned(), "operations".to_owned())).await;
+    let config = config(account, SharedHttpClient::new(client));
+    call(DynamoDb::new(config, "users".to_owned(), "operations".to_owned())).await;
     let request = captured.expect_request();
     let action = request.headers().get("x-amz-target").unwrap().rsplit('.').next().unwrap();
     let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();

@@ -24,7 +24,7 @@ const TRANSACT_WRITE_ITEMS: &str = "dynamodb:TransactWriteItems";
 impl DynamoDb {
     pub(crate) async fn get_user(&self, user: &UserId) -> Result<Option<User>, CallError> {
         let reply = self
-            .client
+            .client()
             .get_item()
             .table_name(&self.users)
             .key("id", string(user))
@@ -42,7 +42,7 @@ impl DynamoDb {
     pub(crate) async fn update_user(&self, operation: &Operation) -> Result<Write, CallError> {
         let write = ConditionalWrite::new(operation);
         let sent = self
-            .client
+            .client()
             .update_item()
             .table_name(&self.users)
             .key("id", string(&operation.user))
@@ -74,7 +74,7 @@ impl DynamoDb {
         user: &UserId,
     ) -> Result<Option<OperationId>, CallError> {
         let reply = self
-            .client
+            .client()
             .get_item()
             .table_name(&self.users)
             .key("id", string(user))
@@ -105,7 +105,7 @@ impl DynamoDb {
             .build()
             .map_err(build_error)?;
         let mut call = self
-            .client
+            .client()
             .transact_write_items()
             .transact_items(TransactWriteItem::builder().update(update).build());
         let decided = std::iter::once((operation.id, Outcome::Succeeded))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use lambda_shell::environment::{aws, required};
+use lambda_shell::environment::{aws, http_client, required};
 use lambda_shell::{LambdaHost, deadline, log};
 use park::Park;
 use queues::Sqs;
@@ -16,12 +16,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::start("park");
+    let http = http_client();
     // A user is never touched here, so its table has no name.
     let (users, operations) = (String::new(), required("OPERATIONS_TABLE")?);
     let park = Park {
         host: LambdaHost,
-        tables: DynamoDb::new(&aws("DYNAMODB")?, users, operations),
-        parked: Sqs::new(&aws("SQS")?, required("PARKED_QUEUE_URL")?),
+        tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
+        parked: Sqs::new(aws("SQS", &http)?, required("PARKED_QUEUE_URL")?),
     };
     run(service_fn(async |event: LambdaEvent<_>| {
         let deadline = deadline(Some(&event.context), LambdaHost.now(), TIMEOUT);

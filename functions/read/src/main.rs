@@ -1,7 +1,7 @@
 //! `GET /users/{id}` and its operations: configuration, clients, run.
 
 use lambda_http::Error;
-use lambda_shell::environment::{access, aws, receipt_key, required};
+use lambda_shell::environment::{access, aws, http_client, receipt_key, required};
 use lambda_shell::gateway::run;
 use lambda_shell::{LambdaHost, log};
 use read::Read;
@@ -10,10 +10,11 @@ use tables::DynamoDb;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::start("read");
+    let http = http_client();
     let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
     let read = Read {
         host: LambdaHost,
-        tables: DynamoDb::new(&aws("DYNAMODB")?, users, operations),
+        tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
         receipts: receipt_key()?,
     };
     run(access()?, |request| read.handle(request)).await

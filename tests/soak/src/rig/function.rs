@@ -91,11 +91,7 @@ impl Function {
     }
 
     /// Serves a request of the process at `desk`.
-    pub(crate) async fn runtime_api(
-        &self,
-        desk: &Desk,
-        request: Request<Bytes>,
-    ) -> Result<Reply, HangUp> {
+    pub async fn runtime_api(&self, desk: &Desk, request: Request<Bytes>) -> Result<Reply, HangUp> {
         let path = request.uri().path();
         let path = path.strip_prefix("/2018-06-01/runtime/").unwrap_or_default();
         if path == "invocation/next" {

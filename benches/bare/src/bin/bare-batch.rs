@@ -1,0 +1,69 @@
+//! A batch of messages the plain way, one UpdateItem for each and no outcome: as the
+//! runtime's partial-batch example does it, with a task for every record of the batch
+//! (`BARE=partial-batch`), or record by record (`BARE=one-at-a-time`).
+//! <https://github.com/aws/aws-lambda-rust-runtime/tree/main/examples/advanced-sqs-partial-batch-failures>
+
+use std::sync::Arc;
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use bare::Calls;
+use futures_util::future::join_all;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let calls = Arc::new(Calls::from_environment()?);
+    let is_parallel = match std::env::var("BARE")?.as_str() {
+        "partial-batch" => true,
+        "one-at-a-time" => false,
+        other => return Err(format!("BARE is {other}").into()),
+    };
+    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let records = event.payload.records;
+        Ok::<_, Error>(if is_parallel {
+            in_parallel(&calls, records).await
+        } else {
+            one_at_a_time(&calls, records).await
+        })
+    }))
+    .await
+}
+
+async fn in_parallel(calls: &Arc<Calls>, records: Vec<SqsMessage>) -> SqsBatchResponse {
+    let (ids, tasks): (Vec<_>, Vec<_>) = records
+        .into_iter()
+        .map(|record| {
+            let (id, calls) = (record.message_id.clone(), Arc::clone(calls));
+            (id, tokio::spawn(async move { update(&calls, &record).await }))
+        })
+        .unzip();
+    let done = join_all(tasks).await;
+    let failed = ids.into_iter().zip(done).filter(|(_, done)| !matches!(done, Ok(Ok(()))));
+    response(failed.map(|(id, _)| id))
+}
+
+async fn one_at_a_time(calls: &Calls, records: Vec<SqsMessage>) -> SqsBatchResponse {
+    let mut failed = Vec::new();
+    for record in records {
+        if update(calls, &record).await.is_err() {
+            failed.push(record.message_id);
+        }
+    }
+    response(failed.into_iter())
+}
+
+async fn update(calls: &Calls, record: &SqsMessage) -> Result<(), Error> {
+    let user = record.message_attributes.get("user");
+    let user = user.and_then(|user| user.string_value.as_deref()).ok_or("no user")?;
+    calls.update_item(user, record.body.as_deref().ok_or("no body")?).await
+}
+
+fn response(failed: impl Iterator<Item = Option<String>>) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    for id in failed {
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = id.unwrap_or_default();
+        response.batch_item_failures.push(failure);
+    }
+    response
+}

@@ -1,0 +1,79 @@
+//! `apply`: operations per second, and what one costs of the processor.
+
+use std::time::{Duration, Instant};
+
+use crate::contender::{Contender, Contenders};
+use crate::endpoint::Endpoints;
+use crate::event;
+use crate::measure::Results;
+use crate::process::Process;
+
+/// How long one sample takes at least.
+const SAMPLE: Duration = Duration::from_millis(300);
+
+pub async fn measure(
+    contenders: &Contenders,
+    endpoints: &Endpoints,
+    rounds: usize,
+    results: &mut Results,
+) {
+    let all = [
+        contenders.function("apply"),
+        contenders.bare("bare-batch", "one-at-a-time"),
+        contenders.bare("bare-batch", "partial-batch"),
+    ];
+    let mut serial = 0;
+    for latency_ms in [0, 5, 20] {
+        endpoints.set_latency(Duration::from_millis(latency_ms));
+        for batch in [1, 10, 100, 1000] {
+            let mut users = vec![batch, 1];
+            users.dedup();
+            for users in users {
+                let mut next = || {
+                    serial += 1;
+                    event::batch(batch, users, &event::body(300), serial).to_string()
+                };
+                let (rates, used) = rounds_of(&all, endpoints, batch, rounds, &mut next).await;
+                let users = if users == 1 { "1 user" } else { "each another user" };
+                let what = format!("batch {batch}, {users}, {latency_ms} ms");
+                results.add("Throughput of apply", &what, "operations/s", &rates);
+                results.add("CPU of apply", &what, "µs/operation", &used);
+            }
+        }
+    }
+    endpoints.set_latency(Duration::ZERO);
+}
+
+type Samples = Vec<(String, Vec<f64>)>;
+
+async fn rounds_of(
+    all: &[Contender],
+    endpoints: &Endpoints,
+    batch: usize,
+    rounds: usize,
+    next: &mut impl FnMut() -> String,
+) -> (Samples, Samples) {
+    let mut processes = Vec::new();
+    for contender in all {
+        let process = Process::start(contender, &endpoints.urls).await;
+        process.invoke(next()).await;
+        processes.push((contender.name.clone(), process, Vec::new(), Vec::new()));
+    }
+    for _ in 0..rounds {
+        for (_, process, rates, used) in &mut processes {
+            let (mut operations, mut time, before) = (0, Duration::ZERO, process.cpu());
+            while time < SAMPLE {
+                let event = next();
+                let started = Instant::now();
+                process.invoke(event).await;
+                time += started.elapsed();
+                operations += batch;
+            }
+            rates.push(operations as f64 / time.as_secs_f64());
+            used.push((process.cpu() - before).as_secs_f64() * 1e6 / operations as f64);
+        }
+    }
+    let samples =
+        processes.into_iter().map(|(name, _, rates, used)| ((name.clone(), rates), (name, used)));
+    samples.unzip()
+}

@@ -1,0 +1,62 @@
+//! Who is measured: programs and the environment that each needs.
+
+use std::path::{Path, PathBuf};
+
+/// A program, as it is started.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    /// What the table calls it.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<PathBuf>,
+    /// What of the environment is its own.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Contender {
+    fn new(name: &str, program: PathBuf) -> Self {
+        Self { name: name.to_owned(), command: vec![program], settings: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+}
+
+/// Where the programs are.
+#[derive(Debug)]
+pub struct Contenders {
+    functions: PathBuf,
+    bare: PathBuf,
+    peers: Option<PathBuf>,
+}
+
+impl Contenders {
+    pub fn new(functions: &Path, bare: &Path, peers: Option<&PathBuf>) -> Self {
+        let (functions, bare) = (functions.to_owned(), bare.to_owned());
+        Self { functions, bare, peers: peers.cloned() }
+    }
+
+    /// A function of the project, by its name.
+    pub fn function(&self, name: &str) -> Contender {
+        Contender::new(name, self.functions.join(name))
+    }
+
+    /// A bare program; `what` chooses what it does.
+    pub fn bare(&self, program: &str, what: &str) -> Contender {
+        let name = if what.is_empty() { program.to_owned() } else { format!("bare {what}") };
+        Contender::new(&name, self.bare.join(program)).with("BARE", what)
+    }
+
+    /// The same PUT as others write it; none if they are not asked for.
+    pub fn peers(&self) -> Vec<Contender> {
+        let Some(folder) = &self.peers else { return Vec::new() };
+        let command = |program: &str| folder.join(program);
+        vec![
+            Contender::new("Rust sample (SDK defaults, aws-config)", command("rust/run")),
+            Contender::new("Node, Express, AWS SDK v3", command("node/run")),
+            Contender::new("Python, Flask, boto3", command("python/run")),
+        ]
+    }
+}

@@ -1,0 +1,84 @@
+//! The events that the functions are invoked with, made from the samples in `events/`.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+/// A user's body of about this size.
+pub fn body(bytes: usize) -> String {
+    let pattern = json!({ "name": "Ada", "languages": ["en", "fr"], "text": "" }).to_string();
+    let text = "x".repeat(bytes.saturating_sub(pattern.len()));
+    json!({ "name": "Ada", "languages": ["en", "fr"], "text": text }).to_string()
+}
+
+/// A PUT that arrives now, with further header fields.
+pub fn put(body: &str, fields: &[(&str, &str)]) -> Value {
+    let mut event = sample(include_str!("../../events/put-inline.json"));
+    event["headers"]["content-length"] = json!(body.len().to_string());
+    for (name, value) in fields {
+        event["headers"][*name] = json!(value);
+    }
+    event["body"] = json!(body);
+    event
+}
+
+/// A GET of a user.
+pub fn get() -> Value {
+    sample(include_str!("../../events/get-user.json"))
+}
+
+/// A GET of the operation at `path`, which a 202 told.
+pub fn status(path: &str) -> Value {
+    let mut event = sample(include_str!("../../events/get-operation.json"));
+    let mut segments = path.split('/').skip(2).step_by(2);
+    event["rawPath"] = json!(path);
+    event["requestContext"]["http"]["path"] = json!(path);
+    event["pathParameters"] = json!({ "id": segments.next(), "receipt": segments.next() });
+    event
+}
+
+fn sample(text: &str) -> Value {
+    let mut event: Value = serde_json::from_str(text).expect("a sample event is JSON");
+    event["requestContext"]["timeEpoch"] = json!(now_ms());
+    event
+}
+
+/// A batch of deferred PUTs with this body, of as many users as are given in turns. `batch`
+/// makes its operations other ones than those of the batch before.
+pub fn batch(records: usize, users: usize, body: &str, batch: u64) -> Value {
+    let records: Vec<_> = (0..records)
+        .map(|number| {
+            let user = format!("user-{}", number % users);
+            let serial = batch * 10_000 + number as u64;
+            let ms = now_ms() - 1000;
+            let operation = format!("{:08x}-{:04x}-7000-8000-{serial:012x}", ms >> 16, ms & 0xffff);
+            let text = |value: &str| json!({ "stringValue": value, "dataType": "String" });
+            json!({
+                "messageId": format!("b2c3d4e5-0001-4000-8000-{serial:012x}"),
+                "receiptHandle": format!("AQEB-{serial}"),
+                "body": body,
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": ms.to_string(),
+                    "SenderId": "AROAEXAMPLEEXAMPLE123:async-put-PutFunction",
+                    "ApproximateFirstReceiveTimestamp": ms.to_string(),
+                    "MessageGroupId": user,
+                },
+                "messageAttributes": {
+                    "version": text("1"),
+                    "operation": text(&operation),
+                    "user": text(&user),
+                },
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:updates",
+                "awsRegion": "us-east-1",
+            })
+        })
+        .collect();
+    json!({ "Records": records })
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
+    now.as_millis().try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,86 @@
+//! What a warm request costs of the processor, against the same calls made bare.
+
+use serde_json::Value;
+
+use crate::contender::{Contender, Contenders};
+use crate::endpoint::Endpoints;
+use crate::event;
+use crate::measure::Results;
+use crate::process::Process;
+
+/// Requests before any is measured, and in each round.
+const WARM_UP: usize = 300;
+const REQUESTS: usize = 1000;
+
+/// A kind of request.
+pub struct Kind {
+    /// What the table calls it, and `BARE` of the bare calls.
+    pub name: &'static str,
+    /// Which function answers it.
+    pub function: &'static str,
+    /// The event.
+    pub event: Value,
+}
+
+/// Every kind of request.
+pub async fn kinds(contenders: &Contenders, endpoints: &Endpoints) -> Vec<Kind> {
+    let body = event::body(300);
+    let deferred = event::put(&body, &[("prefer", "respond-async")]);
+    let put = Process::start(&contenders.function("put"), &endpoints.urls).await;
+    let accepted: Value = serde_json::from_slice(&put.invoke(deferred.to_string()).await).unwrap();
+    let location = accepted["headers"]["location"].as_str().expect("a deferred PUT is accepted");
+    let of = |name, function, event| Kind { name, function, event };
+    vec![
+        of("inline", "put", event::put(&body, &[])),
+        of("deferred", "put", deferred),
+        of("wait", "put", event::put(&body, &[("prefer", "respond-async, wait=5")])),
+        of("keyed", "put", event::put(&body, &[("idempotency-key", "\"k\"")])),
+        of("get", "read", event::get()),
+        of("status", "read", event::status(location)),
+    ]
+}
+
+pub async fn measure(
+    contenders: &Contenders,
+    endpoints: &Endpoints,
+    rounds: usize,
+    results: &mut Results,
+) {
+    for Kind { name, function, event } in kinds(contenders, endpoints).await {
+        let mut all = vec![contenders.function(function)];
+        if name == "inline" {
+            all.extend(contenders.peers());
+        }
+        all.push(contenders.bare("bare-calls", name));
+        let samples = rounds_of(&all, endpoints, &event.to_string(), rounds).await;
+        results.add("CPU of a warm request", name, "µs", &samples);
+    }
+}
+
+async fn rounds_of(
+    all: &[Contender],
+    endpoints: &Endpoints,
+    event: &str,
+    rounds: usize,
+) -> Vec<(String, Vec<f64>)> {
+    let mut processes = Vec::new();
+    for contender in all {
+        let process = Process::start(contender, &endpoints.urls).await;
+        for _ in 0..WARM_UP {
+            process.invoke(event.to_owned()).await;
+        }
+        processes.push((process, Vec::new()));
+    }
+    for _ in 0..rounds {
+        for (process, samples) in &mut processes {
+            let before = process.cpu();
+            for _ in 0..REQUESTS {
+                process.invoke(event.to_owned()).await;
+            }
+            let used = process.cpu() - before;
+            samples.push(used.as_secs_f64() * 1e6 / REQUESTS as f64);
+        }
+    }
+    let names = all.iter().map(|contender| contender.name.clone());
+    names.zip(processes.into_iter().map(|(_, samples)| samples)).collect()
+}
