@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .answers import problem_in
+from .bodies import sample
 from .client import JSON, Answer, Api
 from .deployment import Deployment, stack_command
 from .rest_api import invoke
@@ -21,7 +22,8 @@ def to_every_route(api: Api, user: str) -> Iterator[Answer]:
         for method in METHODS:
             reference = path.format(user=user, receipt=RECEIPT)
             is_put = method == "PUT"
-            yield api.request(method, reference, JSON if is_put else {}, b"{}" if is_put else None)
+            fields, content = (JSON, sample()) if is_put else ({}, None)
+            yield api.request(method, reference, fields, content)
 
 
 def by_the_gateway(answer: Answer, status: int) -> None:
@@ -53,7 +55,7 @@ def refuse_what_no_authorizer_saw(deployment: Deployment, user: str) -> None:
     """As over a route that was left open."""
     for method in METHODS:
         for receipt in ("", RECEIPT):
-            answer = invoke(deployment, method, user, receipt, tuple(JSON.items()), b"{}")
+            answer = invoke(deployment, method, user, receipt, tuple(JSON.items()), sample())
             by_the_function(answer, is_head=method == "HEAD")
             assert "identity" in answer.body.decode() or method == "HEAD", answer
     assert deployment.user(user) is None

@@ -1,28 +1,43 @@
-"""Bodies that a service that parses and prints JSON would change, and the largest ones."""
+"""Bodies that the service takes, from the files of tests/bodies.
+
+sample.json is the body of nearly every test, with another text in the place of VALUE where
+bodies must differ. The others must come back byte for byte: what a service that parses and
+prints JSON would change, and one whose VALUE is filled up to the largest size.
+"""
 
 from __future__ import annotations
 
+from .deployment import ROOT
+
 MAX_BYTES = 262144
+FILES = ROOT / "tests" / "bodies"
+SAMPLE = (FILES / "sample.json").read_bytes()
+FILLER = "\N{GRINNING FACE}".encode()
 
 
-def sized(size: int, filler: str = "x") -> bytes:
-    """A JSON object of exactly so many bytes, made of `filler`."""
-    room = size - len(b'{"a":""}')
-    count, rest = divmod(room, len(filler.encode()))
-    return f'{{"a":"{filler * count}{"x" * rest}"}}'.encode()
+def sample(value: object = 0) -> bytes:
+    """A body that differs from those with another value."""
+    return SAMPLE.replace(b"VALUE", str(value).encode())
 
 
-# One body with every oddity, since an object may hold them all at once.
-ODD = (
-    b' \t\r\n{ "spaces" :\t1 ,\r\n'
-    rb'"\u0065scapes":"\ud83d\ude00 \/ \\ \" \b\f\n\r\t \u0000 \u2028 \ufffe",'
-    b'"numbers":[1e999,-0.0,1.000,123456789012345678901234567890,1E+2],"":{"":[{"":null}]},'
-    + '"😀":"é e\u0301 \u200b \u202e \u2028 \U0010ffff 漢字 \x7f"} \n'.encode()
-)
+def sample_text(value: object = 0) -> str:
+    """The same as text."""
+    return sample(value).decode()
+
+
+def padded(size: int) -> bytes:
+    """A body of exactly so many bytes, most of them blanks."""
+    return sample().ljust(size)
+
+
+def filled(body: bytes) -> bytes:
+    """The body as it stands in its file, with its VALUE, if any, filled up to the largest size."""
+    count, rest = divmod(MAX_BYTES - len(body) + len(b"VALUE"), len(FILLER))
+    return body.replace(b"VALUE", FILLER * count + b"x" * rest)
+
+
+OTHERS = [path for path in FILES.glob("*.json") if path.stem != "sample"]
 BODIES = {
-    "odd": ODD,
-    "empty": b"{}",
-    "largest": sized(MAX_BYTES),
-    "largest, beyond ASCII": sized(MAX_BYTES, "😀"),
+    "padded": padded(MAX_BYTES),
+    **{path.stem: filled(path.read_bytes()) for path in OTHERS},
 }
-assert {len(BODIES["largest"]), len(BODIES["largest, beyond ASCII"])} == {MAX_BYTES}

@@ -18,6 +18,7 @@ from .access import (
     to_every_route,
 )
 from .answers import id_of
+from .bodies import sample
 from .client import Api
 from .credentials import bearer, signed
 from .deployment import Deployment
@@ -60,17 +61,17 @@ def accounts(deployment: Deployment, api: Api) -> Accounts:
 def test_unsigned(deployment: Deployment, accounts: Accounts, user: str) -> None:
     for answer in to_every_route(accounts.api, user):
         by_the_gateway(answer, 403)
-    assert accounts.api.seen_by(bearer("a.b.c")).put(user, b"{}").status == 403
+    assert accounts.api.seen_by(bearer("a.b.c")).put(user, sample()).status == 403
     assert deployment.user(user) is None
     let_a_preflight_pass(accounts.api, user)
 
 
 def test_signed(accounts: Accounts, user: str) -> None:
     api = accounts.root()
-    put = api.put(user, b'{"v":1}')
+    put = api.put(user, sample(1))
     assert put.status == 201, put
     assert api.get(user).headers["etag"] == put.headers["etag"]
-    accepted = api.put_later(user, b'{"v":2}')
+    accepted = api.put_later(user, sample(2))
     assert api.status(accepted).status == 200
     answers = to_every_route(api, user)
     statuses = [200, 200, 200, 405, 405, 405, 404, 404, 405, 405, 405, 405]
@@ -82,15 +83,15 @@ def test_a_users_own_policy(deployment: Deployment, accounts: Accounts, user: st
     iam.create_user(UserName=user)
     made = iam.create_access_key(UserName=user)["AccessKey"]
     api = accounts.signed_by(made["AccessKeyId"], made["SecretAccessKey"])
-    assert api.put(user, b"{}").status == 403
+    assert api.put(user, sample()).status == 403
     policy = accounts.policy(f"PUT/users/{user}")
     iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=policy)
-    assert api.put(user, b"{}").status == 201
-    assert api.put(f"{user}-2", b"{}").status == 403
+    assert api.put(user, sample()).status == 201
+    assert api.put(f"{user}-2", sample()).status == 403
     assert api.get(user).status == 403
     assert deployment.user(f"{user}-2") is None
     forged = accounts.signed_by(made["AccessKeyId"], "another secret")
-    assert forged.put(user, b"{}").status == 403
+    assert forged.put(user, sample()).status == 403
 
 
 def test_a_key_is_the_roles_whatever_its_session(
@@ -109,9 +110,9 @@ def test_a_key_is_the_roles_whatever_its_session(
         api = accounts.signed_by(
             given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
         )
-        answer = api.put(user, b"{}", {"Idempotency-Key": f'"{key}"'})
+        answer = api.put(user, sample(), {"Idempotency-Key": f'"{key}"'})
         operations.append(id_of(answer))
-    by_root = accounts.root().put(user, b"{}", {"Idempotency-Key": f'"{key}"'})
+    by_root = accounts.root().put(user, sample(), {"Idempotency-Key": f'"{key}"'})
     assert operations[0] == operations[1] != id_of(by_root)
 
 

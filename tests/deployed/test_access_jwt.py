@@ -20,6 +20,7 @@ from .access import (
     to_every_route,
 )
 from .answers import id_of, problem_in
+from .bodies import sample, sample_text
 from .client import JSON, Api
 from .credentials import Issuer, bearer, issuer, new_key
 from .deployment import Deployment
@@ -58,17 +59,17 @@ def tokens(deployment: Deployment, api: Api) -> Iterator[Tokens]:
 
 def test_a_user_has_what_is_its_own(deployment: Deployment, tokens: Tokens, user: str) -> None:
     api = tokens.api_of(user)
-    put = api.put(user, b'{"v":1}')
+    put = api.put(user, sample(1))
     assert put.status == 201, put
     assert api.get(user).headers["etag"] == put.headers["etag"]
-    accepted = api.put_later(user, b'{"v":2}')
+    accepted = api.put_later(user, sample(2))
     until(
         "the end of the update",
         lambda: api.status(accepted).json()["status"],
         lambda status: status == "succeeded",
     )
     assert api.request("DELETE", f"/users/{user}").status == 405
-    answer = api.request("PUT", f"/users/{user}/operations/{RECEIPT}", JSON, b"{}")
+    answer = api.request("PUT", f"/users/{user}/operations/{RECEIPT}", JSON, sample())
     problem_in(answer, 405, "method-not-allowed")
 
 
@@ -95,14 +96,14 @@ def test_no_token(deployment: Deployment, tokens: Tokens, user: str) -> None:
 def test_a_token_that_is_not_valid_here(
     deployment: Deployment, tokens: Tokens, user: str, claims: dict[str, Any]
 ) -> None:
-    by_the_gateway(tokens.api_of(user, **claims).put(user, b"{}"), 401)
+    by_the_gateway(tokens.api_of(user, **claims).put(user, sample()), 401)
     assert deployment.user(user) is None
 
 
 def test_a_token_of_another_key(deployment: Deployment, tokens: Tokens, user: str) -> None:
     claims = {"sub": user, "aud": AUDIENCE, "scope": SCOPE}
     forged = tokens.issuer.token(claims, new_key())
-    by_the_gateway(tokens.api.seen_by(bearer(forged)).put(user, b"{}"), 401)
+    by_the_gateway(tokens.api.seen_by(bearer(forged)).put(user, sample()), 401)
     assert deployment.user(user) is None
 
 
@@ -120,10 +121,10 @@ def test_tokens_like_those_of_cognito(deployment: Deployment, tokens: Tokens, us
     so that the gateway takes it, were it not for the scope.
     """
     of_access = {"aud": None, "client_id": AUDIENCE, "token_use": "access"}
-    assert tokens.api_of(user, **of_access).put(user, b"{}").status == 201
+    assert tokens.api_of(user, **of_access).put(user, sample()).status == 201
     other = f"{user}-2"
-    by_the_gateway(tokens.api_of(other, token_use="id", scope=None).put(other, b"{}"), 403)
-    with_scope = tokens.api_of(other, token_use="id").put(other, b"{}")
+    by_the_gateway(tokens.api_of(other, token_use="id", scope=None).put(other, sample()), 403)
+    with_scope = tokens.api_of(other, token_use="id").put(other, sample())
     assert "access token" in problem_in(with_scope, 403, "forbidden")["detail"]
     assert deployment.user(other) is None
 
@@ -131,13 +132,13 @@ def test_tokens_like_those_of_cognito(deployment: Deployment, tokens: Tokens, us
 def test_another_users_path(deployment: Deployment, tokens: Tokens, user: str) -> None:
     """Nothing is told of it, not even which methods it has."""
     other = f"{user}-2"
-    assert tokens.api_of(other).put(other, b'{"v":1}').status == 201
+    assert tokens.api_of(other).put(other, sample(1)).status == 201
     for path in (other, f"{user}-unknown", "a%20b", user.upper(), f"{user}%21"):
         answers = to_every_route(tokens.api_of(user), path)
         for method, answer in zip(METHODS * 2, answers, strict=True):
             by_the_function(answer, is_head=method == "HEAD")
     is_example(tokens.api_of(user).get(other), "forbidden")
-    assert (deployment.user(other) or {})["body"] == '{"v":1}'
+    assert (deployment.user(other) or {})["body"] == sample_text(1)
 
 
 @pytest.mark.parametrize("subject", [None, ""], ids=repr)
@@ -145,7 +146,7 @@ def test_a_token_of_nobody(
     deployment: Deployment, tokens: Tokens, user: str, subject: str | None
 ) -> None:
     for scope in (SCOPE, f"{SCOPE} {ADMIN_SCOPE}"):
-        by_the_function(tokens.api_of(subject, scope=scope).put(user, b"{}"))
+        by_the_function(tokens.api_of(subject, scope=scope).put(user, sample()))
     assert deployment.user(user) is None
 
 
@@ -156,16 +157,16 @@ def test_a_token_of_nobody(
 )
 def test_the_admin_scope(tokens: Tokens, user: str, claims: dict[str, Any]) -> None:
     api = tokens.api_of("the-admin", **claims)
-    accepted = api.put_later(user, b"{}")
+    accepted = api.put_later(user, sample())
     assert api.status(accepted).status == 200
-    assert api.put(user, b"{}").status in (200, 201)
+    assert api.put(user, sample()).status in (200, 201)
 
 
 def test_a_key_is_its_callers_own(tokens: Tokens, user: str, key: str) -> None:
     """With another token of the same caller it is the same key."""
     keyed = {"Idempotency-Key": f'"{key}"'}
-    own, again = (tokens.api_of(user).put(user, b"{}", keyed) for _ in range(2))
-    admin = tokens.api_of("the-admin", scope=f"{SCOPE} {ADMIN_SCOPE}").put(user, b"{}", keyed)
+    own, again = (tokens.api_of(user).put(user, sample(), keyed) for _ in range(2))
+    admin = tokens.api_of("the-admin", scope=f"{SCOPE} {ADMIN_SCOPE}").put(user, sample(), keyed)
     assert id_of(own) == id_of(again) != id_of(admin)
 
 

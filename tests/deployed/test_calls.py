@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bodies import sample
 from .client import DEFERRED, Api
 from .deployment import Deployment
 from .proxy import Proxy
@@ -11,7 +12,7 @@ from .queues import Queue
 def test_an_inline_put_and_a_get(api: Api, user: str, queue: Queue, proxy: Proxy) -> None:
     for status in (201, 200):
         with proxy.recorded() as calls:
-            assert api.put(user, b"{}").status == status
+            assert api.put(user, sample()).status == status
         assert calls == ["DynamoDB.UpdateItem"]
         with proxy.recorded() as calls:
             assert api.get(user).status == 200
@@ -20,7 +21,7 @@ def test_an_inline_put_and_a_get(api: Api, user: str, queue: Queue, proxy: Proxy
 
 def test_a_keyed_put(api: Api, user: str, key: str, queue: Queue, proxy: Proxy) -> None:
     with proxy.recorded() as calls:
-        assert api.put(user, b"{}", {"Idempotency-Key": f'"{key}"'}).status == 201
+        assert api.put(user, sample(), {"Idempotency-Key": f'"{key}"'}).status == 201
     # The last one reads who created the user, which a transaction does not tell.
     assert calls == ["DynamoDB.PutItem", "DynamoDB.TransactWriteItems", "DynamoDB.GetItem"]
 
@@ -30,7 +31,7 @@ def test_a_deferred_put_its_status_and_its_redelivery(
 ) -> None:
     with proxy.recorded() as calls:
         with deployment.mapping.off():
-            accepted = api.put_later(user, b"{}")
+            accepted = api.put_later(user, sample())
             assert calls == ["SQS.SendMessage"]
             assert api.status(accepted).json()["status"] == "pending"
             assert calls.pop() == "DynamoDB.GetItem"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from urllib.parse import urljoin
 
 from .answers import check_problem, id_of
-from .bodies import BODIES
+from .bodies import BODIES, sample, sample_text
 from .client import Api
 from .deployment import Deployment
 from .operations import DAY
@@ -24,9 +24,9 @@ def instant(text: str) -> float:
 def test_from_the_answer_to_the_table(
     deployment: Deployment, api: Api, user: str, queue: Queue
 ) -> None:
-    inline = api.put(user, b'{"v":"before"}')
+    inline = api.put(user, sample("before"))
     before = deployment.user(user)
-    body = b' { "v" : "later \xf0\x9f\x98\x80" }\n'
+    body = b" " + sample("later \N{GRINNING FACE}") + b"\n"
     with deployment.mapping.off():
         accepted = api.put_later(user, body)
         assert accepted.headers["location"] == accepted.headers["content-location"], accepted
@@ -94,9 +94,9 @@ def test_a_precondition_is_decided_when_applied(
     deployment: Deployment, api: Api, user: str, queue: Queue
 ) -> None:
     with deployment.mapping.off():
-        absent = api.put_later(user, b'{"v":1}', {"If-None-Match": "*"})
-        exists = api.put_later(user, b'{"v":2}', {"If-Match": "*"})
-        tag = api.put_later(user, b'{"v":3}', {"If-Match": f'"{id_of(exists)}"'})
+        absent = api.put_later(user, sample(1), {"If-None-Match": "*"})
+        exists = api.put_later(user, sample(2), {"If-Match": "*"})
+        tag = api.put_later(user, sample(3), {"If-Match": f'"{id_of(exists)}"'})
         stated = {
             attributes(message)["operation"]: attributes(message)["precondition"]
             for message in queue.look()
@@ -104,23 +104,23 @@ def test_a_precondition_is_decided_when_applied(
         expected = {id_of(absent): "absent", id_of(exists): "exists", id_of(tag): id_of(exists)}
         assert stated == expected
     assert [deployment.end_of(each) for each in (absent, exists, tag)] == ["succeeded"] * 3
-    assert deployment.body_of(user) == '{"v":3}'
+    assert deployment.body_of(user) == sample_text(3)
 
 
 def test_a_false_precondition_is_told_by_the_status(
     deployment: Deployment, api: Api, user: str, queue: Queue
 ) -> None:
     """True when accepted, and false when something came between."""
-    old = api.put(user, b'{"v":1}').headers["etag"]
+    old = api.put(user, sample(1)).headers["etag"]
     with deployment.mapping.off():
         accepted = [
-            api.put_later(user, b'{"v":"conditional"}', precondition)
+            api.put_later(user, sample("conditional"), precondition)
             for precondition in ({"If-Match": old}, {"If-None-Match": "*"})
         ]
-        api.put(user, b'{"v":"between"}')
+        api.put(user, sample("between"))
     for answer in accepted:
         document = deployment.completed(answer)
         assert document["status"] == "failed" and "completedAt" in document, document
         check_problem(document["error"], 412, "precondition-failed")
-    assert deployment.body_of(user) == '{"v":"between"}'
+    assert deployment.body_of(user) == sample_text("between")
     queue.is_empty_after("refusals for good")

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from .bodies import sample
 from .client import Answer, Api
 from .deployment import Deployment, stack_command
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.changes_stack
 @pytest.fixture(scope="module")
 def earlier(deployment: Deployment, api: Api) -> Answer:
     """A deferred PUT from before the update."""
-    accepted = api.put_later(f"test-{uuid.uuid4()}", b'{"v":1}')
+    accepted = api.put_later(f"test-{uuid.uuid4()}", sample(1))
     assert deployment.end_of(accepted) == "succeeded"
     return accepted
 
@@ -29,21 +30,21 @@ def deferred_mode(deployment: Deployment, earlier: Answer) -> None:
 
 def test_a_plain_put_is_deferred(deployment: Deployment, api: Api, user: str) -> None:
     with deployment.mapping.off():
-        accepted = api.put(user, b'{"v":1}')
+        accepted = api.put(user, sample(1))
         assert accepted.status == 202, accepted
         # The mode chose it, so it is no preference that was applied.
         assert "preference-applied" not in accepted.headers, accepted
         assert deployment.user(user) is None
     assert deployment.end_of(accepted) == "succeeded"
-    accepted = api.put_later(user, b'{"v":2}')
+    accepted = api.put_later(user, sample(2))
     assert accepted.headers["preference-applied"] == "respond-async", accepted
     assert deployment.end_of(accepted) == "succeeded"
 
 
 def test_wait_alone_is_inline(api: Api, user: str) -> None:
-    answer = api.put(user, b"{}", {"Prefer": "wait=5"})
+    answer = api.put(user, sample(), {"Prefer": "wait=5"})
     assert answer.status == 201 and "preference-applied" not in answer.headers, answer
-    assert api.put(user, b"{}", {"Prefer": "wait=0"}).status == 202
+    assert api.put(user, sample(), {"Prefer": "wait=0"}).status == 202
 
 
 def test_receipts_and_users_survive_the_update(api: Api, earlier: Answer) -> None:

@@ -24,6 +24,7 @@ import pytest
 from scripts.processes import Process, last_lines, start
 from scripts.sam import CARGO_LAMBDA
 
+from .bodies import sample
 from .client import JSON, Api
 from .deployment import ROOT, Deployment
 from .events import EVENTS, ORDER, run_all
@@ -170,13 +171,11 @@ def test_under_cargo_lambda(
 def test_the_router_of_cargo_lambda(deployment: Deployment, clean: None, watch: int) -> None:
     """`[workspace.metadata.lambda.watch.router]` in Cargo.toml names the routes of the template."""
     api = Api(f"http://127.0.0.1:{watch}")
-    put = api.request("PUT", "/users/42", JSON, b'{"v":1}')
+    put = api.request("PUT", "/users/42", JSON, sample(1))
     assert put.status == 201, put
     got = api.get("42")
-    assert (got.status, got.body, got.headers["etag"]) == (200, b'{"v":1}', put.headers["etag"]), (
-        got
-    )
-    accepted = api.put_later("42", b'{"v":2}')
+    assert (got.status, got.body, got.headers["etag"]) == (200, sample(1), put.headers["etag"]), got
+    accepted = api.put_later("42", sample(2))
     pending = api.status(accepted)
     assert (pending.status, pending.json()) == (200, accepted.json()), pending
     assert api.request("DELETE", "/users/42").status >= 400

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from .answers import problem_in
-from .bodies import MAX_BYTES, sized
+from .bodies import MAX_BYTES, padded, sample, sample_text
 from .client import DEFERRED, JSON, Answer, Api
 from .deployment import ROOT, Deployment
 from .operations import DAY, operation_id, receipt, store_claim, store_stalled
@@ -28,16 +28,16 @@ USER, OPERATION = "/users/{user}", f"/users/{{user}}/operations/{'A' * 38}"
 # What one request is refused with. Those with a body are PUTs, refused alike in both modes.
 REFUSED: dict[str, tuple[str, str, dict[str, str], bytes | None]] = {
     "invalid-user-id": ("GET", "/users/a%20b", {}, None),
-    "malformed-header": ("PUT", USER, JSON | {"If-Match": "x"}, b"{}"),
-    "partial-put": ("PUT", USER, JSON | {"Content-Range": "bytes 0-1/2"}, b"{}"),
+    "malformed-header": ("PUT", USER, JSON | {"If-Match": "x"}, sample()),
+    "partial-put": ("PUT", USER, JSON | {"Content-Range": "bytes 0-1/2"}, sample()),
     "malformed-json": ("PUT", USER, JSON, b'{"name":"Ada",}'),
     "user-not-found": ("GET", USER, {}, None),
     "method-not-allowed": ("DELETE", USER, {}, None),
     "operation-not-found": ("GET", OPERATION, {}, None),
-    "precondition-failed": ("PUT", USER, JSON | {"If-Match": '"x"'}, b"{}"),
-    "body-too-large": ("PUT", USER, JSON, sized(MAX_BYTES + 1)),
-    "unsupported-media-type": ("PUT", USER, {"Content-Type": "text/plain"}, b"{}"),
-    "unsupported-content-coding": ("PUT", USER, JSON | {"Content-Encoding": "gzip"}, b"{}"),
+    "precondition-failed": ("PUT", USER, JSON | {"If-Match": '"x"'}, sample()),
+    "body-too-large": ("PUT", USER, JSON, padded(MAX_BYTES + 1)),
+    "unsupported-media-type": ("PUT", USER, {"Content-Type": "text/plain"}, sample()),
+    "unsupported-content-coding": ("PUT", USER, JSON | {"Content-Encoding": "gzip"}, sample()),
     "not-an-object": ("PUT", USER, JSON, b"[]"),
     "duplicate-member": ("PUT", USER, JSON, b'{"name":"A","name":"B"}'),
     "too-deep": ("PUT", USER, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
@@ -105,13 +105,13 @@ def test_refused(api: Api, user: str, name: str, leaves_nothing: None) -> None:
 def test_other_fields_that_are_refused(
     api: Api, user: str, headers: dict[str, str], kind: str, leaves_nothing: None
 ) -> None:
-    answer = in_both_modes(api, f"/users/{user}", JSON | headers, b"{}")
+    answer = in_both_modes(api, f"/users/{user}", JSON | headers, sample())
     assert problem_in(answer, 400, kind)["field"] == next(iter(headers))
 
 
 def test_a_slash_in_an_id(api: Api, leaves_nothing: None) -> None:
     """An HTTP API decodes %2F before it looks for a route, and finds none; a function says 400."""
-    assert in_both_modes(api, "/users/a%2Fb", JSON, b"{}").status in (400, 404)
+    assert in_both_modes(api, "/users/a%2Fb", JSON, sample()).status in (400, 404)
 
 
 def test_a_body_that_is_not_utf_8(api: Api, user: str, leaves_nothing: None) -> None:
@@ -122,34 +122,37 @@ def test_a_body_that_is_not_utf_8(api: Api, user: str, leaves_nothing: None) -> 
 
 
 def test_keys(deployment: Deployment, api: Api, user: str) -> None:
-    store_claim(deployment, user, "k", b"{}", operation_id(10))
-    api.put(user, b'{"v":2}')
-    is_example(api.put(user, b"{}", {"Idempotency-Key": '"k"'}), "superseded")
-    is_example(api.put(user, b'{"v":1}', {"Idempotency-Key": '"k"'}), "idempotency-key-reused")
+    store_claim(deployment, user, "k", sample(), operation_id(10))
+    api.put(user, sample(2))
+    is_example(api.put(user, sample(), {"Idempotency-Key": '"k"'}), "superseded")
+    is_example(api.put(user, sample(1), {"Idempotency-Key": '"k"'}), "idempotency-key-reused")
 
 
 def test_an_order_that_is_not_known(deployment: Deployment, api: Api, user: str, key: str) -> None:
     ahead = operation_id(-30)
-    item = {"id": user, "op": ahead, "created_by": ahead, "body": "{}"}
+    item = {"id": user, "op": ahead, "created_by": ahead, "body": sample_text()}
     deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
-    is_example(api.put(user, b"{}", {"Idempotency-Key": f'"{key}"'}), "order-unknown")
+    is_example(api.put(user, sample(), {"Idempotency-Key": f'"{key}"'}), "order-unknown")
 
 
 @pytest.mark.parametrize("age", [-40, 310], ids=["the host lags", "the host leads"])
 def test_clock_skew(deployment: Deployment, api: Api, user: str, age: float) -> None:
     """Far less of it is a slow request, and taken."""
-    answer = invoke(deployment, "PUT", user, fields=list(JSON.items()), body=b"{}", age=age)
+    fields = list(JSON.items())
+    answer = invoke(deployment, "PUT", user, fields=fields, body=sample(), age=age)
     is_example(answer, "clock-skew")
     assert answer.headers["retry-after"] == "1" and deployment.user(user) is None, answer
-    answer = invoke(deployment, "PUT", user, fields=list(JSON.items()), body=b"{}", age=age * 0.7)
+    answer = invoke(
+        deployment, "PUT", user, fields=list(JSON.items()), body=sample(), age=age * 0.7
+    )
     assert answer.status == 201, answer
 
 
 def test_failed_calls(api: Api, user: str, proxy: Proxy) -> None:
     with proxy.failing("DynamoDB", THROTTLED):
-        answers = {"not-written": api.put(user, b"{}"), "not-read": api.get(user)}
+        answers = {"not-written": api.put(user, sample()), "not-read": api.get(user)}
     with proxy.failing("DynamoDB", LOSES_REPLY):
-        answers["outcome-unknown"] = api.put(user, b"{}")
+        answers["outcome-unknown"] = api.put(user, sample())
     for name, answer in answers.items():
         is_example(answer, name)
         assert answer.headers["retry-after"] == "1", answer
@@ -177,15 +180,15 @@ def is_like(shown: dict[str, Any], name: str) -> None:
 
 
 def test_operations(deployment: Deployment, api: Api, user: str, queue: Queue) -> None:
-    old = api.put(user, b'{"name":"Ada"}').headers["etag"]
+    old = api.put(user, sample()).headers["etag"]
     with deployment.mapping.off():
-        late = api.put_later(user, b"{}")
+        late = api.put_later(user, sample())
         is_like(late.json(), "pending")
         is_like(api.status(late).json(), "pending")
-        api.put(user, b"{}")
+        api.put(user, sample())
     is_like(deployment.completed(late), "operation-superseded")
-    is_like(deployment.completed(api.put_later(user, b"{}", {"If-Match": old})), "failed")
-    is_like(deployment.completed(api.put_later(user, b"{}")), "succeeded")
+    is_like(deployment.completed(api.put_later(user, sample(), {"If-Match": old})), "failed")
+    is_like(deployment.completed(api.put_later(user, sample())), "succeeded")
     is_like(status(api, deployment, user, operation_id(33 * DAY)).json(), "expired")
     is_example(status(api, deployment, user, operation_id(45 * DAY)), "operation-gone")
     stalled = operation_id(60)
@@ -197,5 +200,5 @@ def test_operations(deployment: Deployment, api: Api, user: str, queue: Queue) -
 
 
 def test_the_user(api: Api, user: str) -> None:
-    answer = api.put(user, b'{"name":"Ada"}', {"Prefer": "return=representation"})
+    answer = api.put(user, sample(), {"Prefer": "return=representation"})
     assert answer.json() == EXAMPLES["ada"]

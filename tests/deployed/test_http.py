@@ -10,6 +10,7 @@ import time
 import pytest
 
 from .answers import problem_in
+from .bodies import sample, sample_text
 from .client import DEFERRED, JSON, Answer, Api
 from .deployment import Deployment
 from .operations import operation_id
@@ -37,20 +38,20 @@ class TestPreferences:
         self, api: Api, user: str, queue: Queue, fields: list[str], status: int, applied: str | None
     ) -> None:
         headers = [*JSON.items(), *(("Prefer", field) for field in fields)]
-        answer = api.request("PUT", f"/users/{user}", headers, b'{"v":1}')
+        answer = api.request("PUT", f"/users/{user}", headers, sample(1))
         assert answer.status == status, answer
         assert answer.headers.get("preference-applied") == applied, answer
         if status == 201:
-            assert answer.body == (b"" if applied == "return=minimal" else b'{"v":1}'), answer
+            assert answer.body == (b"" if applied == "return=minimal" else sample(1)), answer
 
     def test_return_minimal_of_a_replacement(
         self, deployment: Deployment, api: Api, user: str
     ) -> None:
-        api.put(user, b'{"v":1}')
-        answer = api.put(user, b'{"v":2}', {"Prefer": "return=minimal"})
+        api.put(user, sample(1))
+        answer = api.put(user, sample(2), {"Prefer": "return=minimal"})
         assert (answer.status, answer.body) == (204, b""), answer
         stored = deployment.user(user)
-        assert stored is not None and stored["body"] == '{"v":2}'
+        assert stored is not None and stored["body"] == sample_text(2)
         assert answer.headers["etag"] == f'"{stored["op"]}"'
 
 
@@ -58,30 +59,30 @@ class TestConditions:
     """Conditional requests (RFC 9110 section 13)."""
 
     def test_if_match(self, deployment: Deployment, api: Api, user: str) -> None:
-        old = api.put(user, b'{"v":1}').headers["etag"]
-        matched = api.put(user, b'{"v":2}', {"If-Match": old})
+        old = api.put(user, sample(1)).headers["etag"]
+        matched = api.put(user, sample(2), {"If-Match": old})
         assert matched.status == 200, matched
         current = matched.headers["etag"]
         for tag in (old, f"W/{current}", '"other"'):
             problem_in(api.put(user, b"3", {"If-Match": tag}), 422, "not-an-object")
-            problem_in(api.put(user, b"{}", {"If-Match": tag}), 412, "precondition-failed")
+            problem_in(api.put(user, sample(), {"If-Match": tag}), 412, "precondition-failed")
         several = [*JSON.items(), ("If-Match", f'"other", W/{old}'), ("If-Match", current)]
-        assert api.request("PUT", f"/users/{user}", several, b'{"v":4}').status == 200
-        assert api.put(user, b'{"v":5}', {"If-Match": "*"}).status == 200
-        assert deployment.body_of(user) == '{"v":5}'
+        assert api.request("PUT", f"/users/{user}", several, sample(4)).status == 200
+        assert api.put(user, sample(5), {"If-Match": "*"}).status == 200
+        assert deployment.body_of(user) == sample_text(5)
 
     def test_if_none_match(self, deployment: Deployment, api: Api, user: str) -> None:
-        problem_in(api.put(user, b"{}", {"If-Match": "*"}), 412, "precondition-failed")
-        assert api.put(user, b'{"v":1}', {"If-None-Match": "*"}).status == 201
-        problem_in(api.put(user, b"{}", {"If-None-Match": "*"}), 412, "precondition-failed")
-        assert deployment.body_of(user) == '{"v":1}'
+        problem_in(api.put(user, sample(), {"If-Match": "*"}), 412, "precondition-failed")
+        assert api.put(user, sample(1), {"If-None-Match": "*"}).status == 201
+        problem_in(api.put(user, sample(), {"If-None-Match": "*"}), 412, "precondition-failed")
+        assert deployment.body_of(user) == sample_text(1)
 
     def test_what_can_never_be_true_is_refused_at_once(
         self, deployment: Deployment, api: Api, user: str, queue: Queue
     ) -> None:
         for condition in ({"If-Match": '"x"'}, {"If-Match": "*", "If-None-Match": "*"}):
             for mode in ({}, DEFERRED):
-                answer = api.put(user, b"{}", condition | mode)
+                answer = api.put(user, sample(), condition | mode)
                 problem_in(answer, 412, "precondition-failed")
         assert queue.size() == 0 and deployment.user(user) is None
 
@@ -89,14 +90,14 @@ class TestConditions:
         self, deployment: Deployment, api: Api, user: str, queue: Queue
     ) -> None:
         """Nobody can have it, but a host whose clock leads may have written it."""
-        api.put(user, b'{"v":1}')
+        api.put(user, sample(1))
         future = {"If-Match": f'"{operation_id(-3600)}"'}
-        problem_in(api.put(user, b"{}", future), 412, "precondition-failed")
-        assert deployment.end_of(api.put_later(user, b"{}", future)) == "failed"
-        assert deployment.body_of(user) == '{"v":1}'
+        problem_in(api.put(user, sample(), future), 412, "precondition-failed")
+        assert deployment.end_of(api.put_later(user, sample(), future)) == "failed"
+        assert deployment.body_of(user) == sample_text(1)
 
     def test_a_known_version_is_not_sent_again(self, api: Api, user: str) -> None:
-        etag = api.put(user, b"{}").headers["etag"]
+        etag = api.put(user, sample()).headers["etag"]
         full = api.get(user)
         for form in ("{0}", '"x",,W/{0} , "y"', "*"):
             for method in ("GET", "HEAD"):
@@ -107,11 +108,11 @@ class TestConditions:
                     assert answer.headers[name] == full.headers[name], answer
 
     def test_a_get_that_is_conditional_otherwise(self, api: Api, user: str) -> None:
-        etag = api.put(user, b"{}").headers["etag"]
+        etag = api.put(user, sample()).headers["etag"]
         ignored = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT", "Range": "bytes=0-0"}
         for headers in ({"If-None-Match": '"x"'}, ignored, {"If-Match": etag}):
             answer = api.request("GET", f"/users/{user}", headers)
-            assert (answer.status, answer.body) == (200, b"{}"), answer
+            assert (answer.status, answer.body) == (200, sample()), answer
         answer = api.request("GET", f"/users/{user}", {"If-Match": f"W/{etag}"})
         problem_in(answer, 412, "precondition-failed")
 
@@ -122,9 +123,9 @@ class TestConditions:
 def test_ids_in_every_spelling_name_one_user(
     deployment: Deployment, api: Api, user: str, segment: str, plain: str
 ) -> None:
-    put = api.put(user + segment, b'{"v":1}')
+    put = api.put(user + segment, sample(1))
     assert put.status == 201, put
-    assert deployment.body_of(user + (plain or segment)) == '{"v":1}'
+    assert deployment.body_of(user + (plain or segment)) == sample_text(1)
 
 
 def test_the_longest_id_and_its_status_url(
@@ -133,7 +134,7 @@ def test_the_longest_id_and_its_status_url(
     plain = f'{user}"<{{#'.ljust(128, "x")
     segment = plain.replace('"', "%22").replace("<", "%3C").replace("{", "%7B").replace("#", "%23")
     headers = DEFERRED | {"Content-Type": "Application/JSON; charset=UTF-8"}
-    accepted = api.request("PUT", f"/users/{segment}", headers, b"{}")
+    accepted = api.request("PUT", f"/users/{segment}", headers, sample())
     assert accepted.json()["userId"] == plain, accepted
     assert not set('"<{#') & set(accepted.headers["location"]), accepted
     assert deployment.end_of(accepted) == "succeeded"
@@ -146,7 +147,7 @@ class TestMethods:
     def test_head_is_get_without_the_body(
         self, deployment: Deployment, api: Api, user: str, queue: Queue
     ) -> None:
-        accepted = api.put_later(user, b'{"v":1}')
+        accepted = api.put_later(user, sample(1))
         assert deployment.end_of(accepted) == "succeeded"
         paths = {
             f"/users/{user}": 200,
@@ -166,7 +167,7 @@ class TestMethods:
         of_users, of_operations = "GET, HEAD, PUT", "GET, HEAD"
         paths = {f"/users/{user}": of_users, f"/users/{user}/operations/x": of_operations}
         for path, allow in paths.items():
-            answer = api.request(method, path, JSON, b"{}")
+            answer = api.request(method, path, JSON, sample())
             problem_in(answer, 405, "method-not-allowed")
             assert answer.headers["allow"] == allow, answer
         assert deployment.user(user) is None
@@ -174,7 +175,7 @@ class TestMethods:
 
 def test_what_may_be_kept(deployment: Deployment, api: Api, user: str, queue: Queue) -> None:
     before = int(time.time())
-    accepted = api.put_later(user, b"{}")
+    accepted = api.put_later(user, sample())
     assert deployment.end_of(accepted) == "succeeded"
     got = api.get(user)
     assert got.headers["cache-control"] == "private, no-cache"
@@ -206,10 +207,10 @@ class TestCors:
         of_the_gateway = {"apigw-requestid", "date", "server", "connection", "vary"}
         page = {"Origin": ORIGIN}
         for answer in (
-            api.put(user, b"{}", page | {"Prefer": "return=minimal"}),
-            api.put(user, b"{}", page | DEFERRED),
+            api.put(user, sample(), page | {"Prefer": "return=minimal"}),
+            api.put(user, sample(), page | DEFERRED),
             api.request("GET", f"/users/{user}", page),
-            api.request("PUT", f"/users/{user}", page, b"{}"),
+            api.request("PUT", f"/users/{user}", page, sample()),
         ):
             assert answer.headers["access-control-allow-origin"] == ORIGIN, answer
             added = ("access-control-", "x-amz")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from .bodies import BODIES
+from .bodies import BODIES, sample, sample_text
 from .client import Api
 from .deployment import Deployment
 
@@ -29,13 +29,13 @@ def test_a_body_is_answered_stored_and_given_back_byte_for_byte(
 def test_the_first_put_creates_and_the_next_replaces(
     deployment: Deployment, api: Api, user: str
 ) -> None:
-    created, replaced = api.put(user, b'{"v":1}'), api.put(user, b'{"v":2}')
+    created, replaced = api.put(user, sample(1)), api.put(user, sample(2))
     assert (created.status, replaced.status) == (201, 200), (created, replaced)
-    assert replaced.body == b'{"v":2}'
+    assert replaced.body == sample(2)
     first, second = created.headers["etag"].strip('"'), replaced.headers["etag"].strip('"')
     assert OPERATION_ID.fullmatch(first) and OPERATION_ID.fullmatch(second)
     assert first < second
-    item = {"id": user, "body": '{"v":2}', "op": second, "created_by": first}
+    item = {"id": user, "body": sample_text(2), "op": second, "created_by": first}
     assert deployment.user(user) == item
     # An inline PUT leaves no other trace.
     assert deployment.outcome(first) is None and deployment.outcome(second) is None

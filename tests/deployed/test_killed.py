@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .answers import id_of
+from .bodies import sample
 from .client import Api
 from .deployment import Deployment
 from .function_processes import kill
@@ -40,7 +41,7 @@ def test_in_mid_batch(
     with proxy.failing(WRITE, held, 1, users[1]):
         with deployment.mapping.off():
             steps = [(user, step) for step in (1, 2) for user in users]
-            accepted = [api.put_later(user, f'{{"v":{step}}}'.encode()) for user, step in steps]
+            accepted = [api.put_later(user, sample(step)) for user, step in steps]
         held.until_reached()
         assert kill(deployment, "APPLY") >= 1
         if window == "before the write":
@@ -63,10 +64,10 @@ def test_overtaken_before_the_redelivery(
     """It was written, then killed, then a newer PUT came: it must not be taken for superseded."""
     held = Held(landed=True)
     with proxy.failing(WRITE, held, 1, user):
-        accepted = api.put_later(user, b'{"v":1}')
+        accepted = api.put_later(user, sample(1))
         held.until_reached()
         assert kill(deployment, "APPLY") >= 1
-        newer = api.put(user, b'{"v":2}')
+        newer = api.put(user, sample(2))
         queue.is_empty_after("the redelivery")
     assert deployment.end_of(accepted) == "succeeded"
     assert history.of_user(user) == [id_of(accepted), id_of(newer)]
@@ -85,8 +86,8 @@ def test_again_and_again(
     held = Held()
     with proxy.failing(WRITE, held, 4, culprit):
         with deployment.mapping.off():
-            first = api.put_later(culprit, b'{"v":1}')
-            accepted = [api.put_later(user, b'{"v":1}') for user in others]
+            first = api.put_later(culprit, sample(1))
+            accepted = [api.put_later(user, sample(1)) for user in others]
         for deaths in range(1, 5):
             held.until_reached(deaths)
             kill(deployment, "APPLY")

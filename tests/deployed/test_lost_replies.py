@@ -7,6 +7,7 @@ import time
 import pytest
 
 from .answers import answer_of, id_of, meanwhile, refused
+from .bodies import sample, sample_text
 from .client import DEFERRED, Api
 from .deployment import Deployment
 from .history import History
@@ -23,7 +24,7 @@ def test_an_inline_put_finds_its_own_write(
     for status in (201, 200, 200):
         condition = {"If-Match": f'"{written[-1]}"'} if len(written) == 2 else {}
         with proxy.failing("DynamoDB.UpdateItem", LOSES_REPLY, 1), proxy.recorded() as calls:
-            answer = api.put(user, b'{"v":%d}' % len(written), condition)
+            answer = api.put(user, sample(len(written)), condition)
         assert answer.status == status, answer
         assert calls == ["DynamoDB.UpdateItem"] * 2
         written.append(id_of(answer))
@@ -35,7 +36,7 @@ def test_no_reply_at_all_is_no_guess(
     deployment: Deployment, api: Api, user: str, proxy: Proxy, treatment: LosesReply | Fails
 ) -> None:
     with proxy.failing("DynamoDB.UpdateItem", treatment):
-        refused(api.put(user, b"{}"), "outcome-unknown")
+        refused(api.put(user, sample()), "outcome-unknown")
     assert (deployment.user(user) is not None) == (treatment is LOSES_REPLY)
 
 
@@ -43,18 +44,18 @@ def test_an_inline_put_that_was_overtaken_is_no_guess(
     deployment: Deployment, api: Api, user: str, proxy: Proxy, history: History
 ) -> None:
     """Its first call lands without a reply; before its second, somebody else writes the user."""
-    before = api.put(user, b'{"v":"before"}')
+    before = api.put(user, sample("before"))
     held = Held()
     lost = Rule("DynamoDB.UpdateItem", LOSES_REPLY, 1)
     with meanwhile() as others, proxy.rules(lost, Rule("DynamoDB.UpdateItem", held, 1)):
-        overtaken = others.submit(api.put, user, b'{"v":"overtaken"}')
+        overtaken = others.submit(api.put, user, sample("overtaken"))
         held.until_reached()
-        newer = api.put(user, b'{"v":"newer"}')
+        newer = api.put(user, sample("newer"))
         held.land()
         refused(answer_of(overtaken), "outcome-unknown")
     first, second, third = history.of_user(user)
     assert (first, third) == (id_of(before), id_of(newer)) and first < second < third
-    assert deployment.body_of(user) == '{"v":"newer"}'
+    assert deployment.body_of(user) == sample_text("newer")
 
 
 def test_a_false_precondition_that_may_come_true_is_no_certain_refusal(
@@ -64,15 +65,15 @@ def test_a_false_precondition_that_may_come_true_is_no_certain_refusal(
     the function waits for it; the second finds the precondition false; the update is applied; the
     first lands.
     """
-    assert api.put(user, b'{"v":0}').status == 201
+    assert api.put(user, sample(0)).status == 201
     held = Held()
     with proxy.failing("DynamoDB.UpdateItem", held, 1):
         with deployment.mapping.off():
-            queued = api.put_later(user, b'{"v":1}')
-            answer = api.put(user, b'{"v":2}', {"If-Match": f'"{id_of(queued)}"'})
+            queued = api.put_later(user, sample(1))
+            answer = api.put(user, sample(2), {"If-Match": f'"{id_of(queued)}"'})
         assert deployment.end_of(queued) == "succeeded"
         held.land()
-    assert deployment.body_of(user) == '{"v":2}'
+    assert deployment.body_of(user) == sample_text(2)
     refused(answer, "outcome-unknown")
 
 
@@ -84,11 +85,11 @@ def test_overtaken_during_a_slow_call_is_superseded(
     """
     held = Held()
     with proxy.failing("DynamoDB.TransactWriteItems", held, 1, user):
-        accepted = api.put_later(user, b'{"v":"slow"}')
+        accepted = api.put_later(user, sample("slow"))
         held.until_reached()
         begun = time.monotonic()
         until("a second later", lambda: time.monotonic() - begun > 1.2)
-        newer = api.put(user, b'{"v":"newer"}')
+        newer = api.put(user, sample("newer"))
         held.land()
         assert deployment.end_of(accepted) == "superseded"
     assert history.of_user(user) == [id_of(newer)]
@@ -105,7 +106,7 @@ def test_an_update_is_applied_once(
     times: int,
 ) -> None:
     with proxy.failing("DynamoDB.TransactWriteItems", LOSES_REPLY, times) as fired:
-        accepted = api.put_later(user, b'{"v":1}')
+        accepted = api.put_later(user, sample(1))
         until("the lost replies", lambda: len(fired), lambda count: count == times)
         queue.is_empty_after("the update")
     assert deployment.end_of(accepted) == "succeeded"
@@ -119,7 +120,7 @@ def test_a_message_that_was_sent_twice_is_applied_once(
 ) -> None:
     with deployment.mapping.off():
         with proxy.failing("SQS.SendMessage", LOSES_REPLY, 1):
-            accepted = api.put_later(user, b'{"v":1}')
+            accepted = api.put_later(user, sample(1))
         assert queue.size() == 2
     assert deployment.end_of(accepted) == "succeeded"
     queue.is_empty_after("both messages")
@@ -133,7 +134,7 @@ def test_a_message_without_any_reply_is_no_guess(
 ) -> None:
     with deployment.mapping.off():
         with proxy.failing("SQS.SendMessage", LOSES_REPLY):
-            refused(api.put(user, b'{"v":1}', DEFERRED), "outcome-unknown")
+            refused(api.put(user, sample(1), DEFERRED), "outcome-unknown")
         assert queue.size() > 1
     queue.is_empty_after("the messages")
     assert len(history.of_user(user)) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .answers import check_problem, id_of, problem_in
+from .bodies import sample, sample_text
 from .client import Api
 from .deployment import Deployment
 from .history import History
@@ -19,7 +20,7 @@ def test_reversed_and_doubled(
     messages, accepted = [], []
     with deployment.mapping.off():
         for step in range(4):
-            accepted.append(api.put_later(user, f'{{"v":{step}}}'.encode()))
+            accepted.append(api.put_later(user, sample(step)))
             messages.append(queue.take(user))
         if at_once:
             for message in messages[::-1] * 2:
@@ -40,18 +41,18 @@ def test_a_late_message_loses_to_newer_ones_of_both_modes(
     deployment: Deployment, api: Api, user: str, queue: Queue, history: History
 ) -> None:
     with deployment.mapping.off():
-        late = api.put_later(user, b'{"v":"late"}')
+        late = api.put_later(user, sample("late"))
         message = queue.take(user)
-    inline = api.put(user, b'{"v":"inline"}')
+    inline = api.put(user, sample("inline"))
     assert inline.status == 201, inline
-    deferred = api.put_later(user, b'{"v":"deferred"}')
+    deferred = api.put_later(user, sample("deferred"))
     assert deployment.end_of(deferred) == "succeeded"
     assert api.status(late).json()["status"] == "pending"
     for _ in range(2):
         queue.send_copy(message)
         queue.is_empty_after("a late delivery")
     assert deployment.end_of(late) == "superseded"
-    again = api.put(user, b'{"v":"again"}')
+    again = api.put(user, sample("again"))
     written = [id_of(inline), id_of(deferred), id_of(again)]
     assert (again.status, history.of_user(user)) == (200, written), again
     assert history.of_operation(id_of(late)) == ["superseded"]
@@ -63,7 +64,7 @@ def test_a_redelivery_restores_an_outcome_that_was_not_written(
 ) -> None:
     """A user at the operation's own id says that an earlier attempt landed."""
     with deployment.mapping.off():
-        accepted = api.put_later(user, b'{"v":1}')
+        accepted = api.put_later(user, sample(1))
         message = queue.message_of(user)
     assert deployment.end_of(accepted) == "succeeded"
     stored = deployment.user(user)
@@ -78,13 +79,13 @@ def test_a_chain_of_conditional_deferred_puts(
 ) -> None:
     """Each names the one before, still queued: the operation id of a 202 is its ETag to come."""
     with deployment.mapping.off():
-        chain = [api.put_later(user, b'{"v":0}', {"If-None-Match": "*"})]
+        chain = [api.put_later(user, sample(0), {"If-None-Match": "*"})]
         for step in range(1, 4):
             tag = {"If-Match": f'"{id_of(chain[-1])}"'}
-            chain.append(api.put_later(user, f'{{"v":{step}}}'.encode(), tag))
+            chain.append(api.put_later(user, sample(step), tag))
         assert queue.size() == 4
     assert [deployment.end_of(accepted) for accepted in chain] == ["succeeded"] * 4
-    assert deployment.body_of(user) == '{"v":3}'
+    assert deployment.body_of(user) == sample_text(3)
 
 
 def test_a_burst_of_both_modes_ends_with_the_newest(
@@ -92,11 +93,11 @@ def test_a_burst_of_both_modes_ends_with_the_newest(
 ) -> None:
     answers = []
     for step in range(12):
-        body = f'{{"v":{step}}}'.encode()
+        body = sample(step)
         answers.append(api.put(user, body) if step % 3 == 2 else api.put_later(user, body))
     for accepted in (answer for answer in answers if answer.status == 202):
         assert deployment.end_of(accepted) in ("succeeded", "superseded")
-    assert deployment.body_of(user) == '{"v":11}'
+    assert deployment.body_of(user) == sample_text(11)
     written = history.of_user(user)
     assert written == sorted(set(written))
 
@@ -106,15 +107,15 @@ def test_an_order_that_is_not_known(
 ) -> None:
     """What is stored is further ahead of the clock than clocks may differ: no one can tell."""
     ahead = operation_id(-10)
-    item = {"id": user, "op": ahead, "created_by": ahead, "body": '{"v":"ahead"}'}
+    item = {"id": user, "op": ahead, "created_by": ahead, "body": sample_text("ahead")}
     deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
-    document = deployment.completed(api.put_later(user, b'{"v":1}'))
+    document = deployment.completed(api.put_later(user, sample(1)))
     assert document["status"] == "failed", document
     check_problem(document["error"], 409, "order-unknown")
     for _ in range(2):
-        keyed = api.put(user, b'{"v":2}', {"Idempotency-Key": f'"{key}"'})
+        keyed = api.put(user, sample(2), {"Idempotency-Key": f'"{key}"'})
         problem_in(keyed, 409, "order-unknown")
     assert deployment.user(user) == item
     # A plain inline PUT steps over it: the clocks decide nothing there.
-    assert api.put(user, b'{"v":3}').status == 200
-    assert deployment.body_of(user) == '{"v":3}'
+    assert api.put(user, sample(3)).status == 200
+    assert deployment.body_of(user) == sample_text(3)

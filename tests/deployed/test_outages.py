@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from .answers import id_of, problem_in, refused
+from .bodies import sample, sample_text
 from .client import DEFERRED, Answer, Api
 from .deployment import Deployment
 from .history import History
@@ -21,7 +22,7 @@ UPDATE, READ, APPLY = "DynamoDB.UpdateItem", "DynamoDB.GetItem", "DynamoDB.Trans
 
 def test_throttling_is_retried(api: Api, user: str, proxy: Proxy, history: History) -> None:
     with proxy.rules(Rule(UPDATE, THROTTLED, 2), Rule(READ, THROTTLED, 2)) as fired:
-        answer = api.put(user, b'{"v":1}')
+        answer = api.put(user, sample(1))
         assert (answer.status, api.get(user).status) == (201, 200), answer
     assert fired == [UPDATE, UPDATE, READ, READ]
     assert history.of_user(user) == [id_of(answer)]
@@ -32,14 +33,14 @@ def test_throttling_past_the_retries_refuses_inline_puts_and_reads_alone(
 ) -> None:
     with deployment.mapping.off():
         with proxy.failing("DynamoDB", THROTTLED) as fired:
-            refused(api.put(user, b"{}"), "not-written")
+            refused(api.put(user, sample()), "not-written")
             assert set(fired) == {UPDATE} and len(fired) > 1
-            accepted = api.put_later(user, b'{"v":1}')
+            accepted = api.put_later(user, sample(1))
             refused(api.status(accepted), "not-read")
             refused(api.get(user), "not-read")
         assert deployment.user(user) is None
     assert deployment.end_of(accepted) == "succeeded"
-    assert deployment.body_of(user) == '{"v":1}'
+    assert deployment.body_of(user) == sample_text(1)
 
 
 @pytest.mark.parametrize("outage", ["refused connections", "500", "throttled"])
@@ -62,10 +63,10 @@ def test_deferred_puts_outlive_an_outage(
     accepted: list[Answer] = []
     with proxy.recorded() as calls, blocks[outage]:
         for step in range(9):
-            body = f'{{"v":{step}}}'.encode()
+            body = sample(step)
             accepted.append(api.put_later(users[step % 3], body))
         kind = "outcome-unknown" if outage == "500" else "not-written"
-        refused(api.put(users[0], b"{}"), kind)
+        refused(api.put(users[0], sample()), kind)
         # All were tried, and handed back at least once.
         handed_back = "SQS.ChangeMessageVisibility"
         until("updates handed back", lambda: calls.count(handed_back), lambda count: count >= 9)
@@ -76,7 +77,7 @@ def test_deferred_puts_outlive_an_outage(
     for user, newest in zip(users, accepted[-3:], strict=True):
         operations = history.of_user(user)
         assert operations == sorted(set(operations)) and operations[-1] == id_of(newest)
-    assert deployment.body_of(users[2]) == '{"v":8}'
+    assert deployment.body_of(users[2]) == sample_text(8)
 
 
 def test_an_outcome_that_is_not_written_leaves_the_message(
@@ -85,8 +86,8 @@ def test_an_outcome_that_is_not_written_leaves_the_message(
     """A superseded update deletes no message before its outcome is stored."""
     with proxy.failing("DynamoDB.PutItem", THROTTLED) as fired:
         with deployment.mapping.off():
-            late = api.put_later(user, b'{"v":"older"}')
-            assert api.put(user, b'{"v":"newer"}').status == 201
+            late = api.put_later(user, sample("older"))
+            assert api.put(user, sample("newer")).status == 201
         until("attempts at the outcome", lambda: len(fired), lambda count: count >= 3)
         assert queue.size() == 1
         assert api.status(late).json()["status"] == "pending"
@@ -97,13 +98,13 @@ def test_sqs_is_gone(
     deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy, history: History
 ) -> None:
     with proxy.gone("SQS"):
-        refused(api.put(user, b'{"v":"deferred"}', DEFERRED), "not-written")
-        inline = api.put(user, b'{"v":"inline"}')
-        waited = api.put(user, b'{"v":"waited"}', WAIT)
+        refused(api.put(user, sample("deferred"), DEFERRED), "not-written")
+        inline = api.put(user, sample("inline"))
+        waited = api.put(user, sample("waited"), WAIT)
         assert (inline.status, waited.status) == (201, 200), (inline, waited)
         assert queue.size() == 0
     assert history.of_user(user) == [id_of(inline), id_of(waited)]
-    assert deployment.end_of(api.put_later(user, b'{"v":"later"}')) == "succeeded"
+    assert deployment.end_of(api.put_later(user, sample("later"))) == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -115,16 +116,16 @@ def test_sqs_refuses(
     api: Api, user: str, queue: Queue, proxy: Proxy, fault: Fails, kind: str
 ) -> None:
     with proxy.failing("SQS", fault) as fired:
-        refused(api.put(user, b"{}", DEFERRED), kind)
+        refused(api.put(user, sample(), DEFERRED), kind)
         assert set(fired) == {"SQS.SendMessage"} and len(fired) > 1
-        assert api.put(user, b'{"v":1}').status == 201
+        assert api.put(user, sample(1)).status == 201
     assert queue.size() == 0
 
 
 def test_both_are_gone(deployment: Deployment, api: Api, user: str, proxy: Proxy) -> None:
     """Neither the attempt nor the queue: nothing is written, and that is what is said."""
     with proxy.rules(Rule("SQS", THROTTLED), Rule("DynamoDB", THROTTLED)):
-        refused(api.put(user, b"{}", WAIT), "not-written")
+        refused(api.put(user, sample(), WAIT), "not-written")
     assert deployment.user(user) is None
 
 
@@ -133,5 +134,5 @@ def test_the_attempt_landed_without_reply_and_the_queue_is_gone(
 ) -> None:
     rules = Rule("SQS", THROTTLED), Rule(APPLY, LOSES_REPLY, 1), Rule(APPLY, THROTTLED)
     with proxy.rules(*rules):
-        problem_in(api.put(user, b'{"v":1}', WAIT), 503, "outcome-unknown")
-    assert deployment.body_of(user) == '{"v":1}'
+        problem_in(api.put(user, sample(1), WAIT), 503, "outcome-unknown")
+    assert deployment.body_of(user) == sample_text(1)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from .answers import check_problem, id_of, refused
+from .bodies import sample, sample_text
 from .client import Answer, Api
 from .deployment import Deployment
 from .history import History
@@ -16,7 +17,7 @@ from .polling import until
 from .proxy import Proxy
 from .queues import Message, Queue, attributes
 
-BROKEN = '{"v":"broken \u00e9"}'
+BROKEN = sample_text("broken \u00e9")
 OPERATION = "01a203ad-500c-7a30-b45e-320af9644cbf"
 HANDED_BACK = "SQS.ChangeMessageVisibility"
 
@@ -31,12 +32,12 @@ def apply_among_good_ones(
     """Have a message applied in one batch with good ones, which must succeed; returns its id."""
     users = [new_user() for _ in range(4)]
     with deployment.mapping.off():
-        accepted = [api.put_later(user, b'{"v":1}') for user in users[:2]]
+        accepted = [api.put_later(user, sample(1)) for user in users[:2]]
         message_id = deployment.queue.send(BROKEN, values, group)
-        accepted += [api.put_later(user, b'{"v":1}') for user in users[2:]]
+        accepted += [api.put_later(user, sample(1)) for user in users[2:]]
         assert deployment.queue.size() == 5
     assert [deployment.end_of(answer) for answer in accepted] == ["succeeded"] * 4
-    assert all(deployment.body_of(user) == '{"v":1}' for user in users)
+    assert all(deployment.body_of(user) == sample_text(1) for user in users)
     return message_id
 
 
@@ -109,7 +110,7 @@ def stalled(deployment: Deployment, accepted: Answer) -> None:
 def dead_letter(deployment: Deployment, user: str, version: str | None = None) -> Answer:
     """A deferred PUT whose message is a dead letter: the test moves it where SQS would."""
     with deployment.mapping.off():
-        accepted = deployment.api.put_later(user, b'{"v":"dead"}')
+        accepted = deployment.api.put_later(user, sample("dead"))
         message = deployment.queue.take(user)
     if version is not None:
         message["MessageAttributes"]["version"]["StringValue"] = version
@@ -131,7 +132,7 @@ def test_a_dead_letter_is_parked_and_stalled(
 ) -> None:
     accepted = dead_letter(deployment, user, version)
     message = only_message(parked)
-    assert (message["Body"], message["Attributes"]["MessageGroupId"]) == ('{"v":"dead"}', user)
+    assert (message["Body"], message["Attributes"]["MessageGroupId"]) == (sample_text("dead"), user)
     expected = {"version": version, "operation": id_of(accepted), "user": user}
     assert attributes(message) == expected
     assert deployment.user(user) is None
@@ -145,7 +146,7 @@ def test_a_redrive_carries_it_out(
     move(parked, queue)
     queue.is_empty_after("the redrive")
     assert deployment.end_of(accepted) == "succeeded"
-    assert deployment.body_of(user) == '{"v":"dead"}'
+    assert deployment.body_of(user) == sample_text("dead")
     assert history.of_operation(id_of(accepted)) == ["failed", "succeeded"]
     outcome = deployment.outcome(id_of(accepted))
     assert outcome is not None and "provisional" not in outcome
@@ -155,7 +156,7 @@ def test_a_redrive_loses_to_newer_data(
     deployment: Deployment, api: Api, user: str, queue: Queue, parked: Queue, history: History
 ) -> None:
     accepted = dead_letter(deployment, user)
-    newer = api.put(user, b'{"v":"newer"}')
+    newer = api.put(user, sample("newer"))
     move(parked, queue)
     queue.is_empty_after("the redrive")
     assert deployment.end_of(accepted) == "superseded"
@@ -168,7 +169,7 @@ def test_what_is_decided_is_dropped(
 ) -> None:
     """A dead letter of a decided operation is not parked, and a redriven one does nothing."""
     with deployment.mapping.off():
-        accepted = api.put_later(user, b'{"v":1}')
+        accepted = api.put_later(user, sample(1))
         message = queue.message_of(user)
     assert deployment.end_of(accepted) == "succeeded"
     deployment.dead_letters.send_copy(message)
@@ -183,13 +184,13 @@ def test_what_is_decided_is_dropped(
 def test_an_item_of_another_form_is_not_overwritten(
     deployment: Deployment, api: Api, user: str, queue: Queue, parked: Queue, proxy: Proxy
 ) -> None:
-    item = {"id": user, "body": '{"v":"other form"}', "op": "v2:7"}
+    item = {"id": user, "body": sample_text("other form"), "op": "v2:7"}
     deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
     for condition in ({}, {"If-Match": "*"}, {"If-None-Match": "*"}):
-        refused(api.put(user, b"{}", condition), "not-written")
+        refused(api.put(user, sample(), condition), "not-written")
     refused(api.get(user), "not-read")
     with proxy.recorded() as calls:
-        accepted = api.put_later(user, b'{"v":1}')
+        accepted = api.put_later(user, sample(1))
         until("it handed back", lambda: calls.count(HANDED_BACK), lambda count: count >= 2)
     assert (deployment.user(user), queue.size()) == (item, 1)
     assert api.status(accepted).json()["status"] == "pending"

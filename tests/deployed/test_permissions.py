@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from .answers import id_of, refused
+from .bodies import sample
 from .client import DEFERRED, Api
 from .deployment import Deployment
 from .history import History
@@ -170,11 +171,11 @@ def test_put_may_not_write_users(
     """And what is permanent is not tried again."""
     with lost:
         with proxy.recorded() as calls:
-            refused(api.put(user, b'{"v":1}'), "not-written")
+            refused(api.put(user, sample(1)), "not-written")
         assert calls == ["DynamoDB.UpdateItem"]
         assert deployment.user(user) is None
-        assert deployment.end_of(api.put_later(user, b'{"v":2}')) == "succeeded"
-    assert api.put(user, b'{"v":3}').status == 200
+        assert deployment.end_of(api.put_later(user, sample(2))) == "succeeded"
+    assert api.put(user, sample(3)).status == 200
 
 
 @without("PUT", "dynamodb:GetItem", "UsersTable")
@@ -184,10 +185,10 @@ def test_put_may_not_read_users(
     """It cannot tell whether the user is new."""
     keyed = {"Idempotency-Key": f'"{key}"'}
     with lost:
-        answer = api.put(user, b"{}", keyed)
+        answer = api.put(user, sample(), keyed)
         assert (answer.status, answer.json()["status"]) == (202, "succeeded"), answer
-        assert api.put(user, b'{"v":2}').status == 200
-    again = api.put(user, b"{}", keyed)
+        assert api.put(user, sample(2)).status == 200
+    again = api.put(user, sample(), keyed)
     assert (again.status, id_of(again)) == (201, id_of(answer)), again
 
 
@@ -196,9 +197,9 @@ def test_put_may_not_claim(
     deployment: Deployment, api: Api, user: str, key: str, lost: Lost
 ) -> None:
     with lost:
-        refused(api.put(user, b"{}", {"Idempotency-Key": f'"{key}"'}), "outcome-unknown")
+        refused(api.put(user, sample(), {"Idempotency-Key": f'"{key}"'}), "outcome-unknown")
         assert deployment.user(user) is None
-        assert api.put(user, b"{}").status == 201
+        assert api.put(user, sample()).status == 201
 
 
 @without("PUT", "dynamodb:GetItem", "OperationsTable")
@@ -208,11 +209,11 @@ def test_put_may_not_read_outcomes(
     """Only another sending needs them."""
     keyed = {"Idempotency-Key": f'"{key}"'}
     with lost:
-        first = api.put(user, b"{}", keyed)
+        first = api.put(user, sample(), keyed)
         assert first.status == 201, first
-        refused(api.put(user, b"{}", keyed), "outcome-unknown")
-        assert api.put(user, b'{"v":2}').status == 200
-    again = api.put(user, b"{}", keyed)
+        refused(api.put(user, sample(), keyed), "outcome-unknown")
+        assert api.put(user, sample(2)).status == 200
+    again = api.put(user, sample(), keyed)
     assert (again.status, id_of(again)) == (201, id_of(first)), again
 
 
@@ -221,9 +222,9 @@ def test_put_may_not_send(
     deployment: Deployment, api: Api, user: str, queue: Queue, lost: Lost
 ) -> None:
     with lost:
-        refused(api.put(user, b'{"v":1}', DEFERRED), "not-written")
+        refused(api.put(user, sample(1), DEFERRED), "not-written")
         assert queue.size() == 0
-        assert api.put(user, b'{"v":2}').status == 201
+        assert api.put(user, sample(2)).status == 201
 
 
 # read
@@ -233,7 +234,7 @@ def test_put_may_not_send(
 def test_read_may_not_read(
     deployment: Deployment, api: Api, user: str, queue: Queue, grant: Grant, lost: Lost
 ) -> None:
-    accepted = api.put_later(user, b"{}")
+    accepted = api.put_later(user, sample())
     assert deployment.end_of(accepted) == "succeeded"
     with lost:
         answers = {"UsersTable": api.get(user), "OperationsTable": api.status(accepted)}
@@ -255,7 +256,7 @@ def is_left_open(
     """The update waits, and is carried out once the permission is back."""
     with lost:
         with proxy.recorded() as calls:
-            accepted = api.put_later(user, b"{}")
+            accepted = api.put_later(user, sample())
             until("it handed back", lambda: HANDED_BACK in calls)
         assert api.status(accepted).json()["status"] == "pending"
         assert deployment.user(user) is None
@@ -296,7 +297,7 @@ def test_apply_may_not_hide(
     """What it hands back comes again after the queue's own time."""
     with queue.visibility_timeout(3), lost:
         with proxy.recorded() as calls, proxy.failing("DynamoDB", THROTTLED):
-            accepted = api.put_later(user, b"{}")
+            accepted = api.put_later(user, sample())
             until("it tried to hide", lambda: HANDED_BACK in calls)
         assert deployment.end_of(accepted) == "succeeded"
 
@@ -311,7 +312,7 @@ def test_apply_may_not_delete(
 
         def is_left(name: str) -> bool:
             """Whether the message of a user outlives a batch in which a suspect follows it."""
-            accepted = [api.put_later(each, b"{}") for each in (name, f"{name}-suspect")]
+            accepted = [api.put_later(each, sample()) for each in (name, f"{name}-suspect")]
             records = [record(queue, each) for each in (name, f"{name}-suspect")]
             records[1]["attributes"]["ApproximateReceiveCount"] = "4"
             assert deployment.invoke("APPLY", {"Records": records}) == {"batchItemFailures": []}
@@ -351,7 +352,7 @@ def test_apply_may_not_send_to_the_dead_letters(
             deployment.queue.send("{}", {}, user)
             until("it handed back", lambda: HANDED_BACK in calls)
         assert (deployment.queue.size(), parked.size()) == (1, 0)
-        assert deployment.end_of(api.put_later(user, b"{}")) == "succeeded"
+        assert deployment.end_of(api.put_later(user, sample())) == "succeeded"
     until("the parked message", parked.size)
 
 

@@ -20,6 +20,7 @@ from scripts.processes import Failure, Process, last_lines, start
 from scripts.sam_local import SamLocal, ready
 
 from .answers import id_of, problem_in
+from .bodies import sample, sample_text
 from .client import Api
 from .deployment import ROOT, Deployment
 from .events import EVENTS, run_all
@@ -108,13 +109,13 @@ def test_a_put_through_start_api(
     deployment: Deployment, user: str, sam_local: SamLocal, tmp_path: Path
 ) -> None:
     with start_api(sam_local, tmp_path / "start-api.log") as api:
-        put = api.put(user, b'{"v":1}')
-        assert (put.status, put.body) == (201, b'{"v":1}'), put
-        assert deployment.body_of(user) == '{"v":1}'
+        put = api.put(user, sample(1))
+        assert (put.status, put.body) == (201, sample(1)), put
+        assert deployment.body_of(user) == sample_text(1)
         # The stack carries out what was accepted here.
-        accepted = api.put_later(user, b'{"v":2}')
+        accepted = api.put_later(user, sample(2))
         until("its outcome", lambda: deployment.outcome(id_of(accepted)))
-        assert api.get(user).body == b'{"v":2}'
+        assert api.get(user).body == sample(2)
         problem_in(api.put(user, b"[]"), 422, "not-an-object")
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from .bodies import sample
 from .client import DEFERRED, Api
 from .deployment import ROOT, Deployment
 from .operations import DAY, operation_id, receipt, store_stalled
@@ -58,11 +59,13 @@ def strict_document() -> dict[str, Any]:
 def operations_in_every_state(deployment: Deployment, api: Api) -> list[dict[str, str]]:
     """Path parameters: carried out, lost, refused, parked, pending, expired and forgotten."""
     user = f"test-{uuid.uuid4()}"
-    old = api.put(user, b'{"v":1}').headers["etag"]
+    old = api.put(user, sample(1)).headers["etag"]
     with deployment.mapping.off():
-        accepted = [api.put_later(user, b'{"v":2}')]
-        api.put(user, b'{"v":3}')
-    accepted += [api.put_later(user, b"{}", headers) for headers in ({"If-Match": old}, DEFERRED)]
+        accepted = [api.put_later(user, sample(2))]
+        api.put(user, sample(3))
+    accepted += [
+        api.put_later(user, sample(), headers) for headers in ({"If-Match": old}, DEFERRED)
+    ]
     ends = {deployment.end_of(answer) for answer in accepted}
     assert ends == {"superseded", "failed", "succeeded"}
     stalled = operation_id(60)

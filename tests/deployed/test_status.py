@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from .answers import problem_in
+from .bodies import sample
 from .client import Answer, Api
 from .deployment import Deployment
 from .operations import DAY, NOT_APPLIED, operation_id, receipt, store_stalled
@@ -68,7 +69,7 @@ def test_what_is_parked_may_still_be_carried_out_until_it_is_expired(
 def test_a_receipt_is_what_the_service_makes(
     deployment: Deployment, api: Api, user: str, queue: Queue
 ) -> None:
-    accepted = api.put_later(user, b"{}")
+    accepted = api.put_later(user, sample())
     made = receipt(deployment, user, accepted.json()["id"])
     assert accepted.headers["location"] == f"/users/{user}/operations/{made}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .answers import id_of
+from .bodies import sample, sample_text
 from .client import Api
 from .deployment import Deployment
 from .history import History
@@ -16,7 +17,7 @@ ATTEMPT = "DynamoDB.TransactWriteItems"
 
 def test_a_wait_that_is_enough(deployment: Deployment, api: Api, user: str, proxy: Proxy) -> None:
     with proxy.recorded() as calls:
-        answer = api.put(user, b"{}", WAIT)
+        answer = api.put(user, sample(), WAIT)
     assert answer.status == 201 and "preference-applied" not in answer.headers, answer
     assert "SQS.SendMessage" not in calls
     outcome = deployment.outcome(id_of(answer))
@@ -29,11 +30,11 @@ def test_a_wait_that_is_not_enough_queues(
     """Only then respond-async was applied; under a key it is one operation all the same."""
     keyed = {"Idempotency-Key": f'"{key}"'}
     with proxy.failing(ATTEMPT, THROTTLED):
-        accepted = api.put(user, b'{"v":1}', WAIT | keyed)
+        accepted = api.put(user, sample(1), WAIT | keyed)
     assert accepted.status == 202, accepted
     assert accepted.headers["preference-applied"] == "respond-async", accepted
     done = deployment.completed(accepted)
-    again = api.put(user, b'{"v":1}', keyed)
+    again = api.put(user, sample(1), keyed)
     assert (again.status, again.headers["etag"]) == (201, done["etag"]), again
 
 
@@ -42,7 +43,7 @@ def test_landed_then_queued_has_one_effect(
 ) -> None:
     with deployment.mapping.off():
         with proxy.rules(Rule(ATTEMPT, LOSES_REPLY, 1), Rule(ATTEMPT, THROTTLED)):
-            accepted = api.put(user, b'{"v":1}', WAIT)
+            accepted = api.put(user, sample(1), WAIT)
         assert accepted.status == 202, accepted
         operation = id_of(accepted)
         assert queue.size() == 1 and history.of_user(user) == [operation]
@@ -58,7 +59,7 @@ def test_queued_and_applied_before_it_lands_has_one_effect(
 ) -> None:
     held = Held()
     with proxy.failing(ATTEMPT, held, 1):
-        accepted = api.put(user, b'{"v":1}', WAIT)
+        accepted = api.put(user, sample(1), WAIT)
         assert accepted.status == 202, accepted
         assert deployment.end_of(accepted) == "succeeded"
         held.land()
@@ -72,14 +73,14 @@ def test_a_late_landing_is_never_over_a_newer_one(
 ) -> None:
     held = Held()
     with proxy.failing(ATTEMPT, held, 1):
-        accepted = api.put(user, b'{"v":"old"}', WAIT)
+        accepted = api.put(user, sample("old"), WAIT)
         assert accepted.status == 202, accepted
-        newer = api.put(user, b'{"v":"newer"}')
+        newer = api.put(user, sample("newer"))
         assert deployment.end_of(accepted) in ("succeeded", "superseded")
         held.land()
     assert history.of_user(user)[-1] == id_of(newer)
     assert len(history.of_operation(id_of(accepted))) == 1
-    assert deployment.body_of(user) == '{"v":"newer"}'
+    assert deployment.body_of(user) == sample_text("newer")
 
 
 def test_it_lands_before_its_message_is_delivered(
@@ -87,7 +88,7 @@ def test_it_lands_before_its_message_is_delivered(
 ) -> None:
     held = Held()
     with deployment.mapping.off(), proxy.failing(ATTEMPT, held, 1):
-        accepted = api.put(user, b'{"v":1}', WAIT)
+        accepted = api.put(user, sample(1), WAIT)
         assert accepted.status == 202, accepted
         assert api.status(accepted).json()["status"] == "pending"
         held.land()
@@ -104,9 +105,9 @@ def test_it_lands_after_its_message_was_superseded(
     held = Held()
     with proxy.failing(ATTEMPT, held, 1):
         with deployment.mapping.off():
-            accepted = api.put(user, b'{"v":"old"}', WAIT)
+            accepted = api.put(user, sample("old"), WAIT)
             assert accepted.status == 202, accepted
-            newer = api.put(user, b'{"v":"newer"}')
+            newer = api.put(user, sample("newer"))
         assert deployment.end_of(accepted) == "superseded"
         held.land()
     until("the queue's end", queue.size, lambda size: size == 0)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use rules::{OperationId, Precondition, Tick, UserId};
+use tests::body::sample;
 
 use crate::events::Event;
 use crate::gateway;
@@ -166,7 +167,7 @@ impl Client {
             world.count(Event::KeyReused);
         }
         let key = keyed.map(|_| reused.unwrap_or(number as u32));
-        PutRequest { user, body: format!("{{\"n\":{number}}}"), precondition, key, behaviour }
+        PutRequest { user, body: sample(number), precondition, key, behaviour }
     }
 
     fn precondition(&self, user: &UserId) -> Precondition {

@@ -8,6 +8,7 @@ use put::{ArrivalClock, Put};
 use read::Read;
 use rules::request::accept::Mode as DefaultMode;
 use rules::{Arrival, Operation, OperationId, Precondition, UserId};
+use tests::body::sample;
 use world::Host as _;
 
 use crate::clients::{Mode, PutRequest};
@@ -195,7 +196,7 @@ pub fn send_foreign(world: &Rc<World>, user: UserId) {
     let kind = world.prng().index(3);
     let request = PutRequest {
         user: user.clone(),
-        body: format!("{{\"n\":{number}}}"),
+        body: sample(number),
         precondition: Precondition::None,
         key: None,
         behaviour: Behaviour::Passes,

@@ -1,11 +1,13 @@
 //! What happens between two calls of a PUT, on a real DynamoDB engine: replies lost, calls
 //! throttled or held back, two senders of one key, clocks that differ.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use lambda_http::Body;
 use rules::request::accept::Mode;
 use rules::{Failure, Operation, OperationId, Precondition, ReceiptKey, Tick, UserId};
+use tests::body::sample;
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
 use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue};
@@ -41,9 +43,9 @@ fn now_ms() -> u64 {
 }
 
 /// A PUT that arrives now. Two of them in a row are a millisecond apart.
-async fn sent(body: &str) -> Sent {
+async fn sent(value: impl Display) -> Sent {
     tokio::time::sleep(Duration::from_millis(2)).await;
-    Sent::put("42", body, now_ms())
+    Sent::put("42", &sample(value), now_ms())
 }
 
 async fn answer(put: &TestPut, sent: &Sent) -> Answered {
@@ -60,7 +62,7 @@ async fn stored(engine: &Engine) -> Option<String> {
 async fn store_at(engine: &Engine, ms: u64) -> OperationId {
     let id = OperationId::new(Tick::from_unix_ms(ms), 1);
     let (user, precondition) = (UserId::new("42").unwrap(), Precondition::None);
-    let operation = Operation { id, user, precondition, body: "{\"stored\":1}".to_owned() };
+    let operation = Operation { id, user, precondition, body: sample("stored") };
     engine.tables.write_user(&operation).await.unwrap();
     id
 }
@@ -74,12 +76,12 @@ async fn each_mode_makes_no_call_too_many() {
         let (tables, queue) = (put.tables.faults.calls(), put.updates.faults.calls());
         (answered.status, [&tables[before.0..], &queue[before.1..]].concat())
     };
-    assert_eq!(calls(sent("{}").await).await, (201, vec!["write_user"]));
-    let later = sent("{}").await.with("prefer", "respond-async");
+    assert_eq!(calls(sent(0).await).await, (201, vec!["write_user"]));
+    let later = sent(0).await.with("prefer", "respond-async");
     assert_eq!(calls(later.clone()).await, (202, vec!["send"]));
-    let wait = sent("{}").await.with("prefer", "respond-async, wait=5");
+    let wait = sent(0).await.with("prefer", "respond-async, wait=5");
     assert_eq!(calls(wait).await, (200, vec!["transact", "creator"]));
-    let keyed = sent("{}").await.with(KEY, "\"1\"");
+    let keyed = sent(0).await.with(KEY, "\"1\"");
     assert_eq!(calls(keyed.clone()).await, (200, vec!["claim", "transact", "creator"]));
     assert_eq!(calls(keyed).await, (200, vec!["claim", "record_of", "creator"]));
     assert_eq!(calls(later.with(KEY, "\"2\"")).await, (202, vec!["claim", "send"]));
@@ -90,6 +92,8 @@ async fn each_mode_makes_no_call_too_many() {
 #[tokio::test]
 async fn what_was_written_is_answered_as_the_client_prefers() {
     let (_engine, put) = start().await;
+    let body = sample(1);
+    let shown: serde_json::Value = serde_json::from_str(&body).unwrap();
     for (n, (prefer, applied, statuses)) in [
         ("", "", [201, 200]),
         ("return=minimal", "return=minimal", [201, 204]),
@@ -99,14 +103,14 @@ async fn what_was_written_is_answered_as_the_client_prefers() {
     .enumerate()
     {
         for status in statuses {
-            let sent = Sent::put(&n.to_string(), "{\"a\":1}", now_ms()).with("prefer", prefer);
+            let sent = Sent::put(&n.to_string(), &body, now_ms()).with("prefer", prefer);
             let answered = answer(&put, &sent).await;
             assert_eq!((answered.status, answered.header("preference-applied")), (status, applied));
             let id: OperationId = answered.header("etag").trim_matches('"').parse().unwrap();
             let user = UserId::new(&n.to_string()).unwrap();
             let stored = put.tables.tables.user(&user).await.unwrap().unwrap();
-            assert_eq!((stored.written_by, stored.body.as_str()), (id, "{\"a\":1}"));
-            let is_shown = answered.body == serde_json::json!({ "a": 1 });
+            assert_eq!((stored.written_by, stored.body.as_str()), (id, &*body));
+            let is_shown = answered.body == shown;
             assert_eq!((is_shown, answered.body.is_null()), (n != 1, n == 1), "{prefer}");
         }
     }
@@ -115,11 +119,11 @@ async fn what_was_written_is_answered_as_the_client_prefers() {
 #[tokio::test]
 async fn a_body_that_the_gateway_encoded_is_stored_as_it_was_sent() {
     let (engine, put) = start().await;
-    let body = "{ \"name\" : \"René\" }";
-    let mut request = sent("").await.request();
+    let body = sample("René");
+    let mut request = sent(0).await.request();
     *request.body_mut() = Body::Binary(body.as_bytes().to_vec());
     assert_eq!(Answered::of(put.handle(request).await).status, 201);
-    assert_eq!(stored(&engine).await.as_deref(), Some(body));
+    assert_eq!(stored(&engine).await, Some(body));
 }
 
 /// The order of calls in which a key whose claim could be moved lost an update: R1 claims,
@@ -130,7 +134,7 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
     let (engine, first) = start().await;
     let (second, other) =
         (put_on(&engine, TestHost::default()), put_on(&engine, TestHost::default()));
-    let keyed = sent("{\"from\":\"R\"}").await.with(KEY, "\"k\"");
+    let keyed = sent("R").await.with(KEY, "\"k\"");
     for (held, then) in [("transact", 409), ("record", 409)] {
         let keyed = keyed.clone().with("if-match", "*");
         let keyed = if held == "record" { keyed.with(KEY, "\"k2\"") } else { keyed };
@@ -141,7 +145,7 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
             if held == "transact" {
                 first.tables.faults.is_held().await;
             }
-            let s = sent("{\"from\":\"S\"}").await;
+            let s = sent("S").await;
             assert_eq!(answer(&other, &s).await.status, 200);
             if held == "record" {
                 first.tables.faults.is_held().await;
@@ -149,20 +153,20 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
             let again = answer(&second, &keyed).await;
             assert_eq!(again.brief(), "409 superseded");
             assert!(again.body["detail"].as_str().unwrap().contains("new key"), "{again:?}");
-            let z = answer(&other, &sent("{\"from\":\"Z\"}").await).await;
+            let z = answer(&other, &sent("Z").await).await;
             assert_eq!(z.status, 200);
             first.tables.faults.release();
         };
         let (answered, ()) = tokio::join!(handler.handle(request), overtaken);
         assert_eq!(Answered::of(answered).status, then);
-        assert_eq!(stored(&engine).await.as_deref(), Some("{\"from\":\"Z\"}"));
+        assert_eq!(stored(&engine).await.as_deref(), Some(&*sample("Z")));
     }
 }
 
 #[tokio::test]
 async fn a_refusal_under_a_key_is_not_stuck_behind_a_throttled_table() {
     let (_engine, put) = start().await;
-    let keyed = sent("{}").await.with(KEY, "\"k\"").with("if-match", "*");
+    let keyed = sent(0).await.with(KEY, "\"k\"").with("if-match", "*");
     put.tables.faults.plan("transact", 3, THROTTLED);
     assert_eq!(answer(&put, &keyed).await.brief(), "503 outcome-unknown");
     put.tables.faults.plan("record", 3, THROTTLED);
@@ -179,7 +183,7 @@ async fn a_refusal_under_a_key_is_not_stuck_behind_a_throttled_table() {
 async fn a_precondition_that_names_no_version_is_refused_in_every_mode() {
     let (_engine, put) = start().await;
     for prefer in ["", "respond-async", "respond-async, wait=1"] {
-        let sent = sent("{}").await.with("prefer", prefer).with("if-match", "\"nothing\"");
+        let sent = sent(0).await.with("prefer", prefer).with("if-match", "\"nothing\"");
         assert_eq!(answer(&put, &sent).await.brief(), "412 precondition-failed");
         assert_eq!(put.updates.messages().len(), 0);
         let keyed = sent.with(KEY, &format!("\"k {prefer}\""));
@@ -192,7 +196,7 @@ async fn a_precondition_that_names_no_version_is_refused_in_every_mode() {
 async fn an_order_that_is_not_known_is_told_for_good_under_a_key() {
     let (engine, put) = start().await;
     store_at(&engine, now_ms() + 20_000).await;
-    let keyed = sent("{}").await.with(KEY, "\"k\"");
+    let keyed = sent(0).await.with(KEY, "\"k\"");
     for _ in 0..2 {
         let refused = answer(&put, &keyed).await;
         assert_eq!(
@@ -208,7 +212,7 @@ async fn an_order_that_is_not_known_is_told_for_good_under_a_key() {
 #[tokio::test]
 async fn a_final_failure_is_never_replayed_as_a_503() {
     let (engine, put) = start().await;
-    let keyed = sent("{}").await.with(KEY, "\"k\"");
+    let keyed = sent(0).await.with(KEY, "\"k\"");
     put.tables.faults.plan("transact", 3, THROTTLED);
     assert_eq!(answer(&put, &keyed).await.status, 503);
     let claimed = engine.client.scan().table_name("operations").send().await.unwrap();
@@ -232,7 +236,7 @@ async fn a_final_failure_is_never_replayed_as_a_503() {
 #[tokio::test]
 async fn a_key_is_never_told_not_written_by_a_503() {
     let (engine, put) = start().await;
-    let keyed = sent("{}").await.with(KEY, "\"k\"");
+    let keyed = sent(0).await.with(KEY, "\"k\"");
     put.tables.faults.plan("transact", 1, Fate::LosesReply);
     put.tables.faults.plan("transact", 1, THROTTLED);
     put.tables.faults.plan("transact", 1, THROTTLED);
@@ -243,7 +247,7 @@ async fn a_key_is_never_told_not_written_by_a_503() {
     }
     let off = put_on(&engine, TestHost::ahead(301_000));
     assert_eq!(answer(&off, &keyed).await.brief(), "503 outcome-unknown");
-    let later = sent("{}").await.with(KEY, "\"later\"").with("prefer", "respond-async");
+    let later = sent(0).await.with(KEY, "\"later\"").with("prefer", "respond-async");
     put.updates.faults.plan("send", 3, THROTTLED);
     assert_eq!(answer(&put, &later).await.brief(), "503 outcome-unknown");
     assert_eq!(answer(&put, &keyed).await.status, 201);
@@ -256,7 +260,7 @@ async fn a_version_ahead_of_the_clock_is_met_alike_but_for_the_fixed_id_of_a_key
     let (engine, put) = start().await;
     for lead_ms in [900, 10_000] {
         let tag = store_at(&engine, now_ms() + lead_ms).await;
-        let conditional = sent("{}").await.with("if-match", &format!("\"{tag}\""));
+        let conditional = sent(0).await.with("if-match", &format!("\"{tag}\""));
         let keyed = conditional.clone().with(KEY, &format!("\"{lead_ms}\""));
         let expected = if lead_ms < 1000 { "200" } else { "409 order-unknown" };
         assert_eq!(answer(&put, &keyed).await.brief(), expected);
@@ -272,7 +276,7 @@ async fn a_request_that_was_held_up_keeps_its_place() {
     for (n, ahead_ms) in [-29_000, 0, 200_000].into_iter().enumerate() {
         let put = put_on(&engine, TestHost::ahead(ahead_ms));
         let arrived = now_ms() - 60_000 + n as u64;
-        let answered = answer(&put, &Sent::put("42", "{}", arrived)).await;
+        let answered = answer(&put, &Sent::put("42", &sample(0), arrived)).await;
         assert!(matches!(answered.status, 200 | 201), "{ahead_ms}: {answered:?}");
         let id: OperationId = answered.header("etag").trim_matches('"').parse().unwrap();
         assert_eq!(id.tick(), Tick::from_unix_ms(arrived));
@@ -283,7 +287,7 @@ async fn a_request_that_was_held_up_keeps_its_place() {
 async fn what_arrived_over_two_seconds_ago_steps_over_nothing() {
     let (engine, put) = start().await;
     store_at(&engine, now_ms() - 1000).await;
-    let held_up = |ms| Sent::put("42", "{}", now_ms() - ms);
+    let held_up = |ms| Sent::put("42", &sample(0), now_ms() - ms);
     assert_eq!(answer(&put, &held_up(2500)).await.brief(), "503 not-written");
     assert_eq!(answer(&put, &held_up(2600).with(KEY, "\"k\"")).await.brief(), "409 superseded");
     assert_eq!(answer(&put, &held_up(1500)).await.brief(), "200");
@@ -295,7 +299,7 @@ async fn clocks_that_differ_too_much_refuse_every_mode() {
     for ahead_ms in [-31_000, 301_000] {
         let put = put_on(&engine, TestHost::ahead(ahead_ms));
         for prefer in ["", "respond-async", "respond-async, wait=1"] {
-            let refused = answer(&put, &sent("{}").await.with("prefer", prefer)).await;
+            let refused = answer(&put, &sent(0).await.with("prefer", prefer)).await;
             let brief = (refused.brief(), refused.header("retry-after").to_owned());
             assert_eq!(brief, ("503 clock-skew".to_owned(), "1".to_owned()));
         }
@@ -303,13 +307,13 @@ async fn clocks_that_differ_too_much_refuse_every_mode() {
         assert!(put.tables.faults.calls().is_empty() && put.updates.messages().is_empty());
     }
     let canned = Put { arrival_clock: ArrivalClock::Host, ..put_on(&engine, TestHost::default()) };
-    assert_eq!(answer(&canned, &Sent::put("42", "{}", 1_700_000_000)).await.status, 201);
+    assert_eq!(answer(&canned, &Sent::put("42", &sample(0), 1_700_000_000)).await.status, 201);
 }
 
 #[tokio::test]
 async fn a_write_that_landed_is_never_shown_as_pending() {
     let (engine, put) = start().await;
-    let wait = sent("{}").await.with("prefer", "respond-async, wait=5");
+    let wait = sent(0).await.with("prefer", "respond-async, wait=5");
     put.tables.faults.plan("creator", 1, THROTTLED);
     assert_eq!(answer(&put, &wait).await.status, 201);
     for sent in [wait.clone(), wait.with(KEY, "\"k\"")] {
@@ -327,14 +331,14 @@ async fn a_write_that_landed_is_never_shown_as_pending() {
 async fn every_request_is_answered_before_its_deadline() {
     let host = TestHost::default();
     for (names, sent) in [
-        (&["claim"][..], Sent::put("42", "{}", now_ms()).with(KEY, "\"k\"")),
-        (&["transact"], Sent::put("42", "{}", now_ms()).with(KEY, "\"k\"")),
-        (&["creator"], Sent::put("42", "{}", now_ms()).with(KEY, "\"k\"")),
-        (&["write_user"], Sent::put("42", "{}", now_ms())),
-        (&["send"], Sent::put("42", "{}", now_ms()).with("prefer", "respond-async")),
+        (&["claim"][..], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
+        (&["transact"], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
+        (&["creator"], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
+        (&["write_user"], Sent::put("42", &sample(0), now_ms())),
+        (&["send"], Sent::put("42", &sample(0), now_ms()).with("prefer", "respond-async")),
         (
             &["transact", "send"],
-            Sent::put("42", "{}", now_ms()).with("prefer", "respond-async, wait=15"),
+            Sent::put("42", &sample(0), now_ms()).with("prefer", "respond-async, wait=15"),
         ),
     ] {
         let put = held_up(names).await;
@@ -360,7 +364,7 @@ async fn held_up(names: &[&'static str]) -> TestPut {
 #[tokio::test]
 async fn what_is_not_done_in_time_is_queued_as_the_same_operation() {
     let (engine, put) = start().await;
-    let wait = sent("{}").await.with("prefer", "respond-async, wait=1");
+    let wait = sent(0).await.with("prefer", "respond-async, wait=1");
     put.tables.faults.plan("transact", 1, Fate::LosesReply);
     put.tables.faults.plan("transact", 2, Fate::Fails(Failure::MayHaveLanded));
     let answered = answer(&put, &wait).await;

@@ -12,6 +12,10 @@ use crate::record::{Answer, Condition, Get, Mode, Put, Sending, Status, Story};
 use crate::rig::Rig;
 use crate::rig::gateway::{self, Request, problem_type};
 
+/// A body that the service takes, once another text stands for VALUE. It has blanks, so that
+/// a body that was written anew is found out.
+const SAMPLE: &str = include_str!("../../bodies/sample.json");
+
 /// How often a keyed PUT is sent again while nobody knows what became of it.
 const MAX_SENDINGS: usize = 6;
 
@@ -144,8 +148,7 @@ impl User {
         let number = known.puts.len();
         let condition = condition(wish, &known.versions);
         known.puts.push(Put {
-            // Blanks, so that a body that was written anew is found out.
-            body: format!("{{\"n\":{number},  \"of\":\"{}\"}}", self.name),
+            body: SAMPLE.replace("VALUE", &format!("{number} of {}", self.name)),
             condition,
             is_keyed: !matches!(key, Key::None),
             sendings: vec![],
