@@ -55,6 +55,15 @@ impl Tick {
 ///
 /// It displays as the canonical lower-case text, whose byte order is the same
 /// order, so that DynamoDB compares ids as `rules` does.
+///
+/// ```
+/// use rules::{OperationId, Tick};
+///
+/// let early = OperationId::new(Tick::from_unix_ms(1_764_072_000_000), 7);
+/// let late = OperationId::new(Tick::from_unix_ms(1_764_072_000_001), 3);
+/// assert!(early < early.successor(5) && early.successor(5) < late);
+/// assert_eq!(early.to_string(), "019abae2-8a00-7000-8000-000000000007");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(u128);
 

@@ -25,6 +25,14 @@ impl Preferences {
     ///
     /// Of several preferences of one name the first counts. What cannot be read is
     /// ignored up to the next comma, since a preference is never binding.
+    ///
+    /// ```
+    /// use rules::request::prefer::Preferences;
+    ///
+    /// let asked = Preferences::parse(["respond-async, wait=5", "wait=9, colour=blue"]);
+    /// assert!(asked.respond_async);
+    /// assert_eq!(asked.wait, Some(5));
+    /// ```
     #[must_use]
     pub fn parse<'a>(fields: impl IntoIterator<Item = &'a str>) -> Self {
         let mut found = Self::default();
