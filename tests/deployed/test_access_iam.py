@@ -1,6 +1,7 @@
 """AuthMode iam, set by an update of the running stack: the callers' own policies say what they may.
 
 MiniStack lets a header `Authorization` pass that is no signature: then the functions refuse.
+And it verifies no signature that names the account's own keys, which may do everything.
 """
 
 from __future__ import annotations
