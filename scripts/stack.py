@@ -341,18 +341,20 @@ class Stack:
         """Commands to try, ready to be copied."""
         url = self._api_url()
         put = f"-X PUT {url}/users/ada -H 'Content-Type: application/json'"
+        body = (ROOT / "tests" / "bodies" / "sample.json").read_text()
+        now, later, followed = (body.replace("VALUE", text) for text in ("1", "2", "3"))
         return f"""
 The API is at {url}
 
   # now: the answer comes after the write
-  curl -i {put} -d '{{"name":"Ada"}}'
+  curl -i {put} -d '{now}'
 
   # later: 202, and the Location header is the status URL
-  curl -i {put} -H 'Prefer: respond-async' -d '{{"name":"Ada, later"}}'
+  curl -i {put} -H 'Prefer: respond-async' -d '{later}'
 
   # the same, and follow the status URL
   status=$(curl -s -o /dev/null -D - {put} -H 'Prefer: respond-async' \\
-      -d '{{"name":"Ada, followed"}}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
+      -d '{followed}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
   curl -i "{url}$status"
 
   # what is stored

@@ -6,12 +6,14 @@ ended. None is told anything about the host, a proxy or a certificate.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 
 import pytest
 
+from .bodies import sample, sample_text
 from .deployment import ROOT, Deployment
 from .queues import Queue
 
@@ -21,12 +23,12 @@ ENVIRONMENT = {"PATH": f"{CLIENTS}{os.pathsep}{os.environ['PATH']}", "HOME": str
 
 CURL = """
 location=$(curl -sS -o /dev/null -w '%header{location}' -X PUT "$1/users/$2" \
-    -H 'Content-Type: application/json' -H 'Prefer: respond-async' -d '{"name":"Ada"}')
+    -H 'Content-Type: application/json' -H 'Prefer: respond-async' -d "$3")
 until curl -sS --fail "$1$location" | grep succeeded; do sleep 0.1; done
 """
 
 HTTPIE = """
-location=$(http --ignore-stdin --headers PUT "$1/users/$2" Prefer:respond-async name=Ada |
+location=$(http --headers PUT "$1/users/$2" Prefer:respond-async <<<"$3" |
     tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
 until http --ignore-stdin --check-status --body "$1$location" | grep succeeded; do sleep 0.1; done
 """
@@ -35,7 +37,7 @@ URLLIB = """
 import sys, time, urllib.parse, urllib.request
 url = f"{sys.argv[1]}/users/{sys.argv[2]}"
 fields = {"Content-Type": "application/json", "Prefer": "respond-async"}
-put = urllib.request.Request(url, b'{"name":"Ada"}', fields, method="PUT")
+put = urllib.request.Request(url, sys.argv[3].encode(), fields, method="PUT")
 with urllib.request.urlopen(put) as answer:
     url = urllib.parse.urljoin(url, answer.headers["Location"])
 while b"succeeded" not in (text := urllib.request.urlopen(url).read()):
@@ -45,9 +47,10 @@ print(text)
 
 # requests and httpx are the same to this.
 LIBRARY = """
-import sys, time, urllib.parse, {library}
+import json, sys, time, urllib.parse, {library}
 url = f"{{sys.argv[1]}}/users/{{sys.argv[2]}}"
-answer = {library}.put(url, json={{"name": "Ada"}}, headers={{"Prefer": "respond-async"}})
+body = json.loads(sys.argv[3])
+answer = {library}.put(url, json=body, headers={{"Prefer": "respond-async"}})
 url = urllib.parse.urljoin(url, answer.headers["Location"])
 while "succeeded" not in (text := {library}.get(url).text):
     time.sleep(0.1)
@@ -55,11 +58,11 @@ print(text)
 """
 
 FETCH = """
-const [base, user] = process.argv.slice(-2);
+const [base, user, body] = process.argv.slice(-3);
 const accepted = await fetch(`${base}/users/${user}`, {
   method: "PUT",
   headers: { "Content-Type": "application/json", Prefer: "respond-async" },
-  body: JSON.stringify({ name: "Ada" }),
+  body,
 });
 const status = new URL(accepted.headers.get("location"), accepted.url);
 let text = "";
@@ -85,13 +88,13 @@ def test_from_202_to_succeeded(
     program = COMMANDS[client][0]
     if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
         pytest.skip(f"{program} is not installed")
-    command = [*COMMANDS[client], deployment.environment["API_URL"], user]
+    command = [*COMMANDS[client], deployment.environment["API_URL"], user, sample_text()]
     done = subprocess.run(
         command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done
     assert '"status":"succeeded"' in done.stdout.replace(" ", ""), done
-    assert deployment.body_of(user).replace(" ", "") == '{"name":"Ada"}'
+    assert json.loads(deployment.body_of(user)) == json.loads(sample())
 
 
 def test_the_url_is_plain(deployment: Deployment) -> None:
