@@ -52,7 +52,7 @@ watch: stack-tools ## like run, with functions that are rebuilt when their sourc
 	@$(STACK) watch $(STACK_OPTIONS)
 
 .PHONY: test
-test: units deployed soak-short ## all tests
+test: units deployed soak-short resource ## all tests
 
 .PHONY: units
 units: ## the tests that need no stack
@@ -62,6 +62,10 @@ units: ## the tests that need no stack
 .PHONY: deployed
 deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
 	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest $(PYTEST)
+
+.PHONY: resource
+resource: tools ## docs/make-it-yours.md, followed step by step in a copy
+	@.tools/checks/bin/python -m pytest tests/resource
 
 SAM_LOCAL = .tools/sam/bin/python -m scripts.sam_local --local-dir '$(LOCAL_DIR)'
 FUNCTION   ?= PutFunction

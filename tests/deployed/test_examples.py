@@ -38,7 +38,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, str], bytes | None]] = {
     "body-too-large": ("PUT", USER, JSON, padded(MAX_BYTES + 1)),
     "unsupported-media-type": ("PUT", USER, {"Content-Type": "text/plain"}, sample()),
     "unsupported-content-coding": ("PUT", USER, JSON | {"Content-Encoding": "gzip"}, sample()),
-    "not-an-object": ("PUT", USER, JSON, b"[]"),
+    "invalid-user": ("PUT", USER, JSON, b"[]"),
     "duplicate-member": ("PUT", USER, JSON, b'{"name":"A","name":"B"}'),
     "too-deep": ("PUT", USER, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
     "forbidden-character": ("PUT", USER, JSON, '{"name":"\ufffe"}'.encode()),

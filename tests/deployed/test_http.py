@@ -64,7 +64,7 @@ class TestConditions:
         assert matched.status == 200, matched
         current = matched.headers["etag"]
         for tag in (old, f"W/{current}", '"other"'):
-            problem_in(api.put(user, b"3", {"If-Match": tag}), 422, "not-an-object")
+            problem_in(api.put(user, b"3", {"If-Match": tag}), 422, "invalid-user")
             problem_in(api.put(user, sample(), {"If-Match": tag}), 412, "precondition-failed")
         several = [*JSON.items(), ("If-Match", f'"other", W/{old}'), ("If-Match", current)]
         assert api.request("PUT", f"/users/{user}", several, sample(4)).status == 200

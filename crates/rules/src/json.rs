@@ -23,7 +23,7 @@ pub fn check_size(body: &[u8], most: usize) -> Result<(), Problem> {
 ///
 /// # Errors
 /// [`MalformedJson`](ProblemType::MalformedJson),
-/// [`NotAnObject`](ProblemType::NotAnObject),
+/// [`InvalidUser`](ProblemType::InvalidUser),
 /// [`DuplicateMember`](ProblemType::DuplicateMember),
 /// [`TooDeep`](ProblemType::TooDeep),
 /// [`ForbiddenCharacter`](ProblemType::ForbiddenCharacter)
@@ -58,7 +58,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8], most_depth: usize) -> Result<(), Prob
         return Err(refused(
             body,
             start,
-            ProblemType::NotAnObject,
+            ProblemType::InvalidUser,
             "Send an object, as in {\"name\": \"Ada\"}",
         ));
     }

@@ -59,8 +59,8 @@ mod tests {
             (b"", MalformedJson, 1, 0),
             (b"{\"a\":1}x", MalformedJson, 1, 8),
             (b"{\"a\":\"\xff\"}", MalformedJson, 1, 7),
-            (b"[1]", NotAnObject, 1, 1),
-            (b"\n null", NotAnObject, 2, 2),
+            (b"[1]", InvalidUser, 1, 1),
+            (b"\n null", InvalidUser, 2, 2),
             (b"[1", MalformedJson, 1, 2),
             (b"{\"a\":1,\n\"\\u0061\":2}", DuplicateMember, 2, 10),
             (b"{\"a\":\"\xef\xbf\xbe\"}", ForbiddenCharacter, 1, 7),
@@ -124,7 +124,7 @@ mod tests {
         if let Ok(value) = expected {
             prop_assert_eq!(
                 !value.is_object(),
-                refused == Some(ProblemType::NotAnObject),
+                refused == Some(ProblemType::InvalidUser),
                 "{}",
                 shown
             );

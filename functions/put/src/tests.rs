@@ -163,6 +163,26 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
     }
 }
 
+/// R1 is under way when R2, the same request, is refused; then an older PUT makes the user,
+/// so that R1's precondition has come true.
+#[tokio::test]
+async fn what_another_sending_decided_is_the_answer_even_where_the_write_could_land_now() {
+    let (engine, first) = start().await;
+    let second = put_on(&engine, TestHost::default());
+    let keyed = sent(0).await.with(KEY, "\"k\"").with("if-match", "*");
+    first.tables.faults.plan("transact", 1, Fate::IsHeld);
+    let request = keyed.request();
+    let meanwhile = async {
+        first.tables.faults.is_held().await;
+        assert_eq!(answer(&second, &keyed).await.brief(), "412 precondition-failed");
+        store_at(&engine, now_ms() - 60_000).await;
+        first.tables.faults.release();
+    };
+    let (answered, ()) = tokio::join!(first.handle(request), meanwhile);
+    assert_eq!(Answered::of(answered).brief(), "412 precondition-failed");
+    assert_eq!(stored(&engine).await, Some(sample("stored")));
+}
+
 #[tokio::test]
 async fn a_refusal_under_a_key_is_not_stuck_behind_a_throttled_table() {
     let (_engine, put) = start().await;

@@ -39,8 +39,8 @@ pub enum ProblemType {
     UnsupportedMediaType,
     /// The body is content-coded.
     UnsupportedContentCoding,
-    /// The body is JSON but no object.
-    NotAnObject,
+    /// The body is JSON but no user.
+    InvalidUser,
     /// An object of the body has two members of one name.
     DuplicateMember,
     /// The body nests deeper than [`crate::user::MAX_DEPTH`].
@@ -80,7 +80,7 @@ impl ProblemType {
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::UnsupportedContentCoding,
-        Self::NotAnObject,
+        Self::InvalidUser,
         Self::DuplicateMember,
         Self::TooDeep,
         Self::ForbiddenCharacter,
@@ -127,9 +127,7 @@ impl ProblemType {
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The body must not be encoded",
             ),
-            Self::NotAnObject => {
-                ("not-an-object", S::UNPROCESSABLE_ENTITY, "A user is a JSON object")
-            }
+            Self::InvalidUser => ("invalid-user", S::UNPROCESSABLE_ENTITY, "The user is not valid"),
             Self::DuplicateMember => (
                 "duplicate-member",
                 S::UNPROCESSABLE_ENTITY,
