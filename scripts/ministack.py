@@ -76,6 +76,10 @@ def free_port(wanted: int, variable: str) -> int:
         return int(probe.getsockname()[1])
 
 
+# The `AutoPublishAlias` of the template, which is what every caller of a function calls.
+ALIAS = "live"
+
+
 class Deployed:
     """The stack that sam deployed."""
 
@@ -159,10 +163,13 @@ class Deployed:
         return dict(reply["Environment"]["Variables"])
 
     def set_variables(self, function: str, variables: dict[str, str]) -> None:
-        """Replace the environment of a function."""
-        self._client("lambda").update_function_configuration(
+        """Replace the environment of a function, in a new version behind its alias."""
+        functions = self._client("lambda")
+        functions.update_function_configuration(
             FunctionName=function, Environment={"Variables": variables}
         )
+        version = functions.publish_version(FunctionName=function)["Version"]
+        functions.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
 
     def _stack(self) -> Any:
         return self._cloudformation.describe_stacks(StackName=self._stack_name)["Stacks"][0]

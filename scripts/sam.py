@@ -60,7 +60,8 @@ def build(local: Path) -> Command:
 def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
     """Sam deploy of what was built."""
     template = local / "build" / "template.yaml"
-    known = yaml.safe_load(template.read_text()).get("Parameters", {})
+    built = yaml.safe_load(template.read_text())
+    known = built["Parameters"]
     for name in parameters:
         if name not in known:
             raise Failure(
@@ -70,6 +71,10 @@ def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
     defaults = {name: each["Default"] for name, each in known.items() if "Default" in each}
     ours = {"Architecture": architecture(), "AuthMode": "none"}
     values = {**defaults, **ours, **parameters}
+    # AWS hands the values to SAM's transform, MiniStack does not: its transform sees the defaults.
+    for name, value in values.items():
+        known[name]["Default"] = str(value)
+    replace(template, yaml.safe_dump(built, sort_keys=False))
     command = [*_sam("deploy", local), "--template-file", template, "--stack-name", STACK_NAME]
     command += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
     command += ["--no-progressbar", "--no-fail-on-empty-changeset", "--parameter-overrides"]

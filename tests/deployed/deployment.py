@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.config
 
+from scripts.ministack import ALIAS
+
 from .answers import id_of
 from .client import Answer, Api
 from .names import FUNCTION_OUTPUTS
@@ -166,7 +168,9 @@ class Deployment:
     def invoke(self, function: str, event: object) -> Any:
         """Hand a function such as APPLY an event; returns its result."""
         reply = self.functions.invoke(
-            FunctionName=self.environment[f"{function}_FUNCTION"], Payload=json.dumps(event)
+            FunctionName=self.environment[f"{function}_FUNCTION"],
+            Qualifier=ALIAS,
+            Payload=json.dumps(event),
         )
         result = json.loads(reply["Payload"].read())
         assert "FunctionError" not in reply, result
@@ -184,3 +188,6 @@ class Deployment:
             lambda: self.functions.get_function_configuration(FunctionName=function),
             lambda seen: seen["LastUpdateStatus"] == "Successful",
         )
+        # Callers see the alias, and through it only what is published.
+        version = self.functions.publish_version(FunctionName=function)["Version"]
+        self.functions.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)

@@ -25,6 +25,7 @@ from .polling import until
 from .proxy import THROTTLED, Proxy
 from .queues import Queue, attributes
 
+QUEUES = {"updates": "UpdatesQueue", "dead-letters": "DeadLettersQueue", "parked": "ParkedQueue"}
 HANDED_BACK = "SQS.ChangeMessageVisibility"
 
 
@@ -147,6 +148,9 @@ def _list(value: str | list[str]) -> list[str]:
 
 def _logical_id(arn: str) -> str:
     """The resource's name in the template, which stands in the name it was given."""
+    for name, resource in QUEUES.items():
+        if arn.endswith(f"-{name}"):
+            return resource
     found = re.search(r"[-/]([A-Za-z]+)(-[0-9A-Z]+)?(:\*)?$", arn)
     return found[1] if found else arn
 

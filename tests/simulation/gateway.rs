@@ -180,8 +180,11 @@ async fn read(
     receipt: Option<&str>,
 ) -> lambda_http::Response<lambda_http::Body> {
     let deadline_ms = invocation.now().as_millis() as u64 + READ_TIMEOUT / MS;
-    let function =
-        Read { host: invocation.clone(), tables: invocation.clone(), receipts: RECEIPTS.clone() };
+    let function = Read {
+        host: invocation.clone(),
+        tables: invocation.clone(),
+        receipts: vec![RECEIPTS.clone()],
+    };
     let response = function.handle(http::get_request(user, receipt, context(deadline_ms))).await;
     if invocation.now().as_millis() as u64 > deadline_ms {
         invocation.world.history().violate(|| "deadline: a read was answered after it".to_owned());

@@ -49,14 +49,23 @@ pub fn one_of<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, Invalid> 
     chosen.map(|(_, choice)| *choice).ok_or_else(|| invalid(name, "has an unknown value"))
 }
 
-/// The key in `RECEIPT_KEY`.
+/// The key in `RECEIPT_KEY`, which signs.
 ///
 /// # Errors
 /// [`Invalid`]
 pub fn receipt_key() -> Result<ReceiptKey, Invalid> {
-    let name = "RECEIPT_KEY";
-    let key = ReceiptKey::new(required(name)?.as_bytes());
-    key.ok_or_else(|| invalid(name, "is shorter than 32 bytes"))
+    key("RECEIPT_KEY", &required("RECEIPT_KEY")?)
+}
+
+/// The keys whose receipts are genuine: the one that signs, and where there is one that in
+/// `OTHER_RECEIPT_KEY`, which is about to sign or has signed.
+///
+/// # Errors
+/// [`Invalid`]
+pub fn receipt_keys() -> Result<Vec<ReceiptKey>, Invalid> {
+    let name = "OTHER_RECEIPT_KEY";
+    let other = optional(name).map(|secret| key(name, &secret)).transpose()?;
+    Ok([Some(receipt_key()?), other].into_iter().flatten().collect())
 }
 
 /// Whom the functions answer, from `AUTH_MODE` and `ADMIN_SCOPE`.
@@ -99,6 +108,10 @@ pub fn aws(service: &str, http_client: &SharedHttpClient) -> Result<SdkConfig, I
         endpoint_url: endpoint_url.or_else(|| optional("AWS_ENDPOINT_URL")),
     };
     Ok(config(account, http_client.clone()))
+}
+
+fn key(name: &str, secret: &str) -> Result<ReceiptKey, Invalid> {
+    ReceiptKey::new(secret.as_bytes()).ok_or_else(|| invalid(name, "is shorter than 32 bytes"))
 }
 
 pub(crate) fn optional(name: &str) -> Option<String> {

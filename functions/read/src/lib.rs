@@ -25,8 +25,8 @@ pub struct Read<H, T> {
     pub host: H,
     /// Where users and outcomes are.
     pub tables: T,
-    /// Verifies receipts.
-    pub receipts: ReceiptKey,
+    /// The keys whose receipts are genuine.
+    pub receipts: Vec<ReceiptKey>,
 }
 
 impl<H: Host, T: Tables> Read<H, T> {
@@ -76,7 +76,8 @@ impl<H: Host, T: Tables> Read<H, T> {
         user: &UserId,
         receipt: &str,
     ) -> Result<Response<Body>, Problem> {
-        let id = self.receipts.verify(user, receipt).ok_or_else(|| {
+        let mut ids = self.receipts.iter().filter_map(|key| key.verify(user, receipt));
+        let id = ids.next().ok_or_else(|| {
             let detail = "No operation of this user has this receipt; take the URL from the Location of a 202.";
             Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
         })?;

@@ -1,7 +1,7 @@
 //! `GET /users/{id}` and its operations: configuration, clients, run.
 
 use lambda_http::Error;
-use lambda_shell::environment::{access, aws, http_client, receipt_key, required};
+use lambda_shell::environment::{access, aws, http_client, receipt_keys, required};
 use lambda_shell::gateway::run;
 use lambda_shell::{LambdaHost, log};
 use read::Read;
@@ -15,7 +15,7 @@ async fn main() -> Result<(), Error> {
     let read = Read {
         host: LambdaHost,
         tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
-        receipts: receipt_key()?,
+        receipts: receipt_keys()?,
     };
     run(access()?, |request| read.handle(request)).await
 }

@@ -20,7 +20,7 @@ async fn start() -> Read<TestHost, FaultyTables> {
     Read {
         host: TestHost::default(),
         tables: FaultyTables { tables, faults: Faults::default() },
-        receipts: ReceiptKey::new(&[7; 32]).unwrap(),
+        receipts: vec![ReceiptKey::new(&[7; 32]).unwrap()],
     }
 }
 
@@ -34,7 +34,7 @@ fn accepted(read: &Read<TestHost, FaultyTables>, age: Duration) -> OperationId {
 }
 
 async fn status(read: &Read<TestHost, FaultyTables>, id: OperationId) -> Answered {
-    let path = format!("/users/42/operations/{}", read.receipts.sign(&user(), id));
+    let path = format!("/users/42/operations/{}", read.receipts[0].sign(&user(), id));
     let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
     if answered.status == 200 {
         assert_eq!(
@@ -139,9 +139,24 @@ async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
 #[tokio::test]
 async fn a_receipt_is_of_one_user() {
     let read = start().await;
-    let receipt = read.receipts.sign(&user(), accepted(&read, MINUTE));
+    let receipt = read.receipts[0].sign(&user(), accepted(&read, MINUTE));
     let other = Sent::get(&format!("/users/43/operations/{receipt}"));
     assert_eq!(Answered::of(read.handle(other.request()).await).brief(), "404 operation-not-found");
+}
+
+/// The other key has signed until lately, or is about to, while old and new functions run.
+#[tokio::test]
+async fn receipts_of_either_key_are_genuine() {
+    let mut read = start().await;
+    read.receipts.push(ReceiptKey::new(&[8; 32]).unwrap());
+    for (key, expected) in [(7, "200"), (8, "200"), (9, "404 operation-not-found")] {
+        let key = ReceiptKey::new(&[key; 32]).unwrap();
+        let receipt = key.sign(&user(), accepted(&read, MINUTE));
+        let path = format!("/users/42/operations/{receipt}");
+        let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
+        assert_eq!(answered.brief(), expected);
+        assert!(expected != "200" || answered.body["self"] == path.as_str());
+    }
 }
 
 #[tokio::test]
@@ -170,5 +185,5 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
 }
 
 fn status_path(read: &Read<TestHost, FaultyTables>) -> String {
-    format!("/users/42/operations/{}", read.receipts.sign(&user(), accepted(read, MINUTE)))
+    format!("/users/42/operations/{}", read.receipts[0].sign(&user(), accepted(read, MINUTE)))
 }
