@@ -143,6 +143,8 @@ def test_the_readme_shows_what_happens(deployment: Deployment, user: str, queue:
 def test_the_prices_are_those_that_the_script_prints() -> None:
     told = re.findall(r"\$(\d+\.\d\d)", README.read_text())
     assert sorted(told) == sorted(f"{price:.2f}" for price in PRICES.values())
+    here = [f"    {price:6.2f}  {way}" for way, price in PRICES.items() if way.startswith("here")]
+    assert "\n".join(here) in (ROOT / "docs" / "deploying.md").read_text()
 
 
 def is_like(shown: str, answer: str) -> None:
