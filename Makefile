@@ -52,7 +52,7 @@ watch: stack-tools ## like run, with functions that are rebuilt when their sourc
 	@$(STACK) watch $(STACK_OPTIONS)
 
 .PHONY: test
-test: units deployed soak-short resource ## all tests
+test: units deployed soak-short bench-short resource ## all tests
 
 .PHONY: units
 units: ## the tests that need no stack
@@ -109,6 +109,25 @@ bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
 	cargo build --locked --quiet --release $(FUNCTIONS) --package bare
 	cargo build --locked --quiet --profile soak --package bench
 	$(BUILT)/soak/bench $(BENCH_FOLDERS) --json target/bench.json $(BENCH)
+
+# npm builds Lambda's runtime interface client, for which it needs cmake, autoconf and libtool.
+.PHONY: bench-peers
+bench-peers: ## make bench with the same PUT in Node and Python beside it
+	@$(PYTHON) -m scripts.tools bench-peers
+	npm ci --prefix benches/peers/node --no-audit --no-fund
+	@$(MAKE) bench BENCH='--peers benches/peers $(BENCH)'
+
+.PHONY: bench-docs
+bench-docs: ## put what make bench measured last into docs/performance.md, with its pictures
+	@$(PYTHON) -m scripts.tools bench
+	@.tools/bench/bin/python -m benches.report target/bench.json
+
+# What is exact needs no release build, but the sizes, which make bench judges.
+.PHONY: bench-short
+bench-short: ## the network calls of each kind of request, counted at the wire, for the gate
+	cargo build --locked --quiet $(FUNCTIONS)
+	cargo build --locked --quiet --package bench
+	$(BUILT)/debug/bench --functions $(BUILT)/debug --bare $(BUILT)/debug --only calls
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/

@@ -52,11 +52,8 @@ impl Contenders {
     /// The same PUT as others write it; none if they are not asked for.
     pub fn peers(&self) -> Vec<Contender> {
         let Some(folder) = &self.peers else { return Vec::new() };
-        let command = |program: &str| folder.join(program);
-        vec![
-            Contender::new("Rust sample (SDK defaults, aws-config)", command("rust/run")),
-            Contender::new("Node, Express, AWS SDK v3", command("node/run")),
-            Contender::new("Python, Flask, boto3", command("python/run")),
-        ]
+        [("Node, Express, AWS SDK v3", "node/run"), ("Python, Flask, boto3", "python/run")]
+            .map(|(name, program)| Contender::new(name, folder.join(program)))
+            .into()
     }
 }

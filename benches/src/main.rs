@@ -8,6 +8,7 @@ mod event;
 mod measure;
 mod memory;
 mod process;
+mod size;
 mod start_up;
 mod table;
 mod warm;
@@ -21,7 +22,7 @@ use measure::Results;
 
 /// How to call it.
 const USAGE: &str = "usage: bench --functions FOLDER --bare FOLDER [--peers FOLDER] \
-    [--only start-up,warm,calls,memory,apply] [--rounds N] [--json FILE]";
+    [--only size,start-up,calls,warm,memory,apply] [--rounds N] [--json FILE]";
 
 /// What the command line chose.
 #[derive(Debug)]
@@ -46,11 +47,15 @@ async fn main() -> ExitCode {
     let rounds = settings.rounds;
     let is_chosen =
         |part: &str| settings.only.is_empty() || settings.only.iter().any(|it| it == part);
+    let mut wrong = Vec::new();
+    if is_chosen("size") {
+        wrong.extend(size::measure(&contenders, &mut results));
+    }
     if is_chosen("start-up") {
         start_up::measure(&contenders, &endpoints, rounds * 20, &mut results).await;
     }
     if is_chosen("calls") {
-        calls::measure(&contenders, &endpoints, &mut results).await;
+        wrong.extend(calls::measure(&contenders, &endpoints, &mut results).await);
     }
     if is_chosen("warm") {
         warm::measure(&contenders, &endpoints, rounds, &mut results).await;
@@ -61,12 +66,17 @@ async fn main() -> ExitCode {
     if is_chosen("apply") {
         apply::measure(&contenders, &endpoints, rounds, &mut results).await;
     }
-    println!("{}", table::markdown(&results));
+    let table = table::markdown(&results);
+    println!("{table}");
+    results.table = table;
     if let Some(path) = settings.json {
         let json = serde_json::to_string_pretty(&results).expect("numbers and names");
         std::fs::write(&path, json + "\n").expect("the file can be written");
     }
-    ExitCode::SUCCESS
+    for what in &wrong {
+        eprintln!("error: {what}");
+    }
+    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn settings(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {

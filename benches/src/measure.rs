@@ -50,6 +50,8 @@ pub struct Row {
 pub struct Results {
     /// In the order of measuring.
     pub rows: Vec<Row>,
+    /// What is printed of it, in Markdown.
+    pub table: String,
 }
 
 impl Results {

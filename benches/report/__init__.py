@@ -1,0 +1,1 @@
+"""The table and the pictures of docs/performance.md."""

@@ -1,0 +1,39 @@
+//! The size of each function, as a binary and as the zip that is deployed.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::read::DeflateEncoder;
+
+use crate::contender::Contenders;
+use crate::measure::Results;
+
+/// Largest zip of a function.
+const LARGEST_ZIP: u64 = 2_200_000;
+
+/// Measures them; names what is too large.
+pub fn measure(contenders: &Contenders, results: &mut Results) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let functions = ["put", "read", "apply", "park"].map(|name| contenders.function(name));
+    let bare = ["bare-http", "bare-events", "bare-calls"].map(|name| contenders.bare(name, ""));
+    for contender in functions.iter().chain(&bare) {
+        let (binary, zip) = sizes(&contender.command[0]);
+        let (section, name) = ("Size", &contender.name);
+        results.add_exact(section, "zip", name, "MB", zip as f64 / 1e6);
+        results.add_exact(section, "binary", name, "MB", binary as f64 / 1e6);
+        if zip > LARGEST_ZIP && !name.starts_with("bare") {
+            wrong.push(format!("the zip of {name} has {zip} bytes, over {LARGEST_ZIP}"));
+        }
+    }
+    wrong
+}
+
+/// Bytes of a file, and what a zip of it has, less some hundred bytes for its directory.
+fn sizes(path: &Path) -> (u64, u64) {
+    let open = || File::open(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let binary = open().metadata().expect("a file").len();
+    let mut zipped = DeflateEncoder::new(open(), Compression::default());
+    (binary, io::copy(&mut zipped, &mut io::sink()).expect("a readable file"))
+}
