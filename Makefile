@@ -31,7 +31,7 @@ STACK_OPTIONS = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOC
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo '  PORT=4566 (0: any)  LOCAL_DIR=.local  PARAMETERS="DefaultMode=deferred"  WATCH_PORT=9000  PYTHON=python3'
 
@@ -190,7 +190,7 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@$(LINT)/typos
 	@$(LINT)/shellcheck .ci/run
 	@$(LINT)/yamllint --strict .
-	@$(LINT)/zizmor --offline --quiet --no-progress .github/workflows
+	@$(LINT)/zizmor --offline --quiet --no-progress .github
 	@.tools/checks/bin/ruff check --quiet
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy
