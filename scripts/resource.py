@@ -29,9 +29,9 @@ LEFT = ("LICENSE-", "Cargo.lock", "package-lock.json", "requirements/", "CHANGEL
 LEFT_ALONE = ("scripts/resource.py", "tests/deployed/test_resource.py")
 # Words of HTTP, IAM and libraries that have nothing to do with the resource.
 FOREIGN = r"""
-    [Uu]ser[_-]?[Aa]gent | user_?[Aa]rn | UserName | [Uu]ser\ ?[Pp]ool | [Uu]serinfo | usermod
+    [Uu]ser[_-]?[Aa]gent | user_?[Aa]rn | UserName | [Uu]ser[\ -]?[Pp]ool | [Uu]serinfo | usermod
   | create_user | put_user_policy | delete_user\b | :user/ | ConnectorError::user | ::User\b
-  | IAM\ users? | \$USER
+  | IAM\ users? | \$USER | --user\b | /UserGuide/
 """
 WORD = re.compile(rf"(?P<foreign>{FOREIGN})|(?P<an>\b[Aa]\ )?(?P<word>[Uu]ser|USER)", re.VERBOSE)
 PLURAL = re.compile(r"s(?![a-rt-z])|S(?![A-RT-Z])")
