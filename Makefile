@@ -131,7 +131,7 @@ bench-short: ## the network calls of each kind of request, counted at the wire, 
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/
-	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint
+	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint security
 
 .PHONY: requirements
 requirements: ## pin what scripts/requirements/*.in ask for, with hashes (UPGRADE=--upgrade: anew)
@@ -195,3 +195,4 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy
 	@$(STACK) validate
+	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .checkov.yaml
