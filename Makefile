@@ -110,13 +110,6 @@ bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
 	cargo build --locked --quiet --profile soak --package bench
 	$(BUILT)/soak/bench $(BENCH_FOLDERS) --json target/bench.json $(BENCH)
 
-# npm builds Lambda's runtime interface client, for which it needs cmake, autoconf and libtool.
-.PHONY: bench-peers
-bench-peers: ## make bench with the same PUT in Node and Python beside it
-	@$(PYTHON) -m scripts.tools bench-peers
-	npm ci --prefix benches/peers/node --no-audit --no-fund
-	@$(MAKE) bench BENCH='--peers benches/peers $(BENCH)'
-
 .PHONY: bench-docs
 bench-docs: ## put what make bench measured last into docs/performance.md, with its pictures
 	@$(PYTHON) -m scripts.tools bench

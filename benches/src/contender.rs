@@ -29,13 +29,11 @@ impl Contender {
 pub struct Contenders {
     functions: PathBuf,
     bare: PathBuf,
-    peers: Option<PathBuf>,
 }
 
 impl Contenders {
-    pub fn new(functions: &Path, bare: &Path, peers: Option<&PathBuf>) -> Self {
-        let (functions, bare) = (functions.to_owned(), bare.to_owned());
-        Self { functions, bare, peers: peers.cloned() }
+    pub fn new(functions: &Path, bare: &Path) -> Self {
+        Self { functions: functions.to_owned(), bare: bare.to_owned() }
     }
 
     /// A function of the project, by its name.
@@ -47,13 +45,5 @@ impl Contenders {
     pub fn bare(&self, program: &str, what: &str) -> Contender {
         let name = if what.is_empty() { program.to_owned() } else { format!("bare {what}") };
         Contender::new(&name, self.bare.join(program)).with("BARE", what)
-    }
-
-    /// The same PUT as others write it; none if they are not asked for.
-    pub fn peers(&self) -> Vec<Contender> {
-        let Some(folder) = &self.peers else { return Vec::new() };
-        [("Node, Express, AWS SDK v3", "node/run"), ("Python, Flask, boto3", "python/run")]
-            .map(|(name, program)| Contender::new(name, folder.join(program)))
-            .into()
     }
 }

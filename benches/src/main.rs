@@ -1,4 +1,4 @@
-//! Measures the release binaries from outside, side by side with bare ones and with peers.
+//! Measures the release binaries from outside, side by side with bare ones.
 
 mod apply;
 mod calls;
@@ -21,7 +21,7 @@ use endpoint::Endpoints;
 use measure::Results;
 
 /// How to call it.
-const USAGE: &str = "usage: bench --functions FOLDER --bare FOLDER [--peers FOLDER] \
+const USAGE: &str = "usage: bench --functions FOLDER --bare FOLDER \
     [--only size,start-up,calls,warm,memory,apply] [--rounds N] [--json FILE]";
 
 /// What the command line chose.
@@ -29,7 +29,6 @@ const USAGE: &str = "usage: bench --functions FOLDER --bare FOLDER [--peers FOLD
 struct Settings {
     functions: PathBuf,
     bare: PathBuf,
-    peers: Option<PathBuf>,
     only: Vec<String>,
     rounds: usize,
     json: Option<PathBuf>,
@@ -41,7 +40,7 @@ async fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    let contenders = Contenders::new(&settings.functions, &settings.bare, settings.peers.as_ref());
+    let contenders = Contenders::new(&settings.functions, &settings.bare);
     let endpoints = Endpoints::start().await;
     let mut results = Results::default();
     let rounds = settings.rounds;
@@ -80,19 +79,18 @@ async fn main() -> ExitCode {
 }
 
 fn settings(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
-    let (mut functions, mut bare, mut peers, mut json) = (None, None, None, None);
+    let (mut functions, mut bare, mut json) = (None, None, None);
     let (mut only, mut rounds) = (Vec::new(), 9);
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;
         match name.as_str() {
             "--functions" => functions = Some(PathBuf::from(value)),
             "--bare" => bare = Some(PathBuf::from(value)),
-            "--peers" => peers = Some(PathBuf::from(value)),
             "--only" => only = value.split(',').map(str::to_owned).collect(),
             "--rounds" => rounds = value.parse().ok()?,
             "--json" => json = Some(PathBuf::from(value)),
             _ => return None,
         }
     }
-    Some(Settings { functions: functions?, bare: bare?, peers, only, rounds, json })
+    Some(Settings { functions: functions?, bare: bare?, only, rounds, json })
 }

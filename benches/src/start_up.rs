@@ -30,14 +30,9 @@ pub async fn measure(
         let pair = [contenders.function(name), contenders.bare(bare, "")];
         first_poll(name, &pair, starts, results).await;
     }
-    let mut all = vec![contenders.function("put")];
-    all.extend(contenders.peers());
-    all.push(contenders.bare("bare-http", ""));
+    let all = [contenders.function("put"), contenders.bare("bare-http", "")];
     let first = event::put(&event::body(100), &[]).to_string();
     first_answer("put", &all, endpoints, &first, starts, results).await;
-    if all.len() > 2 {
-        first_poll("put and its peers", &all, (starts / 10).max(3), results).await;
-    }
 }
 
 async fn first_poll(what: &str, all: &[Contender], starts: usize, results: &mut Results) {
@@ -90,7 +85,6 @@ async fn first_answer(
     results: &mut Results,
 ) {
     let mut times = names(all);
-    let starts = if all.len() > 2 { (starts / 10).max(3) } else { starts };
     for _ in 0..starts {
         for (number, contender) in all.iter().enumerate() {
             let started = Instant::now();

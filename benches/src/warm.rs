@@ -47,11 +47,7 @@ pub async fn measure(
     results: &mut Results,
 ) {
     for Kind { name, function, event } in kinds(contenders, endpoints).await {
-        let mut all = vec![contenders.function(function)];
-        if name == "inline" {
-            all.extend(contenders.peers());
-        }
-        all.push(contenders.bare("bare-calls", name));
+        let all = [contenders.function(function), contenders.bare("bare-calls", name)];
         let samples = rounds_of(&all, endpoints, &event.to_string(), rounds).await;
         results.add("CPU of a warm request", name, "µs", &samples);
     }
