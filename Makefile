@@ -163,6 +163,11 @@ mutants: ## mistakes put into the code, one by one, which the Rust tests must no
 mistakes: ## protocol mistakes put into a copy of the functions, each of which the simulation must find
 	CARGO_TARGET_DIR='$(CURDIR)/target' $(PYTHON) tests/simulation/patches.py "$$(mktemp -d)/copy"
 
+.PHONY: scale
+scale: ## the table and the picture of docs/scale.md: the backlog around an outage
+	@$(PYTHON) -m scripts.tools pictures
+	.tools/pictures/bin/python -m scripts.backlog --write
+
 .PHONY: simulation
 simulation: ## the functions under SCHEDULES=10000000 seeded schedules, with what occurred in them
 	SIMULATION_SCHEDULES='$(SCHEDULES)' cargo test --package tests --test simulation -- schedules --nocapture

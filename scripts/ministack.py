@@ -142,6 +142,7 @@ class Deployed:
             functions.update_event_source_mapping(
                 UUID=source["UUID"],
                 BatchSize=int(source["BatchSize"]),
+                MaximumBatchingWindowInSeconds=int(source["MaximumBatchingWindowInSeconds"]),
                 ScalingConfig={"MaximumConcurrency": concurrency},
             )
 

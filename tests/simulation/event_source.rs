@@ -59,7 +59,7 @@ impl Source {
             world.scheduler.sleep(days.workers_from).await;
         }
         while !world.is_over.get() {
-            let records = self.receive(&world);
+            let records = self.gather(&world).await;
             if records.is_empty() {
                 (self.queue)(&world).wait(&world.scheduler).await;
                 let late = world.prng().range(1, 5 * MS);
@@ -73,12 +73,27 @@ impl Source {
         }
     }
 
-    /// Receives a batch; what was received too often goes to the next queue.
-    fn receive(&self, world: &World) -> Vec<SqsMessage> {
+    /// Gathers a batch: what is there, and what comes within the window. The visibility
+    /// timeout of what came first runs meanwhile.
+    async fn gather(&self, world: &World) -> Vec<SqsMessage> {
+        let plan = &world.plan;
+        let (most, window) = if self.is_apply { (plan.batch, plan.window) } else { (1, 0) };
+        let mut records = self.receive(world, most);
+        if window > 0 && !records.is_empty() && records.len() < most {
+            world.pause(window).await;
+            records.extend(self.receive(world, most - records.len()));
+        }
+        if records.len() > 10 {
+            world.count(Event::LargeBatch);
+        }
+        records
+    }
+
+    /// Receives some messages; what was received too often goes to the next queue.
+    fn receive(&self, world: &World, most: usize) -> Vec<SqsMessage> {
         let (plan, now) = (&world.plan, world.now());
         let duplicates = if world.is_calm.get() { 0 } else { plan.duplicates };
         let visibility = if self.is_apply { plan.visibility } else { plan.visibility * 3 };
-        let most = if self.is_apply { 10 } else { 1 };
         let queue = (self.queue)(world);
         let received = queue.receive(now, most, visibility, duplicates, &mut world.prng());
         let mut history = world.history();

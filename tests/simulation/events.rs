@@ -44,6 +44,7 @@ events! {
     Redelivered: "messages received again",
     Duplicate: "messages delivered twice at a time",
     DeleteFailed: "deleted messages that came back",
+    LargeBatch: "batches of more than ten messages",
     ApplyKilled: "workers killed",
     HandedBack: "messages handed back",
     Panic: "panics",

@@ -62,6 +62,9 @@ pub struct Plan {
     pub longest_queueing: Time,
     pub longest_hold_up: Time,
     pub visibility: Time,
+    /// `ApplyBatchSize` and `ApplyBatchWindow`.
+    pub batch: usize,
+    pub window: Time,
     pub max_receives: u32,
     pub dead_letter_receives: u32,
     /// Whether SQS carries the count of receives, and the age, over into the dead letters.
@@ -109,9 +112,20 @@ impl Plan {
         let max_receives = prng.pick(&[2, 3, 4, 6, 12]);
         let is_far = prng.chance(20);
         let max_receives = if is_far { FAR_BACKSTOP } else { max_receives };
+        let (batch, window) = prng.pick(&[
+            (1, 0),
+            (10, 0),
+            (10, 0),
+            (10, SECOND),
+            (100, SECOND),
+            (1000, 20 * SECOND),
+        ]);
+        let is_crowded = batch > 10 && prng.chance(30);
         Self {
-            users: prng.pick(&[1, 1, 1, 2, 3]),
-            clients: (0..clients).map(|_| prng.range(1, 4) as u32).collect(),
+            users: if is_crowded { prng.pick(&[1, 2, 150]) } else { prng.pick(&[1, 1, 1, 2, 3]) },
+            clients: (0..clients)
+                .map(|_| if is_crowded { prng.range(20, 60) } else { prng.range(1, 4) } as u32)
+                .collect(),
             gateway_clocks,
             put_clocks,
             apply_clocks,
@@ -138,7 +152,9 @@ impl Plan {
             longest_lateness: prng.pick(&[100 * MS, 5 * SECOND, 100 * SECOND]),
             longest_queueing: prng.pick(&[10 * MS, SECOND, 20 * SECOND]),
             longest_hold_up: prng.pick(&[3 * SECOND, 40 * SECOND, 6 * MINUTE]),
-            visibility: prng.pick(&[100 * MS, 5 * SECOND, 180 * SECOND]),
+            visibility: prng.pick(&[100 * MS, 5 * SECOND, 200 * SECOND]),
+            batch,
+            window,
             max_receives,
             dead_letter_receives: if is_far { FAR_DEAD_LETTERS } else { 3 * max_receives + 8 },
             carries_over: prng.chance(500),

@@ -13,9 +13,6 @@ use crate::world::since_epoch;
 /// `MessageRetentionPeriod` of every queue.
 const RETENTION: Time = 14 * DAY;
 
-/// Most messages of one receive.
-const BATCH: usize = 10;
-
 /// A message in a queue.
 #[derive(Clone)]
 pub struct Message {
@@ -118,7 +115,6 @@ impl Queue {
         }
         prng.shuffle(&mut visible);
         // A receive asks some of the servers only.
-        let most = most.min(BATCH);
         visible.truncate(if prng.chance(300) { 1 + prng.index(most) } else { most });
         let mut gone = Vec::new();
         for i in visible {

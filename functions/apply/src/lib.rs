@@ -3,6 +3,8 @@
 mod batch;
 mod group;
 #[cfg(test)]
+mod large_batch_tests;
+#[cfg(test)]
 mod tests;
 mod update;
 
@@ -23,9 +25,11 @@ use world::{Host, Metric, Queue, Tables, within};
 
 use crate::batch::{Batch, Delivered};
 
-/// Most users at a time. More would open more connections at once than the first
-/// batch of a cold start gains by it.
-const CONCURRENT_USERS: usize = 10;
+/// Most users at a time, and most calls on the queue. A batch as large takes one latency of
+/// the table, one of 1,000 takes ten. Each needs a connection of its own, and a function may
+/// have 1,024 files open
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const CONCURRENCY: usize = 100;
 
 /// Work that is done before an operation is written; in production that of [`Update`].
 #[expect(async_fn_in_trait, reason = "main knows the concrete type, and that its future is Send")]
@@ -96,7 +100,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
             let delivered: Vec<_> = delivered.into_values().collect();
             self.apply_user(delivered, deadline)
         });
-        let mut users = stream::iter(users).buffer_unordered(CONCURRENT_USERS);
+        let mut users = stream::iter(users).buffer_unordered(CONCURRENCY);
         while let Some(applied) = users.next().await {
             batch.extend(applied);
         }
@@ -109,7 +113,9 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
             self.apply_suspects(suspects, deadline, &mut batch).await;
         }
         let handed_back = stream::iter(batch.handed_back.iter().copied());
-        handed_back.for_each_concurrent(None, |record| self.back_off(record, deadline)).await;
+        handed_back
+            .for_each_concurrent(CONCURRENCY, |record| self.back_off(record, deadline))
+            .await;
         batch_response(&batch.handed_back)
     }
 
@@ -202,7 +208,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         let handles = batch.finished.iter().filter_map(|record| record.receipt_handle.as_deref());
         let deletions = stream::iter(handles)
             .map(|handle| within(&self.host, deadline, self.updates.delete(handle)));
-        let mut deletions = deletions.buffer_unordered(batch.finished.len().max(1));
+        let mut deletions = deletions.buffer_unordered(CONCURRENCY);
         while let Some(deleted) = deletions.next().await {
             if let Err(error) = deleted {
                 tracing::warn!(%error, "a finished message could not be deleted");
