@@ -25,8 +25,9 @@ pub async fn measure(
     let mut serial = 0;
     for latency_ms in [0, 5, 20] {
         endpoints.set_latency(Duration::from_millis(latency_ms));
-        for batch in [1, 10, 100, 1000] {
-            let mut users = vec![batch, 1];
+        for batch in [1_usize, 10, 100, 1000] {
+            // Ten of one user, and all of one user.
+            let mut users = vec![batch, batch.div_ceil(10), 1];
             users.dedup();
             for users in users {
                 let mut next = || {
@@ -34,7 +35,11 @@ pub async fn measure(
                     event::batch(batch, users, &event::body(300), serial).to_string()
                 };
                 let (rates, used) = rounds_of(&all, endpoints, batch, rounds, &mut next).await;
-                let users = if users == 1 { "1 user" } else { "each another user" };
+                let users = match users {
+                    1 => "1 user".to_owned(),
+                    users if users == batch => "each another user".to_owned(),
+                    users => format!("{users} users"),
+                };
                 let what = format!("batch {batch}, {users}, {latency_ms} ms");
                 results.add("Throughput of apply", &what, "operations/s", &rates);
                 results.add("CPU of apply", &what, "µs/operation", &used);

@@ -14,7 +14,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from scripts.prices import PRICES
+from scripts import backlog
+from scripts.prices import PRICES, batches
 from scripts.stack import DEFAULT_PORT
 
 from .deployment import ROOT, Deployment
@@ -146,6 +147,16 @@ def test_the_prices_are_those_that_the_script_prints() -> None:
     assert sorted(told) == sorted(f"{price:.2f}" for price in PRICES.values())
     here = [f"    {price:6.2f}  {way}" for way, price in PRICES.items() if way.startswith("here")]
     assert "\n".join(here) in (ROOT / "docs" / "deploying.md").read_text()
+
+
+def test_the_prices_of_larger_batches_are_those_that_the_script_prints() -> None:
+    assert batches() in (ROOT / "docs" / "performance.md").read_text()
+
+
+def test_the_backlog_is_the_one_that_the_model_shows() -> None:
+    runs = [backlog.run(setting) for setting in backlog.SETTINGS]
+    shown = backlog.PAGE.read_text().partition(backlog.BEGIN)[2].partition(backlog.END)[0]
+    assert shown == backlog.table(runs)
 
 
 def is_like(shown: str, answer: str) -> None:
