@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 export CARGO_BUILD_TARGET := $(shell rustc --print host-tuple)
 export CARGO_PROFILE_DEV_DEBUG = 0
 
-STACK = .tools/sam/bin/python -m scripts.stack
+LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
 STACK_OPTIONS = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)' \
 	--parameters '$(PARAMETERS)' --build '$(BUILD)'
 
@@ -37,19 +37,19 @@ help: ## list the targets
 
 .PHONY: run
 run: stack-tools ## the whole service on this machine, until Ctrl-C
-	@$(STACK) run $(STACK_OPTIONS)
+	@$(LOCAL_STACK) run $(STACK_OPTIONS)
 
 .PHONY: up
 up: stack-tools ## the same in the background; again: deploy the current code to it
-	@$(STACK) up $(STACK_OPTIONS)
+	@$(LOCAL_STACK) up $(STACK_OPTIONS)
 
 .PHONY: down
 down: stack-tools ## stop what `make up` started
-	@$(STACK) down $(STACK_OPTIONS)
+	@$(LOCAL_STACK) down $(STACK_OPTIONS)
 
 .PHONY: watch
 watch: stack-tools ## like run, with functions that are rebuilt when their source changes
-	@$(STACK) watch $(STACK_OPTIONS)
+	@$(LOCAL_STACK) watch $(STACK_OPTIONS)
 
 .PHONY: test
 test: units deployed soak-short bench-short resource ## all tests
@@ -66,6 +66,17 @@ deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST
 .PHONY: resource
 resource: tools ## docs/make-it-yours.md, followed step by step in a copy
 	@.tools/checks/bin/python -m pytest tests/resource
+
+# A deployed stack; its API's custom domain, if it has one; with AuthMode jwt an access token.
+STACK      ?=
+API_URL    ?=
+TOKEN      ?=
+export TOKEN
+
+.PHONY: smoke
+smoke: tools ## the tests from outside against a stack on AWS: STACK=name (API_URL=https://… TOKEN=…)
+	@test -n '$(STACK)' || { echo 'error: which stack? make smoke STACK=name' >&2; exit 1; }
+	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
 
 SAM_LOCAL = .tools/sam/bin/python -m scripts.sam_local --local-dir '$(LOCAL_DIR)'
 FUNCTION   ?= PutFunction
@@ -192,5 +203,5 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@.tools/checks/bin/ruff check --quiet
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy
-	@$(STACK) validate
+	@$(LOCAL_STACK) validate
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .checkov.yaml

@@ -9,7 +9,7 @@ from .bodies import sample
 from .client import JSON, Answer, Api
 from .deployment import Deployment, stack_command
 from .rest_api import invoke
-from .test_http import ORIGIN
+from .service import ORIGIN
 
 USER, OPERATION = "/users/{user}", "/users/{user}/operations/{receipt}"
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")

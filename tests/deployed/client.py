@@ -44,12 +44,18 @@ def nobody(_method: str, _url: str, _body: bytes | None) -> Mapping[str, str]:
     return {}
 
 
+def unnoticed(_method: str, _answer: Answer) -> None:
+    """Nobody looks."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Api:
     """The API at one base URL, as somebody sees it."""
 
     base: str
     credentials: Credentials = nobody
+    # Is told of each answer, with the method that was asked for.
+    notice: Callable[[str, Answer], None] = unnoticed
 
     def seen_by(self, credentials: Credentials) -> Api:
         """The API with these credentials in each request."""
@@ -64,7 +70,11 @@ class Api:
     ) -> Answer:
         """Send one request to a URL or path, as it stands."""
         path = reference.removeprefix(self.base)
-        connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=60)
+        url = urlsplit(self.base)
+        scheme = (
+            http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        )
+        connection = scheme(url.netloc, timeout=60)
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             fields = [*(headers.items() if isinstance(headers, Mapping) else headers)]
@@ -76,7 +86,9 @@ class Api:
             connection.endheaders(body)
             response = connection.getresponse()
             received = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, received, response.read(), self.base + path)
+            answer = Answer(response.status, received, response.read(), self.base + path)
+            self.notice(method, answer)
+            return answer
         finally:
             connection.close()
 

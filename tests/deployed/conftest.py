@@ -19,8 +19,11 @@ from .history import History
 from .names import PARK
 from .proxy import Proxy
 from .queues import Queue
+from .service import Service
+from .smoke import SMOKE, deployed_stack
 
 OWN_STACK = ROOT / ".local" / "tests"
+TOLD = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
@@ -47,6 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
     """A stack of its own for the whole run, or the running one that STACK_ENV names."""
+    assert SMOKE not in os.environ, "a test that is marked smoke needs the API alone"
     running = os.environ.get("STACK_ENV")
     if running is None:
         with own_stack():
@@ -87,9 +91,37 @@ def proxy(deployment: Deployment) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="session")
-def api(deployment: Deployment, proxy: Proxy) -> Api:
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """The stack that is smoke-tested, or the deployment of these tests."""
+    if SMOKE in os.environ:
+        with deployed_stack(os.environ[SMOKE]) as (service, told):
+            request.config.stash[TOLD] = told
+            yield service
+    else:
+        request.getfixturevalue("proxy")
+        yield request.getfixturevalue("deployment")
+
+
+@pytest.fixture(scope="session")
+def api(service: Service) -> Api:
     """The API."""
-    return deployment.api
+    return service.api
+
+
+@pytest.fixture
+def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Prints a line at the end of the run."""
+    return pytestconfig.stash.setdefault(TOLD, []).append
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """What was to be told."""
+    if told := config.stash.get(TOLD, None):
+        terminalreporter.section("what this stack does")
+        for line in told:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +139,15 @@ def queue(deployment: Deployment, proxy: Proxy) -> Iterator[Queue]:
         deployment.queue.is_empty_after("the test")
     finally:
         deployment.queue.purge()
+
+
+@pytest.fixture
+def settled(request: pytest.FixtureRequest) -> None:
+    """At the end of the test all that was accepted must have been carried out. The queue of a
+    stack that is smoke-tested is left alone.
+    """
+    if SMOKE not in os.environ:
+        request.getfixturevalue("queue")
 
 
 @pytest.fixture

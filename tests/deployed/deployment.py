@@ -25,10 +25,9 @@ from .client import Answer, Api
 from .names import FUNCTION_OUTPUTS
 from .polling import until
 from .queues import EventSource, Queue
+from .service import Service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Not the end of an operation: more may come.
-OPEN = ("pending", "stalled")
 
 
 def stack_command(command: str, local: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +40,7 @@ def stack_command(command: str, local: Path, *options: str) -> subprocess.Comple
     )
 
 
-class Deployment:
+class Deployment(Service):
     """One running stack, as its stack.env describes it."""
 
     def __init__(self, environment_file: Path) -> None:
@@ -50,7 +49,7 @@ class Deployment:
         self.local = environment_file.resolve().parent
         self.endpoint = self.environment["AWS_ENDPOINT_URL"]
         self.port = urlsplit(self.endpoint).port or 80
-        self.api = Api(self.environment["API_URL"])
+        super().__init__(Api(self.environment["API_URL"]))
         self.dynamodb = self.client("dynamodb")
         self.sqs = self.client("sqs")
         self.functions = self.client("lambda")
@@ -129,22 +128,10 @@ class Deployment:
 
     def completed(self, accepted: Answer, seconds: float = 30) -> Any:
         """The status document of an operation once it has ended, which must be as its item is."""
-        answer = until(
-            f"the end of {id_of(accepted)}",
-            lambda: self.api.status(accepted),
-            lambda answer: answer.status != 200 or answer.json()["status"] not in OPEN,
-            seconds,
-        )
-        assert answer.status == 200, answer
-        document = answer.json()
+        document = super().completed(accepted, seconds)
         item = self.outcome(id_of(accepted))
         assert item is not None and item["outcome"] == document["status"], (item, document)
-        assert ("etag" in document) == (document["status"] == "succeeded"), document
         return document
-
-    def end_of(self, accepted: Answer, seconds: float = 30) -> str:
-        """How an operation ended."""
-        return str(self.completed(accepted, seconds)["status"])
 
     # The functions
 

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from urllib.parse import urljoin
 
+import pytest
+
 from .answers import check_problem, id_of
 from .bodies import BODIES, sample, sample_text
 from .client import Api
 from .deployment import Deployment
 from .operations import DAY
 from .queues import Queue, attributes
+from .service import Service
 
 
 def instant(text: str) -> float:
@@ -80,14 +83,14 @@ def test_from_the_answer_to_the_table(
     assert deployment.body_of(user) == body.decode()
 
 
+@pytest.mark.smoke
 def test_bodies_pass_the_queue_byte_for_byte(
-    deployment: Deployment, api: Api, new_user: Callable[[], str], queue: Queue
+    service: Service, api: Api, new_user: Callable[[], str], settled: None
 ) -> None:
     accepted = {name: api.put_later(new_user(), body) for name, body in BODIES.items()}
     for name, answer in accepted.items():
-        assert deployment.end_of(answer) == "succeeded", name
-        assert deployment.body_of(answer.json()["userId"]).encode() == BODIES[name], name
-    queue.is_empty_after("the updates")
+        assert service.end_of(answer) == "succeeded", name
+        assert service.body_of(answer.json()["userId"]).encode() == BODIES[name], name
 
 
 def test_a_precondition_is_decided_when_applied(

@@ -9,18 +9,20 @@ import pytest
 from .bodies import BODIES, sample, sample_text
 from .client import Api
 from .deployment import Deployment
+from .service import Service
 
 OPERATION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_is_answered_stored_and_given_back_byte_for_byte(
-    deployment: Deployment, api: Api, user: str, name: str
+    service: Service, api: Api, user: str, name: str
 ) -> None:
     body = BODIES[name]
     put = api.put(user, body)
     assert (put.status, put.body) == (201, body), put
-    assert deployment.body_of(user).encode() == body
+    assert service.body_of(user).encode() == body
     got = api.get(user)
     assert put.headers["etag"] == got.headers["etag"], got
     assert put.headers["content-type"] == got.headers["content-type"] == "application/json"

@@ -11,6 +11,7 @@ from .deployment import Deployment
 from .history import History
 from .operations import operation_id
 from .queues import Queue
+from .service import Service
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "one by one"])
@@ -100,6 +101,23 @@ def test_a_burst_of_both_modes_ends_with_the_newest(
     assert deployment.body_of(user) == sample_text(11)
     written = history.of_user(user)
     assert written == sorted(set(written))
+
+
+@pytest.mark.smoke
+def test_the_newest_stays_whatever_its_mode(
+    service: Service, api: Api, user: str, settled: None
+) -> None:
+    """Each PUT is sent once the one before is answered, and long before it is carried out."""
+    answers = []
+    for step in range(9):
+        body = sample(step)
+        answers.append(api.put_later(user, body) if step % 3 else api.put(user, body))
+    ids = [id_of(answer) for answer in answers]
+    assert ids == sorted(ids)
+    ends = [service.end_of(answer) for answer in answers if answer.status == 202]
+    assert ends[-1] == "succeeded" and set(ends) <= {"succeeded", "superseded"}, ends
+    assert service.body_of(user) == sample_text(8)
+    assert api.get(user).headers["etag"] == f'"{ids[-1]}"'
 
 
 def test_an_order_that_is_not_known(

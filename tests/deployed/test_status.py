@@ -12,6 +12,7 @@ from .client import Answer, Api
 from .deployment import Deployment
 from .operations import DAY, NOT_APPLIED, operation_id, receipt, store_stalled
 from .queues import Queue
+from .service import Service
 
 HOUR = 60 * 60
 
@@ -74,9 +75,28 @@ def test_a_receipt_is_what_the_service_makes(
     assert accepted.headers["location"] == f"/users/{user}/operations/{made}"
 
 
-def test_receipts_of_others(deployment: Deployment, api: Api, new_user: Callable[[], str]) -> None:
+@pytest.mark.smoke
+def test_the_state_follows_what_happens(
+    service: Service, api: Api, user: str, settled: None
+) -> None:
+    accepted = api.put_later(user, sample(1))
+    assert accepted.json()["status"] == "pending", accepted
+    document = service.completed(accepted)
+    assert document["status"] == "succeeded", document
+    got = api.get(user)
+    assert (got.body, got.headers["etag"]) == (sample(1), document["etag"]), got
+    refused = service.completed(api.put_later(user, sample(), {"If-None-Match": "*"}))
+    assert (refused["status"], refused["error"]["status"]) == ("failed", 412), refused
+
+
+@pytest.mark.smoke
+def test_receipts_of_others(
+    service: Service, api: Api, new_user: Callable[[], str], settled: None
+) -> None:
     one, other = new_user(), new_user()
-    genuine = receipt(deployment, one, operation_id())
+    accepted = api.put_later(one, sample())
+    genuine = accepted.headers["location"].rpartition("/")[2]
+    assert api.status(accepted).status == 200
     forged = genuine[:-1] + ("A" if genuine[-1] != "A" else "Q")
     answer = api.request("GET", f"/users/{other}/operations/{genuine}")
     problem_in(answer, 404, "operation-not-found")

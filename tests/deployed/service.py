@@ -1,0 +1,49 @@
+"""The service as its clients see it: nothing but the API.
+
+The tests that need no more are marked `smoke`, and run against any deployed stack as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .answers import id_of
+from .client import Answer, Api
+from .polling import until
+
+# Not the end of an operation: more may come.
+OPEN = ("pending", "stalled")
+# The template's CorsAllowOrigin, unless it is given.
+ORIGIN = "https://origin.invalid"
+
+
+class Service:
+    """A deployed service, behind its API."""
+
+    def __init__(self, api: Api, origin: str = ORIGIN) -> None:
+        self.api = api
+        # Of the web pages that may call it.
+        self.origin = origin
+
+    def body_of(self, user: str) -> str:
+        """The stored body."""
+        got = self.api.get(user)
+        assert got.status == 200, got
+        return got.body.decode()
+
+    def completed(self, accepted: Answer, seconds: float = 30) -> Any:
+        """The status document of an operation once it has ended."""
+        answer = until(
+            f"the end of {id_of(accepted)}",
+            lambda: self.api.status(accepted),
+            lambda answer: answer.status != 200 or answer.json()["status"] not in OPEN,
+            seconds,
+        )
+        assert answer.status == 200, answer
+        document = answer.json()
+        assert ("etag" in document) == (document["status"] == "succeeded"), document
+        return document
+
+    def end_of(self, accepted: Answer, seconds: float = 30) -> str:
+        """How an operation ended."""
+        return str(self.completed(accepted, seconds)["status"])

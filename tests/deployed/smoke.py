@@ -1,0 +1,109 @@
+"""A stack that is deployed for real, tested through its API: `make smoke STACK=name`.
+
+CloudFormation tells where its API is, and the caller's own AWS credentials sign the requests
+(AuthMode iam); for AuthMode jwt, TOKEN is an access token with the AdminScope. What the tests
+made is deleted in the end, as far as the caller may.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from .answers import id_of
+from .client import Answer, Api, Credentials, nobody
+from .credentials import bearer, signed
+from .service import Service
+
+SMOKE = "SMOKE_STACK"
+# With this the ids of all users of the tests begin; nothing else is ever deleted.
+PREFIX = "test-"
+
+
+class Stack(Service):
+    """The deployed stack, and what the tests made in it."""
+
+    def __init__(self, session: boto3.Session, name: str) -> None:
+        self.session = session
+        self.started = time.time()
+        (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        self.outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+        parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        self.mode = parameters["AuthMode"]
+        self._accepted: list[Answer] = []
+        self._users: set[str] = set()
+        self.operations: set[str] = set()
+        base = os.environ.get("API_URL") or self.outputs["ApiUrl"]
+        api = Api(base.rstrip("/"), self._credentials(), self._note)
+        super().__init__(api, parameters["CorsAllowOrigin"])
+
+    def _credentials(self) -> Credentials:
+        if self.mode == "none":
+            return nobody
+        if self.mode == "jwt":
+            if not os.environ.get("TOKEN"):
+                pytest.exit("the stack has AuthMode jwt: TOKEN= an access token with AdminScope", 3)
+            return bearer(os.environ["TOKEN"])
+        credentials = self.session.get_credentials()
+        if credentials is None:
+            pytest.exit("the stack has AuthMode iam, and there are no AWS credentials here", 3)
+        frozen = credentials.get_frozen_credentials()
+        region = self.session.region_name
+        return signed(frozen.access_key, frozen.secret_key, frozen.token, region)
+
+    def _note(self, method: str, answer: Answer) -> None:
+        """Remember what a PUT made."""
+        _, collection, user, *below = urlsplit(answer.url).path.split("/")
+        user = unquote(user)
+        if method != "PUT" or not (200 <= answer.status < 300) or below or collection != "users":
+            return
+        assert user.startswith(PREFIX), answer
+        self._users.add(user)
+        if answer.status == 202:
+            self._accepted.append(answer)
+            self.operations.add(id_of(answer))
+        else:
+            self.operations.add(answer.headers["etag"].strip('"'))
+
+    def clean_up(self) -> str:
+        """Delete the users and operations that were made; says what was done."""
+        made = f"{len(self._users)} users and {len(self.operations)} operations"
+        dynamodb = self.session.client("dynamodb")
+        items = [("UsersTable", user) for user in sorted(self._users)]
+        items += [("OperationsTable", operation) for operation in sorted(self.operations)]
+        try:
+            for answer in self._accepted:
+                # What is carried out after its user was deleted would make it anew.
+                self.end_of(answer, 60)
+            for table, key in items:
+                dynamodb.delete_item(TableName=self.outputs[table], Key={"id": {"S": key}})
+        except (AssertionError, botocore.exceptions.ClientError) as error:
+            left = " ".join(sorted(self._users))
+            return f"left behind, of {made}, since they could not be deleted ({error}): {left}"
+        return f"deleted: {made}; the idempotency keys go by themselves after a day"
+
+    def client(self, service: str) -> Any:
+        """A client with the caller's credentials."""
+        return self.session.client(service)
+
+
+@contextlib.contextmanager
+def deployed_stack(name: str) -> Iterator[tuple[Stack, list[str]]]:
+    """The stack of this name, and what is to be told of it in the end."""
+    told: list[str] = []
+    try:
+        stack = Stack(boto3.Session(), name)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        pytest.exit(f"the stack {name} cannot be read: {error}", 3)
+    try:
+        yield stack, told
+    finally:
+        told.append(stack.clean_up())
