@@ -95,6 +95,10 @@ sam-invoke: stack-tools ## one of them, on the stack of make up: FUNCTION=PutFun
 sam-api: stack-tools ## sam local start-api on the stack of make up, until Ctrl-C (SAM_PORT=3000)
 	@$(SAM_LOCAL) start-api --port '$(SAM_PORT)'
 
+.PHONY: clients
+clients: ## generate clients from openapi.yaml and let them talk to the service
+	@$(MAKE) deployed PYTEST='tests/deployed/test_generated.py tests/deployed/test_helpers.py'
+
 BUILT       = target/$(CARGO_BUILD_TARGET)
 FUNCTIONS   = $(addprefix --package ,put read apply park)
 
@@ -135,7 +139,7 @@ bench-short: ## the network calls of each kind of request, counted at the wire, 
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/
-	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint security
+	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint security node generators
 
 .PHONY: requirements
 requirements: ## pin what scripts/requirements/*.in ask for, with hashes (UPGRADE=--upgrade: anew)
@@ -184,6 +188,7 @@ simulation: ## the functions under SCHEDULES=10000000 seeded schedules, with wha
 	SIMULATION_SCHEDULES='$(SCHEDULES)' cargo test --package tests --test simulation -- schedules --nocapture
 
 LINT = .tools/lint/bin
+NPM_TOOL = .tools/node/bin/node .tools/node/node_modules/.bin
 
 .PHONY: advisories
 advisories: tools ## look for known weaknesses of the dependencies (needs GitHub)
@@ -203,5 +208,7 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@.tools/checks/bin/ruff check --quiet
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy
+	@$(NPM_TOOL)/spectral lint --quiet --ruleset .spectral.yaml --fail-severity hint openapi.yaml
+	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint openapi.yaml
 	@$(LOCAL_STACK) validate
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .checkov.yaml

@@ -3,7 +3,8 @@
 Each pair of files `scripts/requirements/NAME.in` and `NAME.txt` describes one virtual
 environment, `.tools/NAME`: the first what is wanted, the second, made from it, every
 package of it with its version and hashes, so that two machines get the same tools.
-uv, itself such a tool, makes both.
+uv, itself such a tool, makes both. An environment with a `NAME/package-lock.json` has Node.js
+from PyPI, and those packages of the npm registry.
 
     python3 -m scripts.tools sam checks    # install these
     python3 -m scripts.tools --lock        # make every NAME.txt from its NAME.in
@@ -89,9 +90,15 @@ def check_prerequisites() -> None:
         raise Missing("Rust needs a C linker, and cc is missing (Debian, Ubuntu: apt install gcc)")
 
 
+def packages_of(name: str) -> list[Path]:
+    """What the environment wants of the npm registry: package.json and its lock, or nothing."""
+    return sorted((REQUIREMENTS / name).glob("package*.json"))
+
+
 def stamp_of(name: str) -> str:
     """What the environment depends on; its stamp file holds this once it is complete."""
-    digest = hashlib.sha256((REQUIREMENTS / f"{name}.txt").read_bytes()).hexdigest()
+    files = [REQUIREMENTS / f"{name}.txt", *packages_of(name)]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return f"{digest} python-{platform.python_version()} {TOOLS / name}\n"
 
 
@@ -147,6 +154,19 @@ def with_uv(venv: Path) -> list[list[str]]:
         [sys.executable, "-m", "venv", "--without-pip", str(venv)],
         [*UV, "install", "--python", python, "--compile-bytecode", *PINNED, requirements],
         [*UV, "check", "--python", python],
+        *with_npm(venv),
+    ]
+
+
+def with_npm(venv: Path) -> list[list[str]]:
+    """The commands that add packages of the npm registry; like wheels, they run nothing."""
+    packages = [str(file) for file in packages_of(venv.name)]
+    if not packages:
+        return []
+    npm = [str(venv / "bin" / "npm"), "ci", "--prefix", str(venv), "--ignore-scripts"]
+    return [
+        ["cp", *packages, str(venv)],
+        [*npm, "--no-audit", "--no-fund", "--no-update-notifier"],
     ]
 
 

@@ -1,0 +1,77 @@
+"""What an author of a Python client does, with the package that openapi-python-client generates.
+
+For tests/deployed/test_generated.py, which generates `users_client` first.
+"""
+
+import os
+import time
+import uuid
+from typing import Any
+
+from users_client import Client
+from users_client.api.operations import get_operation, head_operation
+from users_client.api.users import get_user, head_user, put_user
+from users_client.models import FailedOperation, PendingOperation, Problem, SucceededOperation, User
+from users_client.models.put_user_if_none_match import PutUserIfNoneMatch
+
+client = Client(base_url=os.environ["API_URL"])
+name = f"test-{uuid.uuid4()}"
+
+
+def put(body: dict[str, Any], **fields: Any) -> Any:
+    """PUT the user, with header fields."""
+    return put_user.sync_detailed(name, client=client, body=User.from_dict(body), **fields)
+
+
+def end_of(pending: PendingOperation) -> Any:
+    """What became of a deferred PUT."""
+    while True:
+        answer = get_operation.sync_detailed(pending.user_id, pending.receipt, client=client)
+        if "retry-after" not in answer.headers:
+            return answer.parsed
+        time.sleep(int(answer.headers["retry-after"]))
+
+
+created = put({"name": "Ada", "langs": ["en"]}, if_none_match=PutUserIfNoneMatch.VALUE_0)
+assert created.status_code == 201 and isinstance(created.parsed, User), created
+assert created.parsed["langs"] == ["en"], created
+first = created.headers["etag"]
+
+replaced = put({"name": "Grace"}, if_match=first, idempotency_key=f'"{uuid.uuid4()}"')
+assert replaced.status_code == 200 and replaced.parsed["name"] == "Grace", replaced
+
+accepted = put({"name": "Later"}, prefer="respond-async")
+assert accepted.status_code == 202, accepted
+assert isinstance(accepted.parsed, PendingOperation), accepted
+assert accepted.parsed.self_ == accepted.headers["location"], accepted
+done = end_of(accepted.parsed)
+assert isinstance(done, SucceededOperation), done
+assert done.completed_at >= done.accepted_at, done
+
+refused = put({"name": "Too late"}, if_match=first)
+assert refused.status_code == 412 and isinstance(refused.parsed, Problem), refused
+assert (refused.parsed.field, refused.parsed.etag) == ("If-Match", done.etag), refused
+
+failed = end_of(put({"name": "Too late"}, if_match=first, prefer="respond-async").parsed)
+assert isinstance(failed, FailedOperation) and failed.error.status == 412, failed
+
+known = get_user.sync_detailed(name, client=client, if_none_match=done.etag)
+assert known.status_code == 304 and known.parsed is None, known
+read = get_user.sync_detailed(name, client=client)
+assert isinstance(read.parsed, User) and read.parsed["name"] == "Later", read
+
+absent = get_user.sync_detailed(f"{name}-absent", client=client)
+assert absent.status_code == 404 and isinstance(absent.parsed, Problem), absent
+assert str(absent.parsed.type_).endswith(":user-not-found"), absent
+assert isinstance(absent.parsed.request_id, str), absent
+# API Gateway's own answer has no type.
+unrouted = get_user.sync_detailed("a/b", client=client)
+assert unrouted.status_code == 404 and not unrouted.parsed.type_, unrouted
+assert unrouted.parsed["message"], unrouted
+
+head = head_user.sync_detailed(name, client=client)
+assert head.status_code == 200 and head.headers["etag"] == done.etag, head
+receipt = accepted.parsed.receipt
+assert head_operation.sync_detailed(name, receipt, client=client).status_code == 200
+assert head_user.sync_detailed(f"{name}-absent", client=client).status_code == 404
+print("ok")

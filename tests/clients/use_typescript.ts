@@ -1,0 +1,69 @@
+// What an author of a TypeScript client does, with the types that openapi-typescript generates
+// and openapi-fetch. For tests/deployed/test_generated.py, which generates api.d.ts first.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
+import createClient from "openapi-fetch";
+import type { components, paths } from "./api.d.ts";
+
+type Operation = components["schemas"]["Operation"];
+
+const client = createClient<paths>({ baseUrl: process.env.API_URL! });
+const id = `test-${randomUUID()}`;
+type Fields = paths["/users/{id}"]["put"]["parameters"]["header"];
+
+const put = (body: components["schemas"]["User"], header: Fields = {}) =>
+  client.PUT("/users/{id}", { params: { path: { id }, header }, body });
+
+async function endOf(accepted: Operation): Promise<Operation> {
+  const path = { id: accepted.userId, receipt: accepted.receipt };
+  for (;;) {
+    const { data, response } = await client.GET("/users/{id}/operations/{receipt}", { params: { path } });
+    assert(data);
+    const seconds = response.headers.get("Retry-After");
+    if (seconds === null) return data;
+    await setTimeout(1000 * Number(seconds));
+  }
+}
+
+const created = await put({ name: "Ada", langs: ["en"] }, { "If-None-Match": "*" });
+assert.equal(created.response.status, 201);
+const first = created.response.headers.get("ETag")!;
+
+const replaced = await put({ name: "Grace" }, { "If-Match": first, "Idempotency-Key": `"${randomUUID()}"` });
+assert.deepEqual([replaced.response.status, replaced.data], [200, { name: "Grace" }]);
+
+const accepted = await put({ name: "Later" }, { Prefer: "respond-async" });
+assert.equal(accepted.response.status, 202);
+const done = await endOf(accepted.data as Operation);
+assert(done.status === "succeeded");
+const etag: string = done.etag;
+
+const refused = await put({ name: "Too late" }, { "If-Match": first });
+assert.equal(refused.response.status, 412);
+assert(refused.error && "field" in refused.error);
+assert.deepEqual([refused.error.field, refused.error.etag], ["If-Match", etag]);
+
+const failed = await endOf((await put({}, { "If-Match": first, Prefer: "respond-async" })).data as Operation);
+assert(failed.status === "failed");
+assert.equal(failed.error.status, 412);
+
+const read = (id: string, header: { "If-None-Match"?: string } = {}) =>
+  client.GET("/users/{id}", { params: { path: { id }, header } });
+assert.equal((await read(id, { "If-None-Match": etag })).response.status, 304);
+assert.deepEqual((await read(id)).data, { name: "Later" });
+
+const absent = await read(`${id}-absent`);
+assert.equal(absent.response.status, 404);
+assert(absent.error && "type" in absent.error);
+assert.match(absent.error.type!, /:user-not-found$/);
+assert(absent.error.requestId);
+// API Gateway's own answer has no type.
+const unrouted = await read("a/b");
+assert.equal(unrouted.response.status, 404);
+assert(unrouted.error && !("type" in unrouted.error));
+
+const head = await client.HEAD("/users/{id}", { params: { path: { id } } });
+assert.deepEqual([head.response.status, head.response.headers.get("ETag")], [200, etag]);
+console.log("ok");
