@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -207,5 +208,6 @@ def test_operations(deployment: Deployment, api: Api, user: str, queue: Queue) -
 
 @pytest.mark.smoke
 def test_the_user(api: Api, user: str) -> None:
-    answer = api.put(user, sample(), {"Prefer": "return=representation"})
+    body = json.dumps(EXAMPLES["ada"]).encode()
+    answer = api.put(user, body, {"Prefer": "return=representation"})
     assert answer.json() == EXAMPLES["ada"]
