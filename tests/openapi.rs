@@ -117,7 +117,7 @@ fn the_page_for_client_authors_explains_every_type() {
         let [_, slug, status, title, meaning, next, operator, _] = cells[..] else { return None };
         let slug = slug.strip_prefix('`')?.strip_suffix('`')?;
         assert!(!meaning.is_empty() && !next.is_empty() && !operator.is_empty(), "{line}");
-        let uri = format!("urn:problem-type:async-put:{slug}");
+        let uri = format!("tag:async-put.example,2026:{slug}");
         Some((slug.to_owned(), (uri, status.parse().ok()?, title.to_owned())))
     });
     assert_eq!(rows.collect::<BTreeMap<_, _>>(), in_the_code());

@@ -14,7 +14,7 @@ from .deployment import Deployment
 
 DAY = 24 * 60 * 60
 NOT_APPLIED = {
-    "type": "urn:problem-type:async-put:not-applied",
+    "type": "tag:async-put.example,2026:not-applied",
     "title": "The PUT could not be carried out",
     "status": 503,
     "detail": "Made by the test.",

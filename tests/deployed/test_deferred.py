@@ -44,6 +44,7 @@ def test_from_the_answer_to_the_table(
         assert promise == {
             "id": operation,
             "self": accepted.headers["location"],
+            "receipt": accepted.headers["location"].rpartition("/")[2],
             "userId": user,
             "status": "pending",
             "acceptedAt": promise["acceptedAt"],

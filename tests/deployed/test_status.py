@@ -39,7 +39,7 @@ def test_without_an_outcome(
     answer = status(deployment, user, operation)
     assert answer.status == 200, answer
     document = answer.json()
-    members = {"id", "self", "userId", "status", "acceptedAt", "resource"}
+    members = {"id", "self", "receipt", "userId", "status", "acceptedAt", "resource"}
     assert document.keys() == members, document
     assert (document["id"], document["status"]) == (operation, state), document
     assert answer.headers["cache-control"] == "no-store", answer

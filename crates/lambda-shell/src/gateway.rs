@@ -9,6 +9,7 @@ use lambda_http::{Adapter, Body, Error, IntoResponse, Request, Response, service
 use lambda_runtime::LambdaEvent;
 use lambda_runtime::tower::ServiceBuilder;
 
+use crate::target::request_id;
 use crate::{Access, reply};
 
 /// Runs `handle` for every request that `access` lets pass, from an HTTP API (payload 2.0)
@@ -40,7 +41,9 @@ where
     A: Future<Output = Response<Body>>,
 {
     let is_head = request.method() == Method::HEAD;
-    let handled = access.check(&request).map(|()| handle(request));
+    let checked = access.check(&request);
+    let checked = checked.map_err(|problem| problem.request_id(request_id(&request)));
+    let handled = checked.map(|()| handle(request));
     async move {
         match handled {
             Ok(answer) => answer.await,

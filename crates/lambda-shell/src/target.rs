@@ -10,6 +10,17 @@ pub fn parameter<'a>(request: &'a Request, name: &str) -> &'a str {
     request.path_parameters_ref().and_then(|parameters| parameters.first(name)).unwrap_or_default()
 }
 
+/// What the gateway calls the request, which it also tells the client in a header field of
+/// its own (`apigw-requestid`).
+#[must_use]
+pub fn request_id(request: &Request) -> Option<String> {
+    match request.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => context.request_id.clone(),
+        RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
+        _ => None,
+    }
+}
+
 /// When the gateway took the request, in ms since the Unix epoch, if it says so.
 #[must_use]
 pub fn gateway_time_ms(request: &Request) -> Option<u64> {

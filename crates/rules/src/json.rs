@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use jiter::{Jiter, JiterError, LinePosition, Peek};
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, LinePosition, Peek};
 
 use crate::{Problem, ProblemType};
 
@@ -48,6 +48,10 @@ enum Open {
 
 fn walk(json: &mut Jiter<'_>, body: &[u8], most_depth: usize) -> Result<(), Problem> {
     let malformed = |error: JiterError| {
+        let too_deep = JiterErrorType::JsonError(JsonErrorType::RecursionLimitExceeded);
+        if error.error_type == too_deep {
+            return refused_as_too_deep(body, error.index, most_depth);
+        }
         let reason = format!("{}; correct the JSON", error.error_type);
         refused(body, error.index, ProblemType::MalformedJson, &reason)
     };
@@ -66,8 +70,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8], most_depth: usize) -> Result<(), Prob
     loop {
         next = match next {
             Some(Peek::Object | Peek::Array) if open.len() == most_depth => {
-                let reason = format!("It nests deeper than {most_depth} here; flatten it");
-                return Err(refused(body, json.current_index(), ProblemType::TooDeep, &reason));
+                return Err(refused_as_too_deep(body, json.current_index(), most_depth));
             }
             Some(Peek::Array) => {
                 open.push(Open::Array);
@@ -109,6 +112,11 @@ fn walk(json: &mut Jiter<'_>, body: &[u8], most_depth: usize) -> Result<(), Prob
             }
         };
     }
+}
+
+fn refused_as_too_deep(body: &[u8], at: usize, most_depth: usize) -> Problem {
+    let reason = format!("It nests deeper than {most_depth} here; flatten it");
+    refused(body, at, ProblemType::TooDeep, &reason)
 }
 
 fn refused(body: &[u8], at: usize, problem_type: ProblemType, reason: &str) -> Problem {

@@ -64,6 +64,7 @@ mod tests {
             (b"[1", MalformedJson, 1, 2),
             (b"{\"a\":1,\n\"\\u0061\":2}", DuplicateMember, 2, 10),
             (b"{\"a\":\"\xef\xbf\xbe\"}", ForbiddenCharacter, 1, 7),
+            (br#"{"a":"\ud800"}"#, MalformedJson, 1, 13),
         ] {
             let problem = check(body).unwrap_err();
             let shown = String::from_utf8_lossy(body);
@@ -83,6 +84,12 @@ mod tests {
             |depth: usize| format!("{}1{}", "{\"a\":[".repeat(depth / 2), "]}".repeat(depth / 2));
         assert_eq!(kind(nested(MAX_DEPTH).as_bytes()), None);
         assert_eq!(kind(nested(MAX_DEPTH + 2).as_bytes()), Some(ProblemType::TooDeep));
+        let array = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(kind(array(MAX_DEPTH).as_bytes()), Some(ProblemType::InvalidUser));
+        assert_eq!(kind(array(1000).as_bytes()), Some(ProblemType::TooDeep));
+        let number = |digits: usize| format!("{{\"a\":{}}}", "9".repeat(digits));
+        assert_eq!(kind(number(4300).as_bytes()), None);
+        assert_eq!(kind(number(4301).as_bytes()), Some(ProblemType::MalformedJson));
         let sized = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
         assert_eq!(kind(sized(MAX_BYTES).as_bytes()), None);
         assert_eq!(kind(sized(MAX_BYTES + 1).as_bytes()), Some(ProblemType::BodyTooLarge));

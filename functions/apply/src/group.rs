@@ -100,7 +100,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
             tracing::error!(%user, operation = %id, "the stored user is ahead of the clock");
             self.host.measure(Metric::ClockSkews, 1);
         }
-        let (outcome, completed_at) = (reason.outcome(), self.host.now());
+        let (outcome, completed_at) = (reason.outcome(operation), self.host.now());
         let record = Record::Decided(Decision { outcome, completed_at });
         self.tables.record(user, *id, &record).await.map(drop)
     }

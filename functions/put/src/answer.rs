@@ -49,10 +49,15 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
         }
     }
 
+    /// The path of the status of the operation.
+    pub(crate) fn location(&self, put: &Prepared) -> String {
+        put.paths.operation(&self.receipts.sign(&put.operation.user, put.operation.id))
+    }
+
     /// 202 with the status document, and where to find it from now on.
     fn accepted(&self, put: &Prepared, state: &State) -> Response<Body> {
         let (now, user, id) = (self.host.now(), &put.operation.user, put.operation.id);
-        let location = put.paths.operation(&self.receipts.sign(user, id));
+        let location = self.location(put);
         let paths = (location.as_str(), put.paths.user());
         let document = StatusDocument::new(id, user, paths, state, now);
         let body = serde_json::to_string(&document).unwrap_or_default();
@@ -68,7 +73,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
 
 /// 201 or 200 with the body as stored, or without it if the client prefers so.
 fn written(put: Prepared, created: bool) -> Response<Body> {
-    let (id, body) = (put.operation.id, put.operation.body);
+    let (id, paths, body) = (put.operation.id, put.paths, put.operation.body);
     let representation = put.preferences.representation;
     let is_minimal = representation == Some(Return::Minimal);
     let mut response = match (created, is_minimal) {
@@ -78,6 +83,10 @@ fn written(put: Prepared, created: bool) -> Response<Body> {
         (false, false) => reply::json(StatusCode::OK, body),
     };
     reply::set(&mut response, ETAG, &precondition::etag(id));
+    if !is_minimal {
+        // The body is what a GET of the user would answer (RFC 9110 section 8.7).
+        reply::set(&mut response, CONTENT_LOCATION, paths.user());
+    }
     match representation {
         Some(Return::Minimal) => preference_applied(&mut response, "return=minimal"),
         Some(Return::Representation) => preference_applied(&mut response, "return=representation"),

@@ -26,6 +26,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
             let problem = Problem::new(ProblemType::IdempotencyKeyReused, detail);
             return Err(problem.field("Idempotency-Key"));
         }
+        put.is_claimed = true;
         if holder.operation == own.operation {
             return Ok(None);
         }

@@ -20,9 +20,10 @@ mod tests;
 
 use lambda_http::{Body, Request, Response};
 use lambda_shell::reply;
+use lambda_shell::target::request_id;
 use rules::order::verdict::Refusal;
 use rules::request::accept::Mode;
-use rules::{Problem, ReceiptKey};
+use rules::{Problem, ProblemType, ReceiptKey};
 use world::{Host, Queue, Tables};
 
 use crate::answer::Answer;
@@ -58,13 +59,25 @@ pub struct Put<H, T, Q> {
 impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     /// Answers a PUT, before the deadline of its invocation.
     pub async fn handle(&self, request: Request) -> Response<Body> {
-        let mut put = match self.prepare(request) {
-            Ok(put) => put,
-            Err(problem) => return reply::problem(&problem),
+        let request_id = request_id(&request);
+        let told = match self.prepare(request) {
+            Ok(mut put) => match self.carry_out(&mut put).await {
+                Ok(answer) => return self.respond(put, answer),
+                Err(problem) => self.with_status(&put, problem),
+            },
+            Err(problem) => problem,
         };
-        match self.carry_out(&mut put).await {
-            Ok(answer) => self.respond(put, answer),
-            Err(problem) => reply::problem(&problem),
+        reply::problem(&told.request_id(request_id))
+    }
+
+    /// The problem, with where to ask what becomes of the operation if that is not known
+    /// and will leave an outcome.
+    fn with_status(&self, put: &Prepared, problem: Problem) -> Problem {
+        let is_open = problem.problem_type() == ProblemType::OutcomeUnknown;
+        if is_open && put.has_its_id() && put.leaves_outcome() {
+            problem.operation(self.location(put))
+        } else {
+            problem
         }
     }
 
@@ -74,7 +87,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
             return self.replay(put, decision).await;
         }
         if put.operation.precondition.is_never_true() {
-            return self.refuse(put, Refusal::PreconditionFailed).await;
+            return self.refuse(put, Refusal::PreconditionFailed { stored: None }).await;
         }
         if let Some(until) = put.attempt_until(self.host.now())
             && let Some(answer) = self.attempt(put, until).await?

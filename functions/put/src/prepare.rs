@@ -29,6 +29,8 @@ pub(crate) struct Prepared {
     pub arrival: Arrival,
     /// What makes another sending of the request the same operation, and who sends it.
     pub key: Option<(IdempotencyKey, String)>,
+    /// Whether the key is known to stand for this operation.
+    pub is_claimed: bool,
     /// What the client prefers.
     pub preferences: Preferences,
     /// Whether it is awaited or queued.
@@ -65,6 +67,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
             operation,
             arrival,
             key,
+            is_claimed: false,
             preferences: asked.preferences,
             mode,
             paths,
@@ -110,6 +113,11 @@ impl Prepared {
     /// Whether the write leaves an outcome, since others may carry the operation out too.
     pub(crate) fn leaves_outcome(&self) -> bool {
         self.key.is_some() || self.mode != Mode::Inline
+    }
+
+    /// Whether its id is the one that it stands under for good.
+    pub(crate) fn has_its_id(&self) -> bool {
+        self.key.is_none() || self.is_claimed
     }
 
     /// What the client is told where the table did not carry the PUT out.

@@ -23,9 +23,10 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
             self.host.measure(Metric::ClockSkews, 1);
         }
         if put.key.is_none() {
-            return Err(refusal.problem());
+            return Err(refusal.problem(&put.operation.precondition));
         }
-        let own = Decision { outcome: refusal.outcome(), completed_at: self.host.now() };
+        let outcome = refusal.outcome(&put.operation.precondition);
+        let own = Decision { outcome, completed_at: self.host.now() };
         let record = Record::Decided(own.clone());
         let call = || self.tables.record(user, id, &record);
         let stands = repeated(&self.host, put.deadline, (user, Some(id)), call).await;
@@ -44,7 +45,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     ) -> Result<Answer, Problem> {
         let problem = match decision.outcome {
             Outcome::Succeeded => return Ok(self.written(put, decision.completed_at).await),
-            Outcome::Superseded => Refusal::Superseded.problem(),
+            Outcome::Superseded => Refusal::Superseded.problem(&put.operation.precondition),
             Outcome::Failed { problem } => final_problem(&problem),
         };
         Err(problem

@@ -238,7 +238,7 @@ async fn a_final_failure_is_never_replayed_as_a_503() {
     let claimed = engine.client.scan().table_name("operations").send().await.unwrap();
     let id = claimed.items()[0]["op"].as_s().unwrap().clone();
     let problem =
-        r#"{"type":"urn:problem-type:async-put:clock-skew","detail":"Why.","status":503}"#;
+        r#"{"type":"tag:async-put.example,2026:clock-skew","detail":"Why.","status":503}"#;
     let expires = format!("#{}", now_ms() / 1000 + 1000);
     let failed = [
         ("id", id.as_str()),
@@ -271,6 +271,29 @@ async fn a_key_is_never_told_not_written_by_a_503() {
     put.updates.faults.plan("send", 3, THROTTLED);
     assert_eq!(answer(&put, &later).await.brief(), "503 outcome-unknown");
     assert_eq!(answer(&put, &keyed).await.status, 201);
+}
+
+/// Where the operation will leave an outcome and is known, its status tells.
+#[tokio::test]
+async fn what_is_not_known_names_the_status_that_will_tell() {
+    let (_, put) = start().await;
+    let unknown = async |sent: &Sent| {
+        let answered = answer(&put, sent).await;
+        assert_eq!(answered.brief(), "503 outcome-unknown");
+        answered.body["self"].as_str().map(str::to_owned)
+    };
+    put.tables.faults.plan("write_user", 3, Fate::LosesReply);
+    assert_eq!(unknown(&sent("{}").await).await, None);
+    let keyed = sent("{}").await.with(KEY, "\"k\"");
+    put.tables.faults.plan("claim", 3, THROTTLED);
+    assert_eq!(unknown(&keyed).await, None);
+    put.tables.faults.plan("transact", 3, THROTTLED);
+    let told = unknown(&keyed).await.unwrap();
+    put.updates.faults.plan("send", 3, THROTTLED);
+    let again = keyed.with("prefer", "respond-async");
+    assert_eq!(unknown(&again).await.as_deref(), Some(&*told));
+    let accepted = answer(&put, &again).await;
+    assert_eq!((accepted.status, accepted.header("location")), (202, &*told));
 }
 
 /// Both are conditional on the stored version, which is ahead of this host: without a key

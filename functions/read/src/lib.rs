@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
-use lambda_shell::target::{Paths, parameter};
+use lambda_shell::target::{Paths, parameter, request_id};
 use lambda_shell::{deadline, reply};
 use rules::reply::status::{State, StatusDocument};
 use rules::request::precondition;
@@ -36,7 +36,7 @@ impl<H: Host, T: Tables> Read<H, T> {
         let is_head = request.method() == Method::HEAD;
         if !is_head && request.method() != Method::GET {
             let allow = if receipt.is_empty() { "GET, HEAD, PUT" } else { "GET, HEAD" };
-            return method_not_allowed(allow);
+            return method_not_allowed(&request, allow);
         }
         let read = async {
             let user = UserId::from_path_segment(parameter(&request, "id"))?;
@@ -46,7 +46,9 @@ impl<H: Host, T: Tables> Read<H, T> {
                 self.operation(&request, &user, receipt).await
             }
         };
-        let response = read.await.unwrap_or_else(|problem| reply::problem(&problem));
+        let response = read
+            .await
+            .unwrap_or_else(|problem| reply::problem(&problem.request_id(request_id(&request))));
         if is_head { reply::without_body(response) } else { response }
     }
 
@@ -108,9 +110,10 @@ impl<H: Host, T: Tables> Read<H, T> {
     }
 }
 
-fn method_not_allowed(allow: &'static str) -> Response<Body> {
+fn method_not_allowed(request: &Request, allow: &'static str) -> Response<Body> {
     let detail = format!("This resource takes only {allow}.");
-    let mut response = reply::problem(&Problem::new(ProblemType::MethodNotAllowed, detail));
+    let problem = Problem::new(ProblemType::MethodNotAllowed, detail);
+    let mut response = reply::problem(&problem.request_id(request_id(request)));
     reply::set(&mut response, ALLOW, allow);
     response
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::order::arrival;
 use crate::reply::status::Outcome;
-use crate::{Operation, OperationId, Problem, ProblemType};
+use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
 
 /// What becomes of an operation that meets a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,10 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Its precondition is false.
-    PreconditionFailed,
+    PreconditionFailed {
+        /// What the user was at; `None` if there is none, or it was not looked at.
+        stored: Option<OperationId>,
+    },
     /// A newer operation won.
     Superseded,
     /// The user is at an id so far ahead of the clock that the true order is not known.
@@ -46,7 +49,7 @@ impl Operation {
         if stored == Some(self.id) {
             Verdict::Landed
         } else if !self.precondition.holds(stored) {
-            Verdict::Refused(Refusal::PreconditionFailed)
+            Verdict::Refused(Refusal::PreconditionFailed { stored })
         } else if self.may_replace(stored) {
             Verdict::Write
         } else if stored.is_some_and(|stored| arrival::is_far_ahead(stored, now)) {
@@ -58,23 +61,22 @@ impl Operation {
 }
 
 impl Refusal {
-    /// The outcome to store of an operation that is refused for this.
+    /// The outcome to store of an operation with this precondition that is refused for this.
     #[must_use]
-    pub fn outcome(self) -> Outcome {
+    pub fn outcome(self, precondition: &Precondition) -> Outcome {
         match self {
             Self::Superseded => Outcome::Superseded,
-            Self::PreconditionFailed | Self::OrderUnknown => Outcome::failed(&self.problem()),
+            Self::PreconditionFailed { .. } | Self::OrderUnknown => {
+                Outcome::failed(&self.problem(precondition))
+            }
         }
     }
 
-    /// What the client is told.
+    /// What the client is told of an operation with this precondition.
     #[must_use]
-    pub fn problem(self) -> Problem {
+    pub fn problem(self, precondition: &Precondition) -> Problem {
         let (problem_type, detail) = match self {
-            Self::PreconditionFailed => (
-                ProblemType::PreconditionFailed,
-                "The stored user is not what If-Match or If-None-Match asks for, so nothing was written; read the user and decide anew.",
-            ),
+            Self::PreconditionFailed { stored } => return precondition.is_false(stored),
             Self::Superseded => (
                 ProblemType::Superseded,
                 "A newer PUT was stored before this one could be, so nothing was written; read the user and decide anew.",
@@ -101,18 +103,19 @@ mod tests {
     fn verdicts_in_their_order() {
         use Refusal::*;
         use Verdict::*;
+        let false_at = |stored| Refused(PreconditionFailed { stored });
         let now = Duration::from_millis(10_000);
         let none = Precondition::None;
         let at_1 = Precondition::OneOf(vec![id(1)]);
         for (precondition, stored, expected) in [
             (&none, Some(id(5)), Landed),
             (&at_1, Some(id(5)), Landed),
-            (&at_1, Some(id(9)), Refused(PreconditionFailed)),
-            (&at_1, None, Refused(PreconditionFailed)),
+            (&at_1, Some(id(9)), false_at(Some(id(9)))),
+            (&at_1, None, false_at(None)),
             (&at_1, Some(id(1)), Write),
-            (&Precondition::Absent, Some(id(1)), Refused(PreconditionFailed)),
+            (&Precondition::Absent, Some(id(1)), false_at(Some(id(1)))),
             (&Precondition::Absent, None, Write),
-            (&Precondition::Exists, None, Refused(PreconditionFailed)),
+            (&Precondition::Exists, None, false_at(None)),
             (&Precondition::Exists, Some(id(9)), Refused(Superseded)),
             (&none, Some(id(9)), Refused(Superseded)),
             (&none, Some(id(11_000)), Refused(Superseded)),
@@ -130,8 +133,10 @@ mod tests {
     /// A final refusal is never told as a 503, which would be sent again.
     #[test]
     fn every_refusal_is_a_4xx() {
-        for refusal in [Refusal::PreconditionFailed, Refusal::Superseded, Refusal::OrderUnknown] {
-            assert!(refusal.problem().problem_type().status().is_client_error(), "{refusal:?}");
+        let is_false = Refusal::PreconditionFailed { stored: None };
+        for refusal in [is_false, Refusal::Superseded, Refusal::OrderUnknown] {
+            let problem = refusal.problem(&Precondition::Exists);
+            assert!(problem.problem_type().status().is_client_error(), "{refusal:?}");
         }
     }
 }

@@ -1,8 +1,18 @@
 //! The one error type that reaches a caller, in the terms of RFC 9457.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
-use serde::Serialize;
 use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize};
+
+use crate::OperationId;
+use crate::request::precondition;
+
+/// What the `type` of every problem document begins with: a tag URI (RFC 4151), since a
+/// type is a name and nothing stands at it. Put a domain of your own in place of the
+/// reserved one, and a day on which it was yours.
+const TYPES: &str = "tag:async-put.example,2026:";
 
 /// What went wrong, one variant for each `type` a problem document can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,7 +198,7 @@ impl ProblemType {
     /// The `type` of the problem document (RFC 9457 section 3.1.1).
     #[must_use]
     pub fn uri(self) -> String {
-        format!("urn:problem-type:async-put:{}", self.slug())
+        format!("{TYPES}{}", self.slug())
     }
 }
 
@@ -197,35 +207,64 @@ impl ProblemType {
 pub struct Problem {
     problem_type: ProblemType,
     detail: String,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     position: Option<(usize, usize)>,
+    etag: Option<String>,
+    operation: Option<String>,
+    request_id: Option<String>,
 }
 
 impl Problem {
     /// A problem of this type; `detail` gives the reason and the next step.
     #[must_use]
     pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
-        Self { problem_type, detail: detail.into(), field: None, position: None }
+        let (field, position, etag, operation, request_id) = (None, None, None, None, None);
+        Self { problem_type, detail: detail.into(), field, position, etag, operation, request_id }
     }
 
-    /// Reads type and detail of a problem document that was written before; `None` if
-    /// its type is unknown.
+    /// Reads type, detail, field and entity tag of a problem document that was recorded
+    /// before; `None` if its type is unknown. What its type begins with does not matter,
+    /// since that may have changed.
     #[must_use]
     pub fn read(document: &str) -> Option<Self> {
-        #[derive(serde::Deserialize)]
+        #[derive(Deserialize)]
         struct Document {
             r#type: String,
             detail: String,
+            field: Option<String>,
+            etag: Option<String>,
         }
-        let Document { r#type, detail } = serde_json::from_str(document).ok()?;
-        let of_type = ProblemType::ALL.into_iter().find(|known| known.uri() == r#type)?;
-        Some(Self::new(of_type, detail))
+        let Document { r#type, detail, field, etag } = serde_json::from_str(document).ok()?;
+        let slug = r#type.rsplit(':').next()?;
+        let of_type = ProblemType::ALL.into_iter().find(|known| known.slug() == slug)?;
+        Some(Self { field: field.map(Cow::Owned), etag, ..Self::new(of_type, detail) })
     }
 
     /// Names the part of the request that was refused, such as `path.id`.
     #[must_use]
     pub fn field(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+        self.field = Some(Cow::Borrowed(field));
+        self
+    }
+
+    /// Names the version that the user was at.
+    #[must_use]
+    pub fn etag(mut self, id: OperationId) -> Self {
+        self.etag = Some(precondition::etag(id));
+        self
+    }
+
+    /// Names the path of the status of the operation, which may yet be carried out.
+    #[must_use]
+    pub fn operation(mut self, location: String) -> Self {
+        self.operation = Some(location);
+        self
+    }
+
+    /// Names the request that it is the answer to, as the gateway does.
+    #[must_use]
+    pub fn request_id(mut self, request_id: Option<String>) -> Self {
+        self.request_id = request_id;
         self
     }
 
@@ -258,19 +297,26 @@ impl Problem {
 
 impl Serialize for Problem {
     /// The problem document (RFC 9457 section 3), with the extension members
-    /// `field`, `line` and `column`.
+    /// `field`, `line`, `column`, `etag`, `self` and `requestId`.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", &self.problem_type.uri())?;
         map.serialize_entry("title", self.problem_type.title())?;
         map.serialize_entry("status", &self.problem_type.status().as_u16())?;
         map.serialize_entry("detail", &self.detail)?;
-        if let Some(field) = self.field {
+        if let Some(field) = &self.field {
             map.serialize_entry("field", field)?;
         }
         if let Some((line, column)) = self.position {
             map.serialize_entry("line", &line)?;
             map.serialize_entry("column", &column)?;
+        }
+        for (name, value) in
+            [("etag", &self.etag), ("self", &self.operation), ("requestId", &self.request_id)]
+        {
+            if let Some(value) = value {
+                map.serialize_entry(name, value)?;
+            }
         }
         map.end()
     }
@@ -307,9 +353,13 @@ mod tests {
 
     #[test]
     fn a_document_is_read_back() {
+        let id = OperationId::new(crate::Tick::from_unix_ms(1), 1);
         let problem = Problem::new(ProblemType::PreconditionFailed, "Why.");
+        let problem = problem.field("If-Match").etag(id);
         let document = serde_json::to_string(&problem).unwrap();
-        assert_eq!(Problem::read(&document), Some(problem));
+        assert_eq!(Problem::read(&document), Some(problem.clone()));
+        let of_another_name = document.replace(TYPES, "urn:problem-type:async-put:");
+        assert_eq!(Problem::read(&of_another_name), Some(problem));
         assert_eq!(Problem::read("{}"), None);
     }
 
@@ -317,11 +367,12 @@ mod tests {
     fn the_document_is_rfc_9457() {
         let problem =
             Problem::new(ProblemType::MalformedJson, "The body ends early.").field("body").at(2, 7);
+        let problem = problem.operation("/o".to_owned()).request_id(Some("r".to_owned()));
         assert_eq!(
             serde_json::to_string(&problem).unwrap(),
             concat!(
-                r#"{"type":"urn:problem-type:async-put:malformed-json","title":"The body is not valid JSON","#,
-                r#""status":400,"detail":"The body ends early.","field":"body","line":2,"column":7}"#
+                r#"{"type":"tag:async-put.example,2026:malformed-json","title":"The body is not valid JSON","#,
+                r#""status":400,"detail":"The body ends early.","field":"body","line":2,"column":7,"self":"/o","requestId":"r"}"#
             )
         );
     }

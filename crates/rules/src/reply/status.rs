@@ -155,6 +155,7 @@ pub struct StatusDocument<'a> {
     id: String,
     #[serde(rename = "self")]
     location: &'a str,
+    receipt: &'a str,
     user_id: &'a str,
     status: &'static str,
     accepted_at: String,
@@ -192,6 +193,7 @@ impl<'a> StatusDocument<'a> {
         Some(Self {
             id: id.to_string(),
             location,
+            receipt: location.rsplit('/').next().unwrap_or_default(),
             user_id: user.as_str(),
             status,
             accepted_at: rfc_3339(id.tick().to_unix().min(now)),
@@ -281,6 +283,7 @@ mod tests {
         let expected = serde_json::json!({
             "id": "018bcfe5-687b-7000-8000-000000000000",
             "self": "/users/42/operations/r",
+            "receipt": "r",
             "userId": "42",
             "status": "succeeded",
             "acceptedAt": "2023-11-14T22:13:20.123Z",

@@ -63,7 +63,7 @@ pub fn accept(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<PutRequest, 
     }
     let precondition = Precondition::parse(headers)?;
     let key = IdempotencyKey::parse(headers)?;
-    if headers.contains_key(CONTENT_ENCODING) {
+    if !is_unencoded(headers) {
         let detail =
             "Content-Encoding was refused: the body is stored as it is sent; send it unencoded.";
         return Err(
@@ -75,6 +75,13 @@ pub fn accept(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<PutRequest, 
     user::check(body)?;
     let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     Ok(PutRequest { user, preferences: Preferences::parse(fields), precondition, key })
+}
+
+/// Whether the body is not content-coded: `identity` is no coding (RFC 9110 section 12.5.3).
+fn is_unencoded(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(CONTENT_ENCODING).iter();
+    let mut codings = codings.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.all(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 /// A gateway hands a body over as text, in which U+FFFD stands for whatever was not
@@ -172,6 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_identity_coding_is_taken() {
+        let json = ("content-type", "application/json");
+        let coded = |values: &[&str]| {
+            let fields = values.iter().map(|value| ("content-encoding", *value));
+            refusal("1", &fields.chain([json]).collect::<Vec<_>>(), b"{}")
+        };
+        for values in [&["identity"][..], &["Identity , identity"], &["identity", "identity"]] {
+            assert_eq!(coded(values), None, "{values:?}");
+        }
+        for values in [&["gzip"][..], &["identity, gzip"], &["identity", "br"], &[""]] {
+            assert_eq!(coded(values), Some(UnsupportedContentCoding), "{values:?}");
+        }
+    }
+
+    #[test]
     fn content_types() {
         for (value, is_taken) in [
             ("application/json", true),
@@ -208,6 +230,7 @@ mod tests {
             ),
             ("respond-async, wait=0", Deferred, Deferred),
             ("respond-async, wait=999", Waiting(MAX_WAIT), Waiting(MAX_WAIT)),
+            ("respond-async, wait=9999999999", Waiting(MAX_WAIT), Waiting(MAX_WAIT)),
         ] {
             assert_eq!(mode(prefer, Inline), by_default_inline, "{prefer}");
             assert_eq!(mode(prefer, Deferred), by_default_deferred, "{prefer}");

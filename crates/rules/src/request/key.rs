@@ -1,10 +1,13 @@
 //! The `Idempotency-Key` request header (draft-ietf-httpapi-idempotency-key-header-07):
 //! the same request under the same key is the same operation.
 
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::time::Duration;
 
 use http::HeaderMap;
+use sfv::visitor::{Ignored, ItemVisitor, ParameterVisitor, parameter_visitor_with};
+use sfv::{BareItemFromInput, Parser};
 use sha2::{Digest, Sha256};
 
 use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
@@ -29,15 +32,14 @@ impl IdempotencyKey {
     ///
     /// # Errors
     /// [`ProblemType::MalformedHeader`] if it is not one structured-field string
-    /// (RFC 9651 section 3.3.3).
+    /// (RFC 9651 section 3.3.3). No parameter of it is known, so that all are ignored.
     pub fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             return Err(malformed("it occurs twice; send it once"));
         }
-        let text = value.to_str().ok().and_then(|text| string(text.trim_matches(' ')));
-        match text {
+        match Parser::new(value.as_bytes()).parse_item_with_visitor(Text).ok().flatten() {
             None => Err(malformed("it must be a quoted string, as in \"8e03978e-40d5-43dd\"")),
             Some(key) if key.is_empty() => Err(malformed("it is empty; send a unique string")),
             Some(key) if key.len() > Self::MAX_CHARS => {
@@ -48,20 +50,23 @@ impl IdempotencyKey {
     }
 }
 
-/// The string of an `sf-string` without parameters.
-fn string(field: &str) -> Option<String> {
-    let inner = field.strip_prefix('"')?.strip_suffix('"')?;
-    let mut text = String::new();
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => text.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
-            '"' => return None,
-            ' '..='~' => text.push(c),
-            _ => return None,
-        }
+/// Takes the text of an item that is a string.
+struct Text;
+
+impl<'a> ItemVisitor<'a> for Text {
+    type Out = Option<String>;
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        item: BareItemFromInput<'a>,
+    ) -> Result<impl ParameterVisitor<'a, Out = Self::Out>, Infallible> {
+        let text = match item {
+            BareItemFromInput::String(text) => Some(text.as_str().to_owned()),
+            _ => None,
+        };
+        Ok(parameter_visitor_with(Ignored, |_| Ok(text)))
     }
-    Some(text)
 }
 
 /// A claim of a key: what it stands for, from its first use on.
@@ -144,9 +149,24 @@ mod tests {
         let longest = "k".repeat(255);
         assert_eq!(parse(&[&format!("\"{longest}\"")]), Ok(Some(longest)));
         let long = format!("\"{}\"", "k".repeat(256));
-        for bad in
-            ["", "a", "\"", "\"\"", "\"a", "\"a\"b\"", r#""a\n""#, "\"a\";x=1", "\"é\"", &long]
-        {
+        assert_eq!(parse(&["\"a\";x=1; y;z=\"\\\"\""]), Ok(Some("a".to_owned())));
+        for bad in [
+            "",
+            "a",
+            "7",
+            "?1",
+            ":YQ==:",
+            "\"",
+            "\"\"",
+            "\"a",
+            "\"a\"b\"",
+            r#""a\n""#,
+            "\"a\";",
+            "\"a\";X=1",
+            "\"a\", \"b\"",
+            "\"é\"",
+            &long,
+        ] {
             assert_eq!(parse(&[bad]), Err(ProblemType::MalformedHeader), "{bad}");
         }
         assert_eq!(parse(&["\"a\"", "\"a\""]), Err(ProblemType::MalformedHeader));

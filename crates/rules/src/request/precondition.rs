@@ -72,6 +72,26 @@ impl Precondition {
         }
     }
 
+    /// What the client is told where it is false of a user at `stored`; `None` if there is
+    /// no user, or it was not looked at.
+    #[must_use]
+    pub fn is_false(&self, stored: Option<OperationId>) -> Problem {
+        let (field, reason) = match (self, stored) {
+            (Self::Absent, _) => ("If-None-Match", "it is *, and there is such a user"),
+            (Self::Exists, _) => ("If-Match", "it is *, and there is no such user"),
+            (_, Some(_)) => ("If-Match", "the user is at another version"),
+            (_, None) => ("If-Match", "it names no version that the user is at"),
+        };
+        let detail = format!(
+            "{field} is false: {reason}, so nothing was written; read the user and decide anew."
+        );
+        let problem = Problem::new(ProblemType::PreconditionFailed, detail).field(field);
+        match stored {
+            Some(stored) => problem.etag(stored),
+            None => problem,
+        }
+    }
+
     /// Whether it can be true of no user at all.
     #[must_use]
     pub fn is_never_true(&self) -> bool {
@@ -98,9 +118,9 @@ pub fn wants_representation(headers: &HeaderMap, stored: OperationId) -> Result<
         }
     };
     if tags(headers, &IF_MATCH, "If-Match")?.is_some_and(|tags| !matches(&tags, false)) {
-        let detail =
-            "The user is not at the version that If-Match names; read it without If-Match.";
-        return Err(Problem::new(ProblemType::PreconditionFailed, detail).field("If-Match"));
+        let detail = "If-Match is false: the user is at another version; read it without If-Match.";
+        let problem = Problem::new(ProblemType::PreconditionFailed, detail);
+        return Err(problem.field("If-Match").etag(stored));
     }
     let if_none_match = tags(headers, &IF_NONE_MATCH, "If-None-Match")?;
     Ok(!if_none_match.is_some_and(|tags| matches(&tags, true)))
@@ -132,7 +152,7 @@ fn tags(
     if values.peek().is_none() {
         return Ok(None);
     }
-    let (mut any, mut listed) = (false, Vec::new());
+    let (mut stars, mut listed) = (0_usize, Vec::new());
     for value in values {
         let mut rest = value.as_bytes();
         loop {
@@ -144,7 +164,7 @@ fn tags(
                 break;
             }
             if let [b'*', after @ ..] = rest {
-                any = true;
+                stars += 1;
                 rest = after;
             } else {
                 let (tag, is_weak, after) = entity_tag(rest).ok_or_else(|| {
@@ -160,15 +180,15 @@ fn tags(
             }
         }
     }
-    match (any, listed.len()) {
-        (true, 0) => Ok(Some(Tags::Any)),
-        (true, _) => Err(malformed(shown, "* must stand alone")),
-        (false, 0) => Err(malformed(shown, "it is empty")),
-        (false, count) if count > Precondition::MAX_TAGS => Err(malformed(
+    match (stars, listed.len()) {
+        (1, 0) => Ok(Some(Tags::Any)),
+        (1.., _) => Err(malformed(shown, "* must stand alone")),
+        (0, 0) => Err(malformed(shown, "it is empty")),
+        (0, count) if count > Precondition::MAX_TAGS => Err(malformed(
             shown,
             "it names more than 100 entity tags; name those you have seen last",
         )),
-        (false, _) => Ok(Some(Tags::List(listed))),
+        (0, _) => Ok(Some(Tags::List(listed))),
     }
 }
 
@@ -232,11 +252,14 @@ mod tests {
         let most = vec!["\"x\""; 100].join(",");
         assert_eq!(parse(&[("if-match", &most)]), Ok(Precondition::OneOf(vec![])));
         let many = vec!["\"x\""; 101].join(",");
-        for value in ["", "x", "\"x", "\"a\" \"b\"", "*, \"a\"", "w/\"a\"", "**", "\"a b\"", &many]
+        for value in
+            ["", "x", "\"x", "\"a\" \"b\"", "*, \"a\"", "*, *", "w/\"a\"", "**", "\"a b\"", &many]
         {
             assert_eq!(parse(&[("if-match", value)]), Err(ProblemType::MalformedHeader), "{value}");
         }
         assert_eq!(parse(&[("if-none-match", "\"a\"")]), Err(ProblemType::MalformedHeader));
+        let twice = [("if-none-match", "*"), ("if-none-match", "*")];
+        assert_eq!(parse(&twice), Err(ProblemType::MalformedHeader));
     }
 
     #[test]
@@ -272,6 +295,23 @@ mod tests {
         assert!(problem.detail().contains("use If-Match"), "{}", problem.detail());
         headers.insert(IF_MATCH, "*".parse().unwrap());
         assert_eq!(Precondition::parse(&headers).unwrap(), Precondition::Exists);
+    }
+
+    #[test]
+    fn what_is_false_is_told_with_its_field_and_the_version_met() {
+        let tag = format!("\"{}\"", id(2));
+        let one_of = Precondition::OneOf(vec![id(1)]);
+        for (precondition, stored, field) in [
+            (&one_of, Some(id(2)), "If-Match"),
+            (&one_of, None, "If-Match"),
+            (&Precondition::Exists, None, "If-Match"),
+            (&Precondition::Absent, Some(id(2)), "If-None-Match"),
+        ] {
+            let document = serde_json::to_value(precondition.is_false(stored)).unwrap();
+            assert_eq!(document["field"], field, "{document}");
+            let etag = stored.map(|_| tag.as_str());
+            assert_eq!(document.get("etag").and_then(|etag| etag.as_str()), etag, "{document}");
+        }
     }
 
     #[test]

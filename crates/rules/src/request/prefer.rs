@@ -5,7 +5,7 @@
 pub struct Preferences {
     /// `respond-async` (section 4.1).
     pub respond_async: bool,
-    /// `wait`, in seconds (section 4.3).
+    /// `wait`, in seconds (section 4.3); one that is too long for it is the longest.
     pub wait: Option<u32>,
     /// `return` (section 4.2).
     pub representation: Option<Return>,
@@ -49,7 +49,8 @@ impl Preferences {
             } else if name.eq_ignore_ascii_case("wait") && !std::mem::replace(&mut seen_wait, true)
             {
                 let is_digits = value.bytes().all(|b| b.is_ascii_digit());
-                found.wait = is_digits.then(|| value.parse().ok()).flatten();
+                let is_number = is_digits && !value.is_empty();
+                found.wait = is_number.then(|| value.parse().unwrap_or(u32::MAX));
             } else if name.eq_ignore_ascii_case("return")
                 && !std::mem::replace(&mut seen_return, true)
             {
@@ -135,7 +136,8 @@ mod tests {
             (&["return=other, return=minimal"], (false, None, None)),
             (&["wait=5, wait=9"], (false, Some(5), None)),
             (&["wait=-1"], (false, None, None)),
-            (&["wait=99999999999"], (false, None, None)),
+            (&["wait=99999999999"], (false, Some(u32::MAX), None)),
+            (&["wait="], (false, None, None)),
             (&["wait=\"1\\0\""], (false, Some(10), None)),
             (&["foo=\", respond-async, \""], (false, None, None)),
             (&["foo=\"\\\", respond-async\", wait=1"], (false, Some(1), None)),

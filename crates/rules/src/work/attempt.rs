@@ -99,13 +99,13 @@ impl Attempt {
             (Verdict::Refused(refusal), None) => Next::Refused(refusal),
             // An earlier call may have landed and been overtaken.
             (Verdict::Refused(_), Some(_)) if self.may_have_landed && is_overtaken => Next::Open,
-            (Verdict::Refused(Refusal::PreconditionFailed), Some(_)) => {
+            (Verdict::Refused(refusal @ Refusal::PreconditionFailed { .. }), Some(_)) => {
                 // An earlier call may be under way still, and land once it is true.
                 let may_come_true = operation.precondition.may_come_true(stored);
                 if self.may_have_landed && may_come_true {
                     Next::Open
                 } else {
-                    Next::Refused(Refusal::PreconditionFailed)
+                    Next::Refused(refusal)
                 }
             }
             (Verdict::Refused(Refusal::Superseded | Refusal::OrderUnknown), Some(arrival)) => {
@@ -191,7 +191,10 @@ mod tests {
         run(Precondition::None, replies)
     }
 
-    const REFUSED: Next = Next::Refused(Refusal::PreconditionFailed);
+    /// Refused, since the precondition is false of the user at this id.
+    fn refused(stored: Option<OperationId>) -> Next {
+        Next::Refused(Refusal::PreconditionFailed { stored })
+    }
 
     #[test]
     fn newer_ids_are_stepped_over_ten_times() {
@@ -233,7 +236,11 @@ mod tests {
         for (precondition, stored, refusal) in [
             (Precondition::None, id(1500), Refusal::Superseded),
             (Precondition::None, id(2001), Refusal::OrderUnknown),
-            (Precondition::Absent, id(1500), Refusal::PreconditionFailed),
+            (
+                Precondition::Absent,
+                id(1500),
+                Refusal::PreconditionFailed { stored: Some(id(1500)) },
+            ),
         ] {
             let mut attempt = Attempt::claimed();
             let mut operation = operation(precondition);
@@ -248,22 +255,25 @@ mod tests {
     #[test]
     fn preconditions() {
         let at_1 = Precondition::OneOf(vec![id(1)]);
-        assert_eq!(run(Precondition::Exists, &[GONE]), (REFUSED, false));
-        assert_eq!(run(Precondition::Absent, &[at(id(5))]), (REFUSED, false));
-        assert_eq!(run(at_1.clone(), &[at(id(5))]), (REFUSED, false));
-        assert_eq!(run(at_1.clone(), &[MAY_HAVE_LANDED, at(id(5))]), (REFUSED, true));
+        assert_eq!(run(Precondition::Exists, &[GONE]), (refused(None), false));
+        assert_eq!(run(Precondition::Absent, &[at(id(5))]), (refused(Some(id(5))), false));
+        assert_eq!(run(at_1.clone(), &[at(id(5))]), (refused(Some(id(5))), false));
+        assert_eq!(run(at_1.clone(), &[MAY_HAVE_LANDED, at(id(5))]), (refused(Some(id(5))), true));
         assert_eq!(run(at_1, &[MAY_HAVE_LANDED, at(id(2000))]), (Next::Open, true));
         let ahead = Precondition::OneOf(vec![id(2000)]);
         let (next, ids, _) = run_after(0, ahead, &[at(id(2000))]);
         assert_eq!((next, ids[1] > id(2000)), (Next::Call { after: Duration::ZERO }, true));
         // The version it names may be queued still, and a call may land after it.
         let at_9 = Precondition::OneOf(vec![id(2), id(9)]);
-        assert_eq!(run(at_9.clone(), &[at(id(5))]), (REFUSED, false));
-        assert_eq!(run(at_9.clone(), &[NOT_LANDED, at(id(5))]), (REFUSED, false));
+        assert_eq!(run(at_9.clone(), &[at(id(5))]), (refused(Some(id(5))), false));
+        assert_eq!(run(at_9.clone(), &[NOT_LANDED, at(id(5))]), (refused(Some(id(5))), false));
         assert_eq!(run(at_9.clone(), &[MAY_HAVE_LANDED, at(id(5))]), (Next::Open, true));
         assert_eq!(run(at_9, &[MAY_HAVE_LANDED, GONE]), (Next::Open, true));
         assert_eq!(run(Precondition::Exists, &[MAY_HAVE_LANDED, GONE]), (Next::Open, true));
-        assert_eq!(run(Precondition::Absent, &[MAY_HAVE_LANDED, at(id(5))]), (REFUSED, true));
+        assert_eq!(
+            run(Precondition::Absent, &[MAY_HAVE_LANDED, at(id(5))]),
+            (refused(Some(id(5))), true)
+        );
         assert_eq!(
             run(Precondition::Exists, &[at(id(2000))]).0,
             Next::Call { after: Duration::ZERO }

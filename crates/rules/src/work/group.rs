@@ -40,12 +40,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The outcome to store.
+    /// The outcome to store of `operation`.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self, operation: &Operation) -> Outcome {
         match self {
             Self::Landed => Outcome::Succeeded,
-            Self::Refused(refusal) => refusal.outcome(),
+            Self::Refused(refusal) => refusal.outcome(&operation.precondition),
             Self::RefusedByWork(problem) => Outcome::failed(problem),
         }
     }
@@ -234,7 +234,7 @@ mod tests {
         group.on_recorded();
         let landed = Some(Call::Record { operation: b, reason: Reason::Landed });
         assert_eq!(group.next_call(), landed);
-        assert_eq!(Reason::Landed.outcome(), Outcome::Succeeded);
+        assert_eq!(Reason::Landed.outcome(b), Outcome::Succeeded);
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
         let problem = Problem::new(ProblemType::Refused, "Why.");
         group.on_refused_by_work(problem.clone());
         let reason = Reason::RefusedByWork(problem);
-        assert!(matches!(reason.outcome(), Outcome::Failed { .. }));
+        assert!(matches!(reason.outcome(c), Outcome::Failed { .. }));
         assert_eq!(group.next_call(), Some(Call::Record { operation: c, reason }));
         group.on_recorded();
         assert_eq!(group.next_call(), write(b, &[a]));
@@ -310,7 +310,10 @@ mod tests {
         let conditional = Operation { precondition: Precondition::Exists, ..operation(2) };
         let mut group = Group::new(vec![&conditional]);
         group.on_refused(Some(None), &[], NOW, 0);
-        assert_eq!(group.next_call(), record(&conditional, Refusal::PreconditionFailed));
+        assert_eq!(
+            group.next_call(),
+            record(&conditional, Refusal::PreconditionFailed { stored: None })
+        );
         let operations = operations([1]);
         let mut group = self::group(&operations);
         group.on_refused(Some(Some(operation(2_000_000).id)), &[], NOW, 0);
