@@ -208,10 +208,10 @@ pub struct Problem {
     problem_type: ProblemType,
     detail: String,
     field: Option<Cow<'static, str>>,
-    position: Option<(usize, usize)>,
-    etag: Option<String>,
-    operation: Option<String>,
-    request_id: Option<String>,
+    position: Option<Box<(usize, usize)>>,
+    etag: Option<Box<str>>,
+    operation: Option<Box<str>>,
+    request_id: Option<Box<str>>,
 }
 
 impl Problem {
@@ -232,7 +232,7 @@ impl Problem {
             r#type: String,
             detail: String,
             field: Option<String>,
-            etag: Option<String>,
+            etag: Option<Box<str>>,
         }
         let Document { r#type, detail, field, etag } = serde_json::from_str(document).ok()?;
         let slug = r#type.rsplit(':').next()?;
@@ -250,28 +250,28 @@ impl Problem {
     /// Names the version that the user was at.
     #[must_use]
     pub fn etag(mut self, id: OperationId) -> Self {
-        self.etag = Some(precondition::etag(id));
+        self.etag = Some(precondition::etag(id).into());
         self
     }
 
     /// Names the path of the status of the operation, which may yet be carried out.
     #[must_use]
     pub fn operation(mut self, location: String) -> Self {
-        self.operation = Some(location);
+        self.operation = Some(location.into());
         self
     }
 
     /// Names the request that it is the answer to, as the gateway does.
     #[must_use]
     pub fn request_id(mut self, request_id: Option<String>) -> Self {
-        self.request_id = request_id;
+        self.request_id = request_id.map(Into::into);
         self
     }
 
     /// Where in the body: line and column, both from 1, the column in bytes.
     #[must_use]
     pub fn at(mut self, line: usize, column: usize) -> Self {
-        self.position = Some((line, column));
+        self.position = Some(Box::new((line, column)));
         self
     }
 
@@ -307,9 +307,9 @@ impl Serialize for Problem {
         if let Some(field) = &self.field {
             map.serialize_entry("field", field)?;
         }
-        if let Some((line, column)) = self.position {
-            map.serialize_entry("line", &line)?;
-            map.serialize_entry("column", &column)?;
+        if let Some((line, column)) = self.position.as_deref() {
+            map.serialize_entry("line", line)?;
+            map.serialize_entry("column", column)?;
         }
         for (name, value) in
             [("etag", &self.etag), ("self", &self.operation), ("requestId", &self.request_id)]
