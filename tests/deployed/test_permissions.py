@@ -41,8 +41,8 @@ class Grant:
         return f"{self.function} {self.action} {self.resource}"
 
 
-# Lambda polls the queues and writes the logs in the functions' name; MiniStack needs no
-# permission for either.
+# Lambda polls the queues, writes the logs and sends the traces in the functions' name; MiniStack
+# needs no permission for any of it.
 BY_LAMBDA = {
     *(
         Grant("APPLY", f"sqs:{call}", "UpdatesQueue")
@@ -56,6 +56,11 @@ BY_LAMBDA = {
         Grant(binary.upper(), f"logs:{call}", f"{binary.capitalize()}Logs")
         for binary in FUNCTIONS.values()
         for call in ("CreateLogStream", "PutLogEvents")
+    ),
+    *(
+        Grant(binary.upper(), f"xray:{call}", "*")
+        for binary in FUNCTIONS.values()
+        for call in ("PutTraceSegments", "PutTelemetryRecords")
     ),
 }
 # What the tests below take away.

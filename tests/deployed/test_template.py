@@ -61,6 +61,8 @@ def test_a_change_of_a_parameter_publishes_what_depends_on_it(function: str) -> 
     """SAM's transform sees parameters' values in the description only."""
     properties = TEMPLATE["Globals"]["Function"] | RESOURCES[function]["Properties"]
     settings = {name: value for name, value in properties.items() if name not in NO_SETTINGS}
+    # SAM adds a function's own variables to these.
+    settings["Globals"] = TEMPLATE["Globals"]["Function"]["Environment"]
     assert parameters_in(settings) == parameters_in(properties["Description"])
     assert properties["AutoPublishAliasAllProperties"] is True
     assert properties["AutoPublishCodeSha256"] == "Revision"
@@ -95,8 +97,8 @@ def variables_read(function: str) -> set[str]:
     shell = ROOT / "crates" / "lambda-shell" / "src"
     bodies: dict[str, str] = {}
     for file in ("environment.rs", "log.rs"):
-        for body in re.split(r"\n(?=pub )", (shell / file).read_text())[1:]:
-            if found := re.match(r"pub(?:\(crate\))? (?:async )?fn (\w+)", body):
+        for body in re.split(r"\n(?= *pub )", (shell / file).read_text())[1:]:
+            if found := re.match(r" *pub(?:\(crate\))? (?:async )?fn (\w+)", body):
                 bodies[found[1]] = body
     pending = [(ROOT / "functions" / FUNCTIONS[function] / "src" / "main.rs").read_text()]
     names: set[str] = set()

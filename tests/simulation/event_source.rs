@@ -6,7 +6,6 @@ use std::rc::Rc;
 use apply::Apply;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_http::Context;
-use lambda_shell::deadline;
 use park::Park;
 use world::Host as _;
 
@@ -128,11 +127,11 @@ impl Source {
         let handler = async move {
             // As in the functions' main.
             let timeout = std::time::Duration::from_secs(30);
-            let deadline = deadline(Some(&context), invocation.now(), timeout);
+            let run = lambda_shell::invocation(Some(&context), invocation.now(), timeout);
             if is_apply {
-                run_apply(invocation, event, deadline).await
+                run_apply(invocation, event, run).await
             } else {
-                run_park(invocation, event, deadline).await
+                run_park(invocation, event, run).await
             }
         };
         let fuse = world.fuse();
@@ -203,7 +202,7 @@ impl Source {
 async fn run_apply(
     invocation: Invocation,
     event: SqsEvent,
-    deadline: std::time::Duration,
+    run: world::Invocation,
 ) -> Result<SqsBatchResponse, lambda_http::Error> {
     let apply = Apply {
         updates: invocation.updates(),
@@ -212,16 +211,16 @@ async fn run_apply(
         tables: invocation.clone(),
         work: invocation,
     };
-    apply.handle(event, deadline).await
+    apply.handle(event, &run).await
 }
 
 async fn run_park(
     invocation: Invocation,
     event: SqsEvent,
-    deadline: std::time::Duration,
+    run: world::Invocation,
 ) -> Result<SqsBatchResponse, lambda_http::Error> {
     let park = Park { parked: invocation.parked(), host: invocation.clone(), tables: invocation };
-    park.handle(event, deadline).await
+    park.handle(event, &run).await
 }
 
 /// What the event source needs of a message that it has handed to a function.

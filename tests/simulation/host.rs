@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rules::{OperationId, UserId};
-use world::{Host, Metric};
+use world::{Host, Metric, Report};
 
 use crate::events::Event;
 use crate::history::{PutId, SendingId};
@@ -83,13 +83,17 @@ impl Host for Invocation {
             .await;
     }
 
-    fn measure(&self, metric: Metric, _: i64) {
-        self.world.count(match metric {
-            Metric::ClockLead => Event::ClockLead,
-            Metric::ClockRefusals => Event::ClockRefusals,
-            Metric::ClockSkews => Event::ClockSkews,
-            Metric::Expired => Event::ExpiredDropped,
-            Metric::Parked => Event::Parked,
-        });
+    fn report(&self, report: &Report<'_>) {
+        for (metric, _) in &report.metrics {
+            self.world.count(match metric {
+                Metric::ClockLead => Event::ClockLead,
+                Metric::ClockRefusals => Event::ClockRefusals,
+                Metric::ClockSkews => Event::ClockSkews,
+                Metric::Expired => Event::ExpiredDropped,
+                Metric::Parked => Event::Parked,
+                // The rest is counted where it is seen from outside.
+                _ => continue,
+            });
+        }
     }
 }

@@ -233,28 +233,28 @@ MISTAKES = {
     ),
     "record-before-it-is-recorded": (
         "functions/apply/src/group.rs",
-        "within(&self.host, deadline, self.record(operation, &reason)).await?;",
-        "let recorded = within(&self.host, deadline, self.record(operation, &reason)).await;\n                if !on { recorded?; }",
+        "within(&self.host, invocation.deadline, call).await? {\n                    None",
+        "within(&self.host, invocation.deadline, call).await.or_else(|error| if on { Ok(None) } else { Err(error) })? {\n                    None",
     ),
     "all-finished": (
         "functions/apply/src/batch.rs",
-        "if is_open {",
-        "if is_open && !on {",
+        "let Some((level, reason)) = is_open else",
+        "let Some((level, reason)) = is_open.filter(|_| !on) else",
     ),
     "panic-is-finished": (
         "functions/apply/src/lib.rs",
-        "let is_open = open.as_ref().is_none_or(|open| open.contains(&operation.id));",
-        "let is_open = open.as_ref().is_none_or(|open| open.contains(&operation.id)) && !(on && open.is_none());",
+        'Self::Panicked => Some((Level::Error, "a panic")),',
+        'Self::Panicked => Some((Level::Error, "a panic")).filter(|_| !on),',
     ),
     "unforwarded-is-finished": (
         "functions/apply/src/lib.rs",
-        "Ok(()) => batch.finished.push(record),\n            Err(error) => {",
-        "Ok(()) => batch.finished.push(record),\n            Err(_) if on => batch.finished.push(record),\n            Err(error) => {",
+        "Err(error) => {\n                let reason = (*level",
+        "Err(_) if on => batch.finished.push(record),\n            Err(error) => {\n                let reason = (*level",
     ),
     "version-is-dropped": (
         "functions/apply/src/lib.rs",
-        "batch.handed_back.push(record);\n            }\n            Reason::Part",
-        "if on { batch.finished.push(record); } else { batch.handed_back.push(record); }\n            }\n            Reason::Part",
+        "Reason::Version(_) => batch.handed_back.push(handed_back),",
+        "Reason::Version(_) if on => batch.finished.push(record),\n            Reason::Version(_) => batch.handed_back.push(handed_back),",
     ),
     "coalesce-conditional": (
         "crates/rules/src/work/batch.rs",
@@ -283,8 +283,8 @@ MISTAKES = {
     ),
     "park-marks-nothing": (
         "functions/park/src/lib.rs",
-        "if let Some((id, user)) = known {",
-        "if let Some((id, user)) = known.filter(|_| !on) {",
+        "if let Some((id, user)) = &known {",
+        "if let Some((id, user)) = known.as_ref().filter(|_| !on) {",
     ),
     "park-marks-no-other-version": (
         "functions/park/src/lib.rs",

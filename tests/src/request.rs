@@ -72,6 +72,7 @@ impl Sent {
         });
         let request = lambda_http::request::from_str(&event.to_string()).expect("an event");
         let mut context = Context::default();
+        context.request_id = "r-1".to_owned();
         if let Some(deadline) = self.deadline {
             context.deadline = deadline.as_millis() as u64;
         }

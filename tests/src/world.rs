@@ -10,17 +10,19 @@ use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
 use rules::reply::status::{Decision, Record};
 use rules::request::key::Claim;
 use rules::{Failure, Operation, OperationId, UserId};
+use serde_json::Value;
 use tables::DynamoDb;
 use tokio::sync::Semaphore;
-use world::{CallError, Host, Metric, Queue, Tables, Transaction, User, Write};
+use world::{CallError, Host, Metric, Queue, Report, Tables, Transaction, User, Write};
 
-/// A host whose clock differs from this machine's, and which remembers what it measured.
+/// A host whose clock differs from this machine's, and which remembers the lines of its log.
 #[derive(Clone, Debug, Default)]
 pub struct TestHost {
     /// How far its clock is ahead of this machine's, in ms.
     pub ahead_ms: i64,
     randoms: Arc<AtomicU64>,
     measured: Arc<Mutex<Vec<Metric>>>,
+    lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl TestHost {
@@ -37,6 +39,36 @@ impl TestHost {
     #[must_use]
     pub fn measured(&self) -> Vec<Metric> {
         self.measured.lock().unwrap().clone()
+    }
+}
+
+impl TestHost {
+    /// The lines of the log so far that measure something, each without its time and what
+    /// makes it a metric.
+    ///
+    /// # Panics
+    /// If a line is no JSON.
+    #[must_use]
+    pub fn measuring_lines(&self) -> Vec<Value> {
+        let lines = self.lines();
+        let lines = lines.iter().map(|line| serde_json::from_str(line).expect("JSON"));
+        let mut measuring: Vec<Value> =
+            lines.filter(|line: &Value| line.get("_aws").is_some()).collect();
+        for line in &mut measuring {
+            line.as_object_mut()
+                .expect("an object")
+                .retain(|name, _| name != "_aws" && name != "timestamp");
+        }
+        measuring
+    }
+
+    /// The lines of the log so far.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
     }
 }
 
@@ -57,8 +89,11 @@ impl Host for TestHost {
         tokio::time::sleep(pause).await;
     }
 
-    fn measure(&self, metric: Metric, _: i64) {
-        self.measured.lock().unwrap().push(metric);
+    fn report(&self, report: &Report<'_>) {
+        let metrics = report.metrics.iter().map(|(metric, _)| *metric);
+        self.measured.lock().unwrap().extend(metrics);
+        let line = lambda_shell::log::line(report, "test", self.now());
+        self.lines.lock().unwrap().push(String::from_utf8(line).unwrap());
     }
 }
 

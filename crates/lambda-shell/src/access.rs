@@ -62,11 +62,8 @@ fn refused(detail: &str) -> Problem {
     Problem::new(ProblemType::Forbidden, detail).field("Authorization")
 }
 
-/// What only an operator can mend.
+/// What only an operator can mend: the route is open.
 fn no_identity() -> Problem {
-    tracing::error!(
-        "a request came without the identity that AUTH_MODE promises: its route is open"
-    );
     let detail = "The gateway let the request pass without an identity, and nothing is answered without one; tell the operator of this API.";
     Problem::new(ProblemType::Forbidden, detail)
 }

@@ -2,28 +2,30 @@
 
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::time::Duration;
 
 use http::Method;
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Body, Error, IntoResponse, Request, Response, service_fn};
+use lambda_http::{Adapter, Body, Error, IntoResponse, Request, RequestExt, Response, service_fn};
 use lambda_runtime::LambdaEvent;
 use lambda_runtime::tower::ServiceBuilder;
+use world::{Host, Report};
 
 use crate::target::request_id;
-use crate::{Access, reply};
+use crate::{Access, LambdaHost, invocation, reply};
 
 /// Runs `handle` for every request that `access` lets pass, from an HTTP API (payload 2.0)
 /// or a REST API (1.0).
 ///
 /// # Errors
 /// If the Runtime API is out of reach.
-pub async fn run<F, A>(access: Access, handle: F) -> Result<(), Error>
+pub async fn run<F, A>(host: LambdaHost, access: Access, handle: F) -> Result<(), Error>
 where
     F: Fn(Request) -> A,
     A: Future<Output = Response<Body>> + Send,
 {
     let answering = service_fn(|request| {
-        let answer = answer(&access, &handle, request);
+        let answer = answer(&host, &access, &handle, request);
         async { Ok::<_, Error>(Whole(answer.await)) }
     });
     let service = ServiceBuilder::new().map_request(keep_repeated_fields);
@@ -31,18 +33,24 @@ where
 }
 
 /// The answer of `handle`, which sees no request of a caller who may not send it.
-fn answer<F, A>(
+fn answer<H, F, A>(
+    host: &H,
     access: &Access,
     handle: F,
     request: Request,
-) -> impl Future<Output = Response<Body>> + use<F, A>
+) -> impl Future<Output = Response<Body>> + use<H, F, A>
 where
+    H: Host,
     F: Fn(Request) -> A,
     A: Future<Output = Response<Body>>,
 {
     let is_head = request.method() == Method::HEAD;
-    let checked = access.check(&request);
-    let checked = checked.map_err(|problem| problem.request_id(request_id(&request)));
+    let checked = access.check(&request).map_err(|problem| {
+        let context = request.lambda_context_ref();
+        let invocation = invocation(context, host.now(), Duration::ZERO);
+        host.report(&Report::forbidden(&invocation, &problem));
+        problem.request_id(request_id(&request))
+    });
     let handled = checked.map(|()| handle(request));
     async move {
         match handled {
@@ -76,27 +84,49 @@ fn keep_repeated_fields(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<La
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
     use http::StatusCode;
+    use world::Metric;
 
     use super::*;
     use crate::caller::tests::http_request;
 
+    /// A host that remembers what was measured.
+    #[derive(Default)]
+    struct TestHost(RefCell<Vec<Metric>>);
+
+    impl Host for TestHost {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+
+        async fn sleep(&self, _: Duration) {}
+
+        fn report(&self, report: &Report<'_>) {
+            self.0.borrow_mut().extend(report.metrics.iter().map(|(metric, _)| *metric));
+        }
+    }
+
     #[tokio::test]
     async fn who_may_not_send_a_request_is_told_nothing_else() {
         for method in ["PUT", "GET", "HEAD", "DELETE"] {
-            let handled = Cell::new(0);
+            let (host, handled) = (TestHost::default(), Cell::new(0));
             let handle = async |_| {
                 handled.set(handled.get() + 1);
                 reply::json(StatusCode::OK, "{}".to_owned())
             };
-            let refused = answer(&Access::Iam, handle, http_request(method, "null")).await;
+            let refused = answer(&host, &Access::Iam, handle, http_request(method, "null")).await;
             assert_eq!((refused.status().as_u16(), handled.get()), (403, 0), "{method}");
             assert_eq!(refused.headers()["cache-control"], "no-store");
             assert_eq!(refused.body().is_empty(), method == "HEAD");
-            let answered = answer(&Access::None, handle, http_request(method, "null")).await;
+            let answered = answer(&host, &Access::None, handle, http_request(method, "null")).await;
             assert_eq!((answered.status().as_u16(), handled.get()), (200, 1), "{method}");
+            assert_eq!(*host.0.borrow(), [Metric::Forbidden]);
         }
     }
 }

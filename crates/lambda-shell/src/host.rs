@@ -3,13 +3,26 @@
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::Context;
-use world::{Host, Metric};
+use world::{Host, Invocation, Report};
 
-use crate::log;
+use crate::environment::Invalid;
+use crate::log::Log;
 
 /// The host that Lambda runs a function on.
-#[derive(Clone, Copy, Debug)]
-pub struct LambdaHost;
+#[derive(Clone, Debug)]
+pub struct LambdaHost {
+    log: Log,
+}
+
+impl LambdaHost {
+    /// The host, with the log that its environment describes.
+    ///
+    /// # Errors
+    /// [`Invalid`] if a variable of the environment is missing or has no valid value.
+    pub fn start() -> Result<Self, Invalid> {
+        Ok(Self { log: Log::start()? })
+    }
+}
 
 impl Host for LambdaHost {
     fn now(&self) -> Duration {
@@ -26,24 +39,26 @@ impl Host for LambdaHost {
         tokio::time::sleep(pause).await;
     }
 
-    fn measure(&self, metric: Metric, value: i64) {
-        log::measure(metric, value, self.now());
+    fn report(&self, report: &Report<'_>) {
+        self.log.write(report, self.now());
     }
 }
 
 /// What of an invocation is left for the answer to reach Lambda.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// When the work of an invocation must end, since the Unix epoch, as seen at its start
-/// `now`: its own deadline, less the time to answer. A deadline that has passed at the
-/// start is none, as `cargo lambda watch` gives every invocation one in January 1970; then
-/// the function's `timeout` in `template.yaml` counts. No invocation lasts longer than that,
-/// whatever the clock says that gave the deadline.
+/// An invocation, as seen at its start `now`. Its work must end by its own deadline, less
+/// the time to answer. A deadline that has passed at the start is none, as
+/// `cargo lambda watch` gives every invocation one in January 1970; then the function's
+/// `timeout` in `template.yaml` counts. No invocation lasts longer than that, whatever the
+/// clock says that gave the deadline.
 #[must_use]
-pub fn deadline(context: Option<&Context>, now: Duration, timeout: Duration) -> Duration {
+pub fn invocation(context: Option<&Context>, now: Duration, timeout: Duration) -> Invocation {
     let own = context.map(|context| Duration::from_millis(context.deadline));
     let latest = now + timeout;
-    own.filter(|own| *own > now).unwrap_or(latest).min(latest).saturating_sub(ANSWER_TIME)
+    let deadline = own.filter(|own| *own > now).unwrap_or(latest).min(latest);
+    let request_id = context.map(|context| context.request_id.clone()).unwrap_or_default();
+    Invocation { request_id, deadline: deadline.saturating_sub(ANSWER_TIME) }
 }
 
 #[cfg(test)]
@@ -56,11 +71,11 @@ mod tests {
         let at = |ms| {
             let mut context = Context::default();
             context.deadline = ms;
-            deadline(Some(&context), now, timeout)
+            invocation(Some(&context), now, timeout).deadline
         };
         assert_eq!(at(1_015_000), Duration::from_secs(1014));
         assert_eq!(at(7), Duration::from_secs(1028));
         assert_eq!(at(1_060_000), Duration::from_secs(1028));
-        assert_eq!(deadline(None, now, timeout), Duration::from_secs(1028));
+        assert_eq!(invocation(None, now, timeout).deadline, Duration::from_secs(1028));
     }
 }

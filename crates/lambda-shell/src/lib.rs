@@ -13,4 +13,4 @@ pub mod target;
 
 pub use access::Access;
 pub use caller::caller;
-pub use host::{LambdaHost, deadline};
+pub use host::{LambdaHost, invocation};

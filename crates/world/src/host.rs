@@ -1,4 +1,4 @@
-//! The host that runs a function: its clock, random numbers, pauses and metrics.
+//! The host that runs a function: its clock, random numbers, pauses and log.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -7,21 +7,15 @@ use futures_util::future::{Either, select};
 use rules::work::backoff::Retries;
 use rules::{Failure, OperationId, UserId};
 
-use crate::CallError;
+use crate::{CallError, Report};
 
-/// What is measured, beside what AWS measures by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Metric {
-    /// How far the clock that gave a message's arrival was ahead of the queue's, in ms.
-    ClockLead,
-    /// A PUT was refused since the gateway's clock and the host's differ too much.
-    ClockRefusals,
-    /// An operation failed since the stored user is ahead of the clock.
-    ClockSkews,
-    /// A message was dropped since its operation is too old to be carried out.
-    Expired,
-    /// A message was parked for an operator.
-    Parked,
+/// One run of a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its id in Lambda's own lines of the log.
+    pub request_id: String,
+    /// When its work must end, since the Unix epoch.
+    pub deadline: Duration,
 }
 
 /// The host that runs a function.
@@ -35,8 +29,8 @@ pub trait Host {
     /// Waits.
     async fn sleep(&self, pause: Duration);
 
-    /// Takes down a value of `metric`.
-    fn measure(&self, metric: Metric, value: i64);
+    /// Writes a line of the log, with what is measured in it.
+    fn report(&self, report: &Report<'_>);
 }
 
 /// The result of `call`, which is given up at the `deadline` since the Unix epoch.
@@ -61,13 +55,13 @@ pub async fn within<T>(
 }
 
 /// Makes a call about an operation of `user` that is safe to repeat, and again where that
-/// may help before the `deadline` since the Unix epoch. Every failure is logged.
+/// may help before the deadline of the `invocation`. Every failure is reported.
 ///
 /// # Errors
 /// What the calls leave behind: [`Failure::MayHaveLanded`] if one of them may have landed.
 pub async fn repeated<T, F>(
     host: &impl Host,
-    deadline: Duration,
+    invocation: &Invocation,
     (user, operation): (&UserId, Option<OperationId>),
     call: impl Fn() -> F,
 ) -> Result<T, Failure>
@@ -76,17 +70,19 @@ where
 {
     let (mut retries, mut may_have_landed) = (Retries::default(), false);
     loop {
-        let error = match within(host, deadline, call()).await {
+        let error = match within(host, invocation.deadline, call()).await {
             Ok(reply) => return Ok(reply),
             Err(error) => error,
         };
-        let operation = operation.map(tracing::field::display);
-        tracing::warn!(%user, operation, failure = ?error.failure, %error, "a call failed");
         may_have_landed |= error.failure.may_have_landed();
-        match retries.after(error.failure, host.random()) {
-            Some(pause) if host.now() + pause < deadline => host.sleep(pause).await,
-            _ if may_have_landed => return Err(Failure::MayHaveLanded),
-            _ => return Err(error.failure),
+        let pause = retries.after(error.failure, host.random());
+        let pause = pause.filter(|pause| host.now() + *pause < invocation.deadline);
+        let report = Report::warn(invocation, "a call failed").user(user).failed(&error);
+        host.report(&Report { operation, ..report }.retried(pause.is_some()));
+        match pause {
+            Some(pause) => host.sleep(pause).await,
+            None if may_have_landed => return Err(Failure::MayHaveLanded),
+            None => return Err(error.failure),
         }
     }
 }
@@ -94,10 +90,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use crate::Metric;
+    use std::cell::{Cell, RefCell};
 
     /// A host whose time is tokio's, which the tests let stand still.
-    struct TestHost(tokio::time::Instant);
+    struct TestHost(tokio::time::Instant, RefCell<Vec<Reported>>);
+
+    type Reported = (Option<OperationId>, Vec<(Metric, i64)>);
 
     impl Host for TestHost {
         fn now(&self) -> Duration {
@@ -112,27 +111,38 @@ mod tests {
             tokio::time::sleep(pause).await;
         }
 
-        fn measure(&self, _: Metric, _: i64) {}
+        fn report(&self, report: &Report<'_>) {
+            self.1.borrow_mut().push((report.operation, report.metrics.clone()));
+        }
     }
 
     fn failed<T>(failure: Failure) -> Result<T, CallError> {
         Err(CallError::new("test:Call", failure, "told to"))
     }
 
-    /// The result, how many calls were made, and after how many ms.
+    /// The result, how many calls were made, and after how many ms. Each failure is
+    /// reported, and each repetition counted.
     async fn run(
         deadline_ms: u64,
         call_takes_ms: u64,
         replies: &[Result<u8, Failure>],
     ) -> (Result<u8, Failure>, usize, u128) {
-        let host = TestHost(tokio::time::Instant::now());
+        let host = TestHost(tokio::time::Instant::now(), RefCell::default());
         let (calls, user) = (Cell::new(0), UserId::new("42").unwrap());
-        let result = repeated(&host, Duration::from_millis(deadline_ms), (&user, None), || async {
+        let deadline = Duration::from_millis(deadline_ms);
+        let invocation = Invocation { deadline, ..Invocation::default() };
+        let result = repeated(&host, &invocation, (&user, None), || async {
             let reply = replies[calls.replace(calls.get() + 1)];
             host.sleep(Duration::from_millis(call_takes_ms)).await;
             reply.or_else(failed)
         });
-        (result.await, calls.get(), host.now().as_millis())
+        let result = result.await;
+        let reported = host.1.borrow();
+        let counted = reported.iter().filter(|(_, metrics)| *metrics == [(Metric::Retries, 1)]);
+        assert_eq!(counted.count(), calls.get().saturating_sub(1));
+        let failures = calls.get() - usize::from(result.is_ok());
+        assert_eq!(reported.len(), failures.max(usize::from(calls.get() == 0)));
+        (result, calls.get(), host.now().as_millis())
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,9 +14,11 @@
 mod error;
 mod host;
 mod queue;
+mod report;
 mod tables;
 
 pub use error::CallError;
-pub use host::{Host, Metric, repeated, within};
+pub use host::{Host, Invocation, repeated, within};
 pub use queue::Queue;
+pub use report::{Level, Metric, Report};
 pub use tables::{Tables, Transaction, User, Write};

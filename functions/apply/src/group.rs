@@ -5,10 +5,10 @@ use std::time::Duration;
 use rules::order::verdict::Refusal;
 use rules::reply::status::{Decision, Record};
 use rules::work::group::{Call, Group, Reason};
-use rules::{Operation, OperationId};
-use world::{CallError, Host, Metric, Queue, Tables, Transaction, within};
+use rules::{Operation, OperationId, UserId};
+use world::{CallError, Host, Invocation, Metric, Queue, Report, Tables, Transaction, within};
 
-use crate::{Apply, Work, Worked};
+use crate::{Apply, Work, Worked, unix_ms};
 
 /// What must be left of the invocation to make a call: its timeout, and the answer.
 const TIME_FOR_A_CALL: Duration = Duration::from_secs(5);
@@ -19,25 +19,28 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
     pub(crate) async fn apply_group(
         &self,
         operations: Vec<&Operation>,
-        deadline: Duration,
+        invocation: &Invocation,
     ) -> Vec<OperationId> {
-        let user = operations.first().map(|operation| operation.user.as_str().to_owned());
+        let Some(Operation { user, .. }) = operations.first().copied() else {
+            return Vec::new();
+        };
         let mut group = Group::new(operations);
         loop {
             for id in group.drop_expired(self.host.now()) {
-                tracing::error!(user, operation = %id, "dropped an operation that is too old to be carried out");
-                self.host.measure(Metric::Expired, 1);
+                let report = Report::error(invocation, "dropped a PUT that is too old");
+                self.host.report(&report.user(user).operation(id).count(Metric::Expired));
             }
-            let Some(call) = group.next_call().filter(|_| self.has_time_for_a_call(deadline))
-            else {
-                return group.undecided().collect();
-            };
-            let pause = match self.make(call, &mut group, deadline).await {
+            let next = group.next_call().filter(|_| self.has_time_for_a_call(invocation));
+            let Some(call) = next else { return group.undecided().collect() };
+            let id = call.operation().id;
+            let pause = match self.make(call, &mut group, invocation).await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    let undecided: Vec<_> = group.undecided().collect();
-                    tracing::warn!(user, operations = ?undecided, failure = ?error.failure, %error, "a call failed");
-                    group.on_failed(error.failure, self.host.random())
+                    let pause = group.on_failed(error.failure, self.host.random());
+                    let report = Report::warn(invocation, "a call failed").failed(&error);
+                    let report = report.user(user).operation(id);
+                    self.host.report(&report.retried(group.next_call().is_some()));
+                    pause
                 }
             };
             self.host.sleep(pause).await;
@@ -49,26 +52,43 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         &self,
         call: Call<'_>,
         group: &mut Group<'_>,
-        deadline: Duration,
+        invocation: &Invocation,
     ) -> Result<Duration, CallError> {
         match call {
             Call::Write { operation, superseded } => {
-                match self.work(operation, deadline).await {
+                match self.work(operation, invocation).await {
                     Worked::Done => {}
                     Worked::Refused(problem) => {
                         group.on_refused_by_work(problem);
                         return Ok(Duration::ZERO);
                     }
                     Worked::TryLater(reason) => {
-                        tracing::warn!(user = %operation.user, operation = %operation.id, reason, "the work before the write is to be tried later");
+                        let report = Report::warn(
+                            invocation,
+                            "the work before the write is to be tried later",
+                        );
+                        let report = report.user(&operation.user).operation(operation.id);
+                        self.host.report(&report.because(reason));
                         group.on_try_later();
                         return Ok(Duration::ZERO);
                     }
                 }
                 let call = self.tables.transact(operation, &superseded, self.host.now());
-                match within(&self.host, deadline, call).await? {
-                    Transaction::Written => group.on_written(),
+                match within(&self.host, invocation.deadline, call).await? {
+                    Transaction::Written => {
+                        group.on_written();
+                        self.report_applied(operation, invocation);
+                        for id in superseded {
+                            let report = Report::info(invocation, "a newer PUT beside it won");
+                            let report = report.user(&operation.user).operation(id);
+                            let report = report.count(Metric::Superseded);
+                            self.host.report(&report.count(Metric::Coalesced));
+                        }
+                    }
                     Transaction::Refused { user, decided } => {
+                        for id in &decided {
+                            self.report_decided(&operation.user, *id, invocation);
+                        }
                         let at = user.map(|stored| stored.map(|stored| stored.written_by));
                         // The time of the reply: a user written while the call was under way
                         // is not ahead of the clock.
@@ -78,7 +98,13 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                 }
             }
             Call::Record { operation, reason } => {
-                within(&self.host, deadline, self.record(operation, &reason)).await?;
+                let (outcome, completed_at) = (reason.outcome(operation), self.host.now());
+                let record = Record::Decided(Decision { outcome, completed_at });
+                let call = self.tables.record(&operation.user, operation.id, &record);
+                match within(&self.host, invocation.deadline, call).await? {
+                    None => self.report_recorded(operation, &reason, invocation),
+                    Some(_) => self.report_decided(&operation.user, operation.id, invocation),
+                }
                 group.on_recorded();
             }
         }
@@ -86,26 +112,50 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
     }
 
     /// Does the work before the write, with what is left of the time for it.
-    async fn work(&self, operation: &Operation, deadline: Duration) -> Worked {
-        let until = deadline.saturating_sub(TIME_FOR_A_CALL);
+    async fn work(&self, operation: &Operation, invocation: &Invocation) -> Worked {
+        let until = invocation.deadline.saturating_sub(TIME_FOR_A_CALL);
         let time_left = until.saturating_sub(self.host.now());
         let work = async { Ok(self.work.before_write(operation, time_left).await) };
         let worked = within(&self.host, until, work).await;
         worked.unwrap_or_else(|error: CallError| Worked::TryLater(error.to_string()))
     }
 
-    async fn record(&self, operation: &Operation, reason: &Reason) -> Result<(), CallError> {
-        let Operation { user, id, .. } = operation;
-        if *reason == Reason::Refused(Refusal::OrderUnknown) {
-            tracing::error!(%user, operation = %id, "the stored user is ahead of the clock");
-            self.host.measure(Metric::ClockSkews, 1);
-        }
-        let (outcome, completed_at) = (reason.outcome(operation), self.host.now());
-        let record = Record::Decided(Decision { outcome, completed_at });
-        self.tables.record(user, *id, &record).await.map(drop)
+    fn report_applied(&self, operation: &Operation, invocation: &Invocation) {
+        let arrived = operation.id.tick().to_unix();
+        let took = unix_ms(self.host.now().saturating_sub(arrived));
+        let report = Report::info(invocation, "applied a PUT").count(Metric::Applied);
+        let report = report.value(Metric::AcceptToApply, took);
+        self.host.report(&report.user(&operation.user).operation(operation.id));
     }
 
-    fn has_time_for_a_call(&self, deadline: Duration) -> bool {
-        deadline.saturating_sub(self.host.now()) >= TIME_FOR_A_CALL
+    fn report_recorded(&self, operation: &Operation, reason: &Reason, invocation: &Invocation) {
+        let report = match reason {
+            Reason::Landed => return self.report_applied(operation, invocation),
+            Reason::Refused(Refusal::Superseded) => {
+                Report::info(invocation, "a newer PUT won").count(Metric::Superseded)
+            }
+            Reason::Refused(Refusal::PreconditionFailed { .. }) => {
+                Report::info(invocation, "its precondition is false").count(Metric::Failed)
+            }
+            Reason::Refused(Refusal::OrderUnknown) => {
+                let report = Report::error(invocation, "the stored user is ahead of the clock");
+                report.count(Metric::Failed).count(Metric::ClockSkews)
+            }
+            Reason::RefusedByWork(problem) => {
+                let report = Report::info(invocation, "the work before the write refused it");
+                report.problem(problem.problem_type()).count(Metric::Failed)
+            }
+        };
+        self.host.report(&report.user(&operation.user).operation(operation.id));
+    }
+
+    /// A redelivery, or an earlier call landed whose reply was lost.
+    fn report_decided(&self, user: &UserId, id: OperationId, invocation: &Invocation) {
+        let report = Report::info(invocation, "it was decided before");
+        self.host.report(&report.user(user).operation(id));
+    }
+
+    fn has_time_for_a_call(&self, invocation: &Invocation) -> bool {
+        invocation.deadline.saturating_sub(self.host.now()) >= TIME_FOR_A_CALL
     }
 }

@@ -11,7 +11,7 @@ use rules::work::batch::SUSPECT_RECEIVES;
 use rules::{Failure, Operation, OperationId, Precondition, Tick, UserId};
 use tests::world::{message, received};
 use tokio::time::Instant;
-use world::{CallError, Host, Metric, Queue, Tables, Transaction, User, Write};
+use world::{CallError, Host, Invocation, Queue, Report, Tables, Transaction, User, Write};
 
 use crate::{Apply, CONCURRENCY, Work, Worked};
 
@@ -72,7 +72,7 @@ impl Host for &Slow {
         tokio::time::sleep(pause).await;
     }
 
-    fn measure(&self, _: Metric, _: i64) {}
+    fn report(&self, _: &Report<'_>) {}
 }
 
 impl Tables for &Slow {
@@ -153,7 +153,8 @@ impl Slow {
             Apply { host: self, tables: self, updates: self, dead_letters: self, work: NoWork };
         let mut event = SqsEvent::default();
         event.records = records;
-        let response = Box::pin(apply.handle(event, BEGAN + TIME)).await.unwrap();
+        let invocation = Invocation { deadline: BEGAN + TIME, ..Invocation::default() };
+        let response = Box::pin(apply.handle(event, &invocation)).await.unwrap();
         (response.batch_item_failures.len(), self.start.elapsed().as_millis())
     }
 }

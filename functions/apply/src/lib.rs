@@ -21,9 +21,9 @@ use rules::work::backoff;
 use rules::work::batch::{POISON_RECEIVES, SUSPECT_RECEIVES, groups};
 use rules::{Operation, OperationId, Problem, UserId};
 pub use update::Update;
-use world::{Host, Metric, Queue, Tables, within};
+use world::{Host, Invocation, Level, Metric, Queue, Report, Tables, within};
 
-use crate::batch::{Batch, Delivered};
+use crate::batch::{Batch, Delivered, HandedBack};
 
 /// Most users at a time, and most calls on the queue. A batch as large takes one latency of
 /// the table, one of 1,000 takes ten. Each needs a connection of its own, and a function may
@@ -67,7 +67,7 @@ pub struct Apply<H, T, Q, W> {
 }
 
 impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
-    /// Applies a batch before `deadline`, since the Unix epoch; names the records that SQS
+    /// Applies a batch before the deadline of the `invocation`; names the records that SQS
     /// must deliver again.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
     pub async fn handle(
         &self,
         event: SqsEvent,
-        deadline: Duration,
+        invocation: &Invocation,
     ) -> Result<SqsBatchResponse, Error> {
         let mut batch = Batch::default();
         let (mut by_user, mut suspects) = (BTreeMap::new(), Vec::new());
@@ -93,30 +93,32 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                 Err(error) => unreadable.push((record, error)),
             }
         }
-        if let Some(lead) = lead {
-            self.host.measure(Metric::ClockLead, lead);
-        }
+        let size = i64::try_from(event.records.len()).unwrap_or(i64::MAX);
+        let report = Report::info(invocation, "received a batch").value(Metric::BatchSize, size);
+        self.host.report(&match lead {
+            Some(lead) => report.value(Metric::ClockLead, lead),
+            None => report,
+        });
         let users = by_user.into_values().map(|delivered| {
             let delivered: Vec<_> = delivered.into_values().collect();
-            self.apply_user(delivered, deadline)
+            self.apply_user(delivered, invocation)
         });
         let mut users = stream::iter(users).buffer_unordered(CONCURRENCY);
         while let Some(applied) = users.next().await {
             batch.extend(applied);
         }
         for (record, error) in unreadable {
-            self.on_unreadable(record, &error, deadline, &mut batch).await;
+            self.on_unreadable(record, error, invocation, &mut batch).await;
         }
         if !suspects.is_empty() {
             suspects.sort_by_key(|suspect| suspect.operation.id);
-            self.delete_finished(&batch, deadline).await;
-            self.apply_suspects(suspects, deadline, &mut batch).await;
+            self.delete_finished(&batch, invocation).await;
+            self.apply_suspects(suspects, invocation, &mut batch).await;
         }
-        let handed_back = stream::iter(batch.handed_back.iter().copied());
-        handed_back
-            .for_each_concurrent(CONCURRENCY, |record| self.back_off(record, deadline))
-            .await;
-        batch_response(&batch.handed_back)
+        let handed_back = stream::iter(&batch.handed_back);
+        handed_back.for_each_concurrent(CONCURRENCY, |one| self.hand_back(one, invocation)).await;
+        let records: Vec<_> = batch.handed_back.iter().map(|one| one.record).collect();
+        batch_response(&records)
     }
 
     /// Another version's message waits for one that knows it; any other cannot be
@@ -124,36 +126,38 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
     async fn on_unreadable<'a>(
         &self,
         record: &'a SqsMessage,
-        error: &Unreadable,
-        deadline: Duration,
+        error: Unreadable,
+        invocation: &Invocation,
         batch: &mut Batch<'a>,
     ) {
-        let message_id = record.message_id.as_deref();
+        let reason = (Level::Error, error.to_string());
+        let handed_back = HandedBack { record, operation: error.operation, reason };
         match error.reason {
-            Reason::Version(_) => {
-                tracing::error!(message_id, %error, "handed back a message");
-                batch.handed_back.push(record);
-            }
-            Reason::Part(_) => {
-                tracing::error!(message_id, %error, "sent a message to the dead letters");
-                self.send_to_dead_letters(record, deadline, batch).await;
-            }
+            Reason::Version(_) => batch.handed_back.push(handed_back),
+            Reason::Part(_) => self.send_to_dead_letters(handed_back, invocation, batch).await,
         }
     }
 
     /// Applies the operations of one user, sorted by id. Where one is left open, those after
     /// it are handed back with it, since their preconditions may be about it.
-    async fn apply_user<'a>(&self, delivered: Vec<Delivered<'a>>, deadline: Duration) -> Batch<'a> {
+    async fn apply_user<'a>(
+        &self,
+        delivered: Vec<Delivered<'a>>,
+        invocation: &Invocation,
+    ) -> Batch<'a> {
         let mut batch = Batch::default();
         let mut waits_for_older = false;
         for group in groups(delivered, |delivered| &delivered.operation) {
-            // After a panic nothing is known of the group's operations.
-            let open =
-                if waits_for_older { None } else { self.apply_safely(&group, deadline).await };
-            for Delivered { operation, records } in group {
-                let is_open = open.as_ref().is_none_or(|open| open.contains(&operation.id));
-                waits_for_older |= is_open;
-                batch.sort_in(records, is_open);
+            if waits_for_older {
+                let reason = (Level::Warn, "it waits for an older one of its user");
+                group.into_iter().for_each(|one| batch.sort_in(one, Some(reason)));
+                continue;
+            }
+            let open = self.apply_safely(&group, invocation).await;
+            for delivered in group {
+                let reason = open.why_open(&delivered.operation);
+                waits_for_older |= reason.is_some();
+                batch.sort_in(delivered, reason);
             }
         }
         batch
@@ -163,81 +167,108 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
     async fn apply_suspects<'a>(
         &self,
         suspects: Vec<Delivered<'a>>,
-        deadline: Duration,
+        invocation: &Invocation,
         batch: &mut Batch<'a>,
     ) {
         for suspect in suspects {
-            let open = self.apply_safely(std::slice::from_ref(&suspect), deadline).await;
-            for record in suspect.records {
-                match &open {
-                    Some(open) => batch.sort_in(vec![record], !open.is_empty()),
-                    None if receives(record) >= POISON_RECEIVES => {
-                        let message_id = record.message_id.as_deref();
-                        tracing::error!(
-                            message_id,
-                            "sent a message that keeps panicking to the dead letters"
-                        );
-                        self.send_to_dead_letters(record, deadline, batch).await;
-                    }
-                    None => batch.handed_back.push(record),
+            let open = self.apply_safely(std::slice::from_ref(&suspect), invocation).await;
+            let receives = suspect.records.iter().map(|record| receives(record)).max();
+            let is_poison = receives >= Some(POISON_RECEIVES);
+            let reason = open.why_open(&suspect.operation);
+            let mut suspected = Batch::default();
+            suspected.sort_in(suspect, reason);
+            if matches!(open, Open::Panicked) && is_poison {
+                for poison in suspected.handed_back {
+                    self.send_to_dead_letters(poison, invocation, batch).await;
                 }
+            } else {
+                batch.extend(suspected);
             }
         }
     }
 
-    /// The operations that are left without an outcome; `None` if there was a panic.
-    async fn apply_safely(
-        &self,
-        group: &[Delivered<'_>],
-        deadline: Duration,
-    ) -> Option<Vec<OperationId>> {
+    /// What a group leaves open.
+    async fn apply_safely(&self, group: &[Delivered<'_>], invocation: &Invocation) -> Open {
         let operations: Vec<_> = group.iter().map(|delivered| &delivered.operation).collect();
-        let applied = AssertUnwindSafe(self.apply_group(operations, deadline)).catch_unwind();
-        applied
-            .await
-            .inspect_err(|_| {
-                // The panic hook has printed the panic itself.
-                let ids: Vec<_> = group.iter().map(|delivered| delivered.operation.id).collect();
-                tracing::error!(operations = ?ids, "a panic");
-            })
-            .ok()
+        let applied = AssertUnwindSafe(self.apply_group(operations, invocation)).catch_unwind();
+        // The panic hook prints the panic itself.
+        applied.await.map_or(Open::Panicked, Open::Undecided)
     }
 
     /// Deletes what is done, so that a suspect that ends the process takes nothing with it.
-    async fn delete_finished(&self, batch: &Batch<'_>, deadline: Duration) {
+    async fn delete_finished(&self, batch: &Batch<'_>, invocation: &Invocation) {
         let handles = batch.finished.iter().filter_map(|record| record.receipt_handle.as_deref());
         let deletions = stream::iter(handles)
-            .map(|handle| within(&self.host, deadline, self.updates.delete(handle)));
+            .map(|handle| within(&self.host, invocation.deadline, self.updates.delete(handle)));
         let mut deletions = deletions.buffer_unordered(CONCURRENCY);
         while let Some(deleted) = deletions.next().await {
             if let Err(error) = deleted {
-                tracing::warn!(%error, "a finished message could not be deleted");
+                let report = Report::warn(invocation, "a finished message could not be deleted");
+                self.host.report(&report.failed(&error));
             }
         }
     }
 
     async fn send_to_dead_letters<'a>(
         &self,
-        record: &'a SqsMessage,
-        deadline: Duration,
+        poison: HandedBack<'a>,
+        invocation: &Invocation,
         batch: &mut Batch<'a>,
     ) {
-        match within(&self.host, deadline, self.dead_letters.forward(record)).await {
-            Ok(()) => batch.finished.push(record),
+        let (record, (level, reason)) = (poison.record, &poison.reason);
+        let forward = self.dead_letters.forward(record);
+        match within(&self.host, invocation.deadline, forward).await {
+            Ok(()) => {
+                batch.finished.push(record);
+                let report = Report::error(invocation, "sent a message to the dead letters");
+                self.host.report(&poison.about(report.because(reason)));
+            }
             Err(error) => {
-                tracing::error!(message_id = record.message_id, %error, "handed back a message that could not be sent to the dead letters");
-                batch.handed_back.push(record);
+                let reason = (*level, format!("{reason}; {error}"));
+                batch.handed_back.push(HandedBack { reason, ..poison });
             }
         }
     }
 
-    /// Hides a record that is handed back, longer with each receive.
-    async fn back_off(&self, record: &SqsMessage, deadline: Duration) {
+    /// Reports a record that is handed back, and hides it, longer with each receive.
+    async fn hand_back(&self, handed_back: &HandedBack<'_>, invocation: &Invocation) {
+        let (record, (level, reason)) = (handed_back.record, &handed_back.reason);
+        let report = Report::warn(invocation, "handed back a message").because(reason);
+        let report = handed_back.about(report.count(Metric::HandedBack));
+        let age_s = sent_ms(record).map(|sent| (unix_ms(self.host.now()) - sent).max(0) / 1000);
+        let report = match age_s {
+            Some(age_s) => report.value(Metric::HandedBackAge, age_s),
+            None => report,
+        };
+        self.host.report(&Report { level: *level, ..report });
         let Some(receipt_handle) = &record.receipt_handle else { return };
         let timeout = backoff::visibility(receives(record), self.host.random());
         let hide = self.updates.hide(receipt_handle, timeout);
-        if let Err(error) = within(&self.host, deadline, hide).await {
-            tracing::warn!(message_id = record.message_id, %error, "a message could not be hidden and comes back after the queue's own visibility timeout");
+        if let Err(error) = within(&self.host, invocation.deadline, hide).await {
+            let message = "a message could not be hidden and comes back after the queue's own visibility timeout";
+            let report = Report::warn(invocation, message).failed(&error);
+            self.host.report(&handed_back.about(report));
+        }
+    }
+}
+
+/// What a group leaves open.
+enum Open {
+    /// These operations have no outcome.
+    Undecided(Vec<OperationId>),
+    /// There was a panic, after which nothing is known of the group's operations.
+    Panicked,
+}
+
+impl Open {
+    /// Why an operation of the group is open, if it is, and how much that matters.
+    fn why_open(&self, operation: &Operation) -> Option<(Level, &'static str)> {
+        match self {
+            Self::Undecided(open) if open.contains(&operation.id) => {
+                Some((Level::Warn, "it could not be carried out now"))
+            }
+            Self::Undecided(_) => None,
+            Self::Panicked => Some((Level::Error, "a panic")),
         }
     }
 }
@@ -252,6 +283,15 @@ fn add<'a>(by_user: &mut ByUser<'a>, operation: Operation, record: &'a SqsMessag
 
 /// How far the clock that gave the arrival was ahead of SQS's when the message was sent.
 fn lead_ms(operation: &Operation, record: &SqsMessage) -> Option<i64> {
-    let sent: i64 = record.attributes.get("SentTimestamp")?.parse().ok()?;
-    i64::try_from(operation.id.tick().unix_ms()).ok()?.checked_sub(sent)
+    let arrived = i64::try_from(operation.id.tick().unix_ms()).ok()?;
+    arrived.checked_sub(sent_ms(record)?)
+}
+
+/// When the message was sent, in ms since the Unix epoch by SQS's clock.
+fn sent_ms(record: &SqsMessage) -> Option<i64> {
+    record.attributes.get("SentTimestamp")?.parse().ok()
+}
+
+fn unix_ms(since_epoch: Duration) -> i64 {
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use rules::reply::status::{CARRIED_OUT_FOR, Decision, Outcome, Record};
 use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, Tick, UserId};
 use tests::engine::Engine;
 use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
-use world::{Host, Metric, Tables};
+use world::{Host, Invocation, Metric, Tables};
 
 use crate::{Apply, Work, Worked, lead_ms};
 
@@ -53,7 +53,8 @@ impl Bench {
         let mut event = SqsEvent::default();
         event.records = records.to_vec();
         let deadline = self.apply.host.now() + self.time;
-        let response = Box::pin(self.apply.handle(event, deadline)).await.unwrap();
+        let invocation = Invocation { request_id: "r-1".to_owned(), deadline };
+        let response = Box::pin(self.apply.handle(event, &invocation)).await.unwrap();
         let mut ids: Vec<_> =
             response.batch_item_failures.into_iter().map(|item| item.item_identifier).collect();
         ids.sort();
@@ -269,12 +270,92 @@ async fn the_lead_of_the_clock_that_gave_the_arrivals_is_measured() {
     let mut record = message(&a);
     assert_eq!(lead_ms(&a, &record), None);
     assert!(bench.apply(std::slice::from_ref(&record)).await.is_empty());
-    assert!(bench.apply.host.measured().is_empty());
+    assert!(!bench.apply.host.measured().contains(&Metric::ClockLead));
     for lead in [-700, 0, 1500] {
         let sent = (a.id.tick().unix_ms() as i64 - lead).to_string();
         record.attributes.insert("SentTimestamp".to_owned(), sent);
         assert_eq!(lead_ms(&a, &record), Some(lead));
     }
     assert!(bench.apply(&[record.clone(), record]).await.is_empty());
-    assert_eq!(bench.apply.host.measured(), [Metric::ClockLead]);
+    let lines = bench.apply.host.measuring_lines();
+    let batch = lines.last().unwrap();
+    assert_eq!((&batch["ClockLead"], &batch["BatchSize"]), (&1500.into(), &2.into()));
+}
+
+/// The lines of the log about an operation that measure something: level and metrics of each.
+fn measured_of(bench: &Bench, operation: &Operation) -> Vec<String> {
+    let lines = bench.apply.host.measuring_lines();
+    let about = lines.iter().filter(|line| line["operation"] == operation.id.to_string());
+    about
+        .map(|line| {
+            assert_eq!(
+                (&line["requestId"], &line["user"]),
+                (&"r-1".into(), &operation.user.as_str().into())
+            );
+            let members = line.as_object().unwrap().iter();
+            let metrics =
+                members.filter(|(name, value)| value.is_i64() && *name != "AcceptToApply");
+            let mut metrics: Vec<_> =
+                metrics.map(|(name, value)| format!("{name}={value}")).collect();
+            metrics.sort();
+            format!("{} {}", line["level"].as_str().unwrap(), metrics.join(" "))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn what_became_of_each_operation_is_one_line_with_its_ids_and_without_its_body() {
+    let bench = Bench::start().await;
+    let secret = "{\"secret\":\"unlogged\"}";
+    let older = operation(1, "a", secret);
+    let newer = operation(2, "a", secret);
+    let late = operation(3, "b", secret);
+    bench.apply.tables.tables.write_user(&operation(9, "b", secret)).await.unwrap();
+    let refused = Operation { precondition: Precondition::Exists, ..operation(4, "c", secret) };
+    let refused_by_work = operation(5, "d", "refuse");
+    let open = operation(6, "e", "later");
+    let panicking = operation(7, "f", "panic");
+    let all = [&older, &newer, &late, &refused, &refused_by_work, &open, &panicking];
+    let mut records = all.map(message);
+    let sent = bench.apply.host.now() - Duration::from_secs(1000);
+    for record in &mut records {
+        let sent = sent.as_millis().to_string();
+        record.attributes.insert("SentTimestamp".to_owned(), sent);
+    }
+    bench.apply(&records).await;
+    assert_eq!(measured_of(&bench, &newer), ["INFO Applied=1"]);
+    assert_eq!(measured_of(&bench, &older), ["INFO Coalesced=1 Superseded=1"]);
+    assert_eq!(measured_of(&bench, &late), ["INFO Superseded=1"]);
+    assert_eq!(measured_of(&bench, &refused), ["INFO Failed=1"]);
+    assert_eq!(measured_of(&bench, &refused_by_work), ["INFO Failed=1"]);
+    assert_eq!(measured_of(&bench, &open), ["WARN HandedBack=1 HandedBackAge=1000"]);
+    assert_eq!(measured_of(&bench, &panicking), ["ERROR HandedBack=1 HandedBackAge=1000"]);
+    // And one of the batch.
+    assert_eq!(bench.apply.host.measuring_lines().len(), all.len() + 1);
+    let lines = bench.apply.host.measuring_lines();
+    let applied = lines.iter().find_map(|line| line["AcceptToApply"].as_i64()).unwrap();
+    assert!((3_590_000..3_660_000).contains(&applied), "{applied}");
+    for line in bench.apply.host.lines() {
+        assert!(!line.contains("unlogged"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_redelivery_is_not_counted_as_applied_again() {
+    let bench = Bench::start().await;
+    let a = operation(1, "a", "{}");
+    for _ in 0..2 {
+        assert!(bench.apply(&[message(&a)]).await.is_empty());
+    }
+    assert_eq!(measured_of(&bench, &a), ["INFO Applied=1"]);
+}
+
+#[tokio::test]
+async fn each_repetition_of_a_call_is_counted() {
+    let bench = Bench::start().await;
+    let a = operation(1, "a", "{}");
+    bench.apply.tables.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
+    bench.apply(&[message(&a)]).await;
+    let handed_back = "WARN HandedBack=1";
+    assert_eq!(measured_of(&bench, &a), ["WARN Retries=1", "WARN Retries=1", handed_back]);
 }

@@ -4,15 +4,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::Error;
 use lambda_shell::batch::{batch_response, receives};
 use queues::message;
 use rules::reply::status::{self, Record};
 use rules::{Problem, ProblemType};
-use world::{CallError, Host, Metric, Queue, Tables, within};
+use world::{CallError, Host, Invocation, Level, Metric, Queue, Report, Tables, within};
 
 /// The function: its world.
 #[derive(Debug)]
@@ -26,7 +24,7 @@ pub struct Park<H, T, Q> {
 }
 
 impl<H: Host, T: Tables, Q: Queue> Park<H, T, Q> {
-    /// Parks a batch before `deadline`, since the Unix epoch; names the records that SQS
+    /// Parks a batch before the deadline of the `invocation`; names the records that SQS
     /// must deliver again.
     ///
     /// # Errors
@@ -34,12 +32,14 @@ impl<H: Host, T: Tables, Q: Queue> Park<H, T, Q> {
     pub async fn handle(
         &self,
         event: SqsEvent,
-        deadline: Duration,
+        invocation: &Invocation,
     ) -> Result<SqsBatchResponse, Error> {
         let mut handed_back = Vec::new();
         for record in &event.records {
-            if let Err(error) = within(&self.host, deadline, self.park(record)).await {
-                tracing::error!(message_id = record.message_id, failure = ?error.failure, %error, "handed back a dead letter");
+            let park = self.park(record, invocation);
+            if let Err(error) = within(&self.host, invocation.deadline, park).await {
+                let report = Report::error(invocation, "handed back a dead letter").failed(&error);
+                self.host.report(&report.message(record.message_id.as_deref()));
                 handed_back.push(record);
             }
         }
@@ -47,27 +47,30 @@ impl<H: Host, T: Tables, Q: Queue> Park<H, T, Q> {
     }
 
     /// Parks a message, unless its operation is decided: then nothing is left to do.
-    async fn park(&self, record: &SqsMessage) -> Result<(), CallError> {
-        let message_id = record.message_id.as_deref();
+    async fn park(&self, record: &SqsMessage, invocation: &Invocation) -> Result<(), CallError> {
+        let mut report = Report::error(invocation, "parked a message");
         let known = match message::read(record) {
             Ok(operation) => Some((operation.id, operation.user)),
             Err(error) => {
-                tracing::error!(message_id, %error, "an unreadable message is to be parked");
+                report = report.because(error.to_string());
                 error.operation
             }
         };
-        if let Some((id, user)) = known {
+        report = report.message(record.message_id.as_deref());
+        if let Some((id, user)) = &known {
+            report = report.user(user).operation(*id);
             let problem = Problem::new(ProblemType::NotApplied, reason(record));
             let problem = status::document(&problem);
             let stalled = Record::Stalled { problem, since: self.host.now() };
-            if self.tables.record(&user, id, &stalled).await?.is_some() {
-                tracing::info!(message_id, %user, operation = %id, "dropped the dead letter of an operation that was decided");
+            if self.tables.record(user, *id, &stalled).await?.is_some() {
+                let message = "dropped the dead letter of an operation that was decided";
+                self.host.report(&Report { level: Level::Info, message, ..report });
                 return Ok(());
             }
-            tracing::error!(message_id, %user, operation = %id, "parked a message; its operation is stalled");
+            report = report.count(Metric::Stalled);
         }
         self.parked.forward(record).await?;
-        self.host.measure(Metric::Parked, 1);
+        self.host.report(&report.count(Metric::Parked));
         Ok(())
     }
 }

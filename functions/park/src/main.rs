@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use lambda_shell::environment::{aws, http_client, required};
-use lambda_shell::{LambdaHost, deadline, log};
+use lambda_shell::{LambdaHost, invocation};
 use park::Park;
 use queues::Sqs;
 use tables::DynamoDb;
@@ -15,18 +15,18 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    log::start("park");
+    let host = LambdaHost::start()?;
     let http = http_client();
     // A user is never touched here, so its table has no name.
     let (users, operations) = (String::new(), required("OPERATIONS_TABLE")?);
     let park = Park {
-        host: LambdaHost,
+        host,
         tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
         parked: Sqs::new(aws("SQS", &http)?, required("PARKED_QUEUE_URL")?),
     };
     run(service_fn(async |event: LambdaEvent<_>| {
-        let deadline = deadline(Some(&event.context), LambdaHost.now(), TIMEOUT);
-        park.handle(event.payload, deadline).await
+        let invocation = invocation(Some(&event.context), park.host.now(), TIMEOUT);
+        park.handle(event.payload, &invocation).await
     }))
     .await
 }

@@ -7,7 +7,7 @@ use rules::reply::status::{Decision, Outcome, Record};
 use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, Tick, UserId};
 use tests::engine::Engine;
 use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
-use world::{Host, Metric, Tables};
+use world::{Host, Invocation, Metric, Tables};
 
 use crate::Park;
 
@@ -26,7 +26,15 @@ impl Bench {
         };
         let id = OperationId::new(Tick::from_unix(park.host.now()), 1);
         let (user, precondition) = (UserId::new("42").unwrap(), Precondition::None);
-        Self { park, operation: Operation { id, user, precondition, body: "{}".to_owned() } }
+        Self {
+            park,
+            operation: Operation {
+                id,
+                user,
+                precondition,
+                body: "{\"secret\":\"unlogged\"}".to_owned(),
+            },
+        }
     }
 
     /// Parks a record; whether it is handed back.
@@ -34,7 +42,8 @@ impl Bench {
         let mut event = SqsEvent::default();
         event.records = vec![record.clone()];
         let deadline = self.park.host.now() + Duration::from_secs(2);
-        let response = self.park.handle(event, deadline).await.unwrap();
+        let invocation = Invocation { request_id: "r-1".to_owned(), deadline };
+        let response = self.park.handle(event, &invocation).await.unwrap();
         !response.batch_item_failures.is_empty()
     }
 
@@ -68,7 +77,7 @@ async fn a_dead_letter_is_parked_unchanged_and_its_operation_stalled() {
     assert!(!bench.hands_back(&record).await);
     assert_eq!(bench.park.parked.messages(), std::slice::from_ref(&record));
     assert!(is_stalled(bench.record().await));
-    assert_eq!(bench.park.host.measured(), [Metric::Parked]);
+    assert_eq!(bench.park.host.measured(), [Metric::Stalled, Metric::Parked]);
     // What is stalled is no decision: it may still be carried out, and parked again.
     assert!(!bench.hands_back(&record).await);
     assert_eq!(bench.decide(Outcome::Succeeded).await, None);
@@ -131,4 +140,31 @@ async fn what_fails_is_handed_back() {
         assert!(bench.hands_back(&record).await, "{fate:?}");
     }
     assert!(bench.park.parked.messages().is_empty() && bench.park.host.measured().is_empty());
+}
+
+#[tokio::test]
+async fn what_became_of_a_dead_letter_is_one_line_with_its_ids_and_without_its_body() {
+    let bench = Bench::start().await;
+    let record = message(&bench.operation);
+    assert!(!bench.hands_back(&record).await);
+    let mut unreadable = record.clone();
+    unreadable.message_attributes.remove("user");
+    assert!(!bench.hands_back(&unreadable).await);
+    bench.decide(Outcome::Succeeded).await;
+    assert!(!bench.hands_back(&record).await);
+    bench.park.tables.faults.plan("record", 1, Fate::Fails(Failure::NotLanded));
+    assert!(bench.hands_back(&record).await);
+    let lines = bench.park.host.lines();
+    assert!(lines.iter().all(|line| !line.contains("unlogged")), "{lines:?}");
+    let lines = lines.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines: Vec<_> = lines.collect();
+    let parts = |name: &str| lines.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
+    let (null, one, id) =
+        (serde_json::Value::Null, 1.into(), bench.operation.id.to_string().into());
+    assert_eq!(parts("Parked"), [&one, &one, &null, &null].map(Clone::clone));
+    assert_eq!(parts("Stalled"), [&one, &null, &null, &null].map(Clone::clone));
+    assert_eq!(parts("operation"), [&id, &null, &id, &null].map(Clone::clone));
+    assert_eq!(parts("requestId"), ["r-1"; 4]);
+    let message_id = serde_json::Value::from(record.message_id);
+    assert_eq!(parts("messageId"), [&message_id; 4].map(Clone::clone));
 }

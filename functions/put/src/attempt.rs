@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rules::work::attempt::{Attempt, Next};
 use rules::{Problem, Version};
-use world::{CallError, Host, Queue, Tables, Transaction, Write, repeated, within};
+use world::{CallError, Host, Queue, Report, Tables, Transaction, Write, repeated, within};
 
 use crate::Put;
 use crate::answer::Answer;
@@ -54,9 +54,13 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
                     attempt.on_refused(&mut put.operation, stored, now, random)
                 }
                 Err(error) => {
-                    let (user, id) = (&put.operation.user, put.operation.id);
-                    tracing::warn!(%user, operation = %id, failure = ?error.failure, %error, "a write failed");
-                    attempt.on_failed(error.failure, self.host.random())
+                    let next = attempt.on_failed(error.failure, self.host.random());
+                    let is_retried =
+                        matches!(next, Next::Call { after } if self.host.now() + after < until);
+                    let report = Report::warn(&put.invocation, "a write failed").failed(&error);
+                    let report = report.user(&put.operation.user).operation(put.operation.id);
+                    self.host.report(&report.retried(is_retried));
+                    next
                 }
             };
             put.may_have_landed |= attempt.may_have_landed();
@@ -96,7 +100,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     pub(crate) async fn written(&self, put: &Prepared, completed_at: Duration) -> Answer {
         let (user, id) = (&put.operation.user, put.operation.id);
         let read = || self.tables.creator(user);
-        match repeated(&self.host, put.deadline, (user, Some(id)), read).await {
+        match repeated(&self.host, &put.invocation, (user, Some(id)), read).await {
             Ok(creator) => Answer::Written { created: creator == Some(id) },
             Err(_) => Answer::Succeeded { completed_at },
         }

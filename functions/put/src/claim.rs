@@ -19,7 +19,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
         let own = Claim::new(caller, key, &put.operation);
         let about = (&put.operation.user, Some(put.operation.id));
         let claim = || self.tables.claim(&own, self.host.now());
-        let holder = repeated(&self.host, put.deadline, about, claim).await;
+        let holder = repeated(&self.host, &put.invocation, about, claim).await;
         let holder = holder.map_err(|_| put.undone_by_table())?;
         if holder.fingerprint != own.fingerprint {
             let detail = "This key was used for a request with another body or precondition; use a new key for a new request.";
@@ -42,7 +42,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
         let id = put.operation.id;
         let about = (&put.operation.user, Some(id));
         let read = || self.tables.record_of(id, self.host.now());
-        let record = repeated(&self.host, put.deadline, about, read).await;
+        let record = repeated(&self.host, &put.invocation, about, read).await;
         match record.map_err(|_| put.undone_by_table())? {
             Some(Record::Decided(decision)) => Ok(Some(decision)),
             Some(Record::Stalled { .. }) | None => Ok(None),

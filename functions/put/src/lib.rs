@@ -15,12 +15,15 @@ mod claim;
 mod prepare;
 mod queue;
 mod refuse;
+mod report;
 #[cfg(test)]
 mod tests;
 
-use lambda_http::{Body, Request, Response};
-use lambda_shell::reply;
+use std::time::Duration;
+
+use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_shell::target::request_id;
+use lambda_shell::{invocation, reply};
 use rules::order::verdict::Refusal;
 use rules::request::accept::Mode;
 use rules::{Problem, ProblemType, ReceiptKey};
@@ -28,6 +31,9 @@ use world::{Host, Queue, Tables};
 
 use crate::answer::Answer;
 use crate::prepare::Prepared;
+
+/// The function's timeout in `template.yaml`.
+const TIMEOUT: Duration = Duration::from_secs(29);
 
 /// Whose clock tells when a PUT arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +63,19 @@ pub struct Put<H, T, Q> {
 }
 
 impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
-    /// Answers a PUT, before the deadline of its invocation.
+    /// Answers a PUT, before the deadline of its invocation, and reports what became of it.
     pub async fn handle(&self, request: Request) -> Response<Body> {
         let request_id = request_id(&request);
-        let told = match self.prepare(request) {
-            Ok(mut put) => match self.carry_out(&mut put).await {
-                Ok(answer) => return self.respond(put, answer),
-                Err(problem) => self.with_status(&put, problem),
-            },
+        let invocation = invocation(request.lambda_context_ref(), self.host.now(), TIMEOUT);
+        let told = match self.prepare(request, invocation) {
+            Ok(mut put) => {
+                let answer = self.carry_out(&mut put).await;
+                self.report(&put, &answer);
+                match answer {
+                    Ok(answer) => return self.respond(put, answer),
+                    Err(problem) => self.with_status(&put, problem),
+                }
+            }
             Err(problem) => problem,
         };
         reply::problem(&told.request_id(request_id))
@@ -84,6 +95,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     /// The steps of a PUT: the first that decides it gives the answer.
     async fn carry_out(&self, put: &mut Prepared) -> Result<Answer, Problem> {
         if let Some(decision) = self.claim(put).await? {
+            put.is_replay = true;
             return self.replay(put, decision).await;
         }
         if put.operation.precondition.is_never_true() {

@@ -1,9 +1,9 @@
 //! `PUT /users/{id}`: configuration, clients, run.
 
 use lambda_http::Error;
+use lambda_shell::LambdaHost;
 use lambda_shell::environment::{access, aws, http_client, one_of, receipt_key, required};
 use lambda_shell::gateway::run;
-use lambda_shell::{LambdaHost, log};
 use put::{ArrivalClock, Put};
 use queues::Sqs;
 use rules::request::accept::Mode;
@@ -11,18 +11,18 @@ use tables::DynamoDb;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    log::start("put");
+    let host = LambdaHost::start()?;
     let http = http_client();
     let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
     let modes = [("inline", Mode::Inline), ("deferred", Mode::Deferred)];
     let clocks = [("gateway", ArrivalClock::Gateway), ("host", ArrivalClock::Host)];
     let put = Put {
-        host: LambdaHost,
+        host,
         tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
         updates: Sqs::new(aws("SQS", &http)?, required("UPDATES_QUEUE_URL")?),
         receipts: receipt_key()?,
         default_mode: one_of("DEFAULT_MODE", &modes)?,
         arrival_clock: one_of("ARRIVAL_CLOCK", &clocks)?,
     };
-    run(access()?, |request| put.handle(request)).await
+    run(put.host.clone(), access()?, |request| put.handle(request)).await
 }

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use lambda_http::{Body, Request, RequestExt};
+use lambda_shell::caller;
 use lambda_shell::target::{Paths, gateway_time_ms, parameter};
-use lambda_shell::{caller, deadline};
+use rules::order::arrival::Skew;
 use rules::request::accept::{Mode, accept};
 use rules::request::key::IdempotencyKey;
 use rules::request::prefer::Preferences;
 use rules::{Arrival, Operation, Problem, ProblemType};
-use world::{Host, Metric, Queue, Tables};
+use world::{Host, Invocation, Metric, Queue, Report, Tables};
 
 use crate::{ArrivalClock, Put};
-
-/// The function's timeout in `template.yaml`.
-const TIMEOUT: Duration = Duration::from_secs(29);
 
 /// What is left of the time for a request when an attempt ends that may be followed by a
 /// message: enough for one call and its repetition.
@@ -39,24 +37,39 @@ pub(crate) struct Prepared {
     pub paths: Paths,
     /// The invocation's X-Ray trace header.
     pub trace: Option<String>,
-    /// When the request must be answered, since the Unix epoch.
-    pub deadline: Duration,
+    /// The run of the function, at whose deadline the request must be answered.
+    pub invocation: Invocation,
     /// Whether a call so far may have written or queued it, now or later.
     pub may_have_landed: bool,
+    /// Whether an earlier sending decided it.
+    pub is_replay: bool,
 }
 
 impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
-    /// Checks a request and makes its operation.
+    /// Checks a request and makes its operation. What it refuses, it reports.
     ///
     /// # Errors
     /// What the client did wrong, and 503 where the clocks cannot be trusted.
-    pub(crate) fn prepare(&self, request: Request) -> Result<Prepared, Problem> {
+    pub(crate) fn prepare(
+        &self,
+        request: Request,
+        invocation: Invocation,
+    ) -> Result<Prepared, Problem> {
         let now = self.host.now();
-        let asked = accept(parameter(&request, "id"), request.headers(), request.body())?;
-        let arrival = self.arrival(&request, now, asked.key.is_some())?;
-        let context = request.lambda_context_ref();
-        let deadline = deadline(context, now, TIMEOUT);
-        let trace = context.and_then(|context| context.xray_trace_id.clone());
+        let asked = accept(parameter(&request, "id"), request.headers(), request.body());
+        let asked = asked.inspect_err(|problem| {
+            // Not the detail, which may name a member of the body.
+            let report = Report::info(&invocation, "refused a request");
+            self.host.report(&report.problem(problem.problem_type()));
+        })?;
+        let arrival = self.arrival(&request, now).map_err(|skew| {
+            let problem = clock_skew(asked.key.is_some());
+            let report = Report::error(&invocation, "refused a PUT that the clocks cannot order");
+            let report = report.user(&asked.user).problem(problem.problem_type());
+            self.host.report(&report.because(format!("{skew:?}")).count(Metric::ClockRefusals));
+            problem
+        })?;
+        let trace = request.lambda_context_ref().and_then(|context| context.xray_trace_id.clone());
         let mode = asked.mode(self.default_mode);
         let key = asked.key.map(|key| (key, caller(&request)));
         let paths = Paths::of(&request, &asked.user, 2);
@@ -72,28 +85,21 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
             mode,
             paths,
             trace,
-            deadline,
+            invocation,
             may_have_landed: false,
+            is_replay: false,
         })
     }
 
-    fn arrival(&self, request: &Request, now: Duration, has_key: bool) -> Result<Arrival, Problem> {
+    fn arrival(&self, request: &Request, now: Duration) -> Result<Arrival, Skew> {
         let gateway_ms = match self.arrival_clock {
             ArrivalClock::Gateway => gateway_time_ms(request),
             ArrivalClock::Host => None,
         };
-        let Some(gateway_ms) = gateway_ms else { return Ok(Arrival::at_host(now)) };
-        Arrival::at_gateway(gateway_ms, now).map_err(|skew| {
-            tracing::error!(?skew, "refused a PUT that the clocks cannot order");
-            self.host.measure(Metric::ClockRefusals, 1);
-            let reason = "The gateway's clock and this host's differ too much to order a PUT";
-            if has_key {
-                outcome_unknown_with_key(reason)
-            } else {
-                let detail = format!("{reason}, so nothing was written; send the request again.");
-                Problem::new(ProblemType::ClockSkew, detail)
-            }
-        })
+        match gateway_ms {
+            Some(gateway_ms) => Arrival::at_gateway(gateway_ms, now),
+            None => Ok(Arrival::at_host(now)),
+        }
     }
 }
 
@@ -102,10 +108,11 @@ impl Prepared {
     /// it is not attempted.
     pub(crate) fn attempt_until(&self, now: Duration) -> Option<Duration> {
         match self.mode {
-            Mode::Inline => Some(self.deadline),
+            Mode::Inline => Some(self.invocation.deadline),
             Mode::Deferred => None,
             Mode::Waiting(wait) => {
-                Some((now + wait).min(self.deadline.saturating_sub(TIME_TO_QUEUE)))
+                let deadline = self.invocation.deadline;
+                Some((now + wait).min(deadline.saturating_sub(TIME_TO_QUEUE)))
             }
         }
     }
@@ -146,6 +153,15 @@ impl Prepared {
             format!("{not_done}, and nothing was written; send the request again, or {other_way}.");
         Problem::new(ProblemType::NotWritten, detail)
     }
+}
+
+fn clock_skew(has_key: bool) -> Problem {
+    let reason = "The gateway's clock and this host's differ too much to order a PUT";
+    if has_key {
+        return outcome_unknown_with_key(reason);
+    }
+    let detail = format!("{reason}, so nothing was written; send the request again.");
+    Problem::new(ProblemType::ClockSkew, detail)
 }
 
 /// Under a key nothing is ever said to be not written by a 503: another sending of the

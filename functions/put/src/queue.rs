@@ -15,7 +15,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     pub(crate) async fn queue(&self, put: &mut Prepared) -> Result<Answer, Problem> {
         let about = (&put.operation.user, Some(put.operation.id));
         let send = || self.updates.send(&put.operation, put.trace.as_deref());
-        let sent = repeated(&self.host, put.deadline, about, send).await;
+        let sent = repeated(&self.host, &put.invocation, about, send).await;
         sent.map(|()| Answer::Queued).map_err(|failure| {
             put.may_have_landed |= failure.may_have_landed();
             put.undone_by_queue()

@@ -3,7 +3,7 @@
 use rules::order::verdict::Refusal;
 use rules::reply::status::{Decision, Outcome, Record};
 use rules::{Problem, ProblemType};
-use world::{Host, Metric, Queue, Tables, repeated};
+use world::{Host, Queue, Tables, repeated};
 
 use crate::Put;
 use crate::answer::Answer;
@@ -18,10 +18,6 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     /// What the client is told, and 503 where the decision is not confirmed.
     pub(crate) async fn refuse(&self, put: &Prepared, refusal: Refusal) -> Result<Answer, Problem> {
         let (user, id) = (&put.operation.user, put.operation.id);
-        if refusal == Refusal::OrderUnknown {
-            tracing::error!(%user, operation = %id, "the stored user is ahead of the clock");
-            self.host.measure(Metric::ClockSkews, 1);
-        }
         if put.key.is_none() {
             return Err(refusal.problem(&put.operation.precondition));
         }
@@ -29,7 +25,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
         let own = Decision { outcome, completed_at: self.host.now() };
         let record = Record::Decided(own.clone());
         let call = || self.tables.record(user, id, &record);
-        let stands = repeated(&self.host, put.deadline, (user, Some(id)), call).await;
+        let stands = repeated(&self.host, &put.invocation, (user, Some(id)), call).await;
         let stands = stands.map_err(|_| put.undone_by_table())?;
         self.replay(put, stands.unwrap_or(own)).await
     }

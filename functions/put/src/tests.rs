@@ -225,7 +225,7 @@ async fn an_order_that_is_not_known_is_told_for_good_under_a_key() {
         );
         assert!(refused.body["detail"].as_str().unwrap().contains("new key"), "{refused:?}");
     }
-    assert_eq!(put.host.measured(), [Metric::ClockSkews]);
+    assert_eq!(put.host.measured(), [Metric::Refused, Metric::ClockSkews]);
 }
 
 /// A failure that an older version recorded with a 503 is final all the same.
@@ -416,4 +416,84 @@ async fn what_is_not_done_in_time_is_queued_as_the_same_operation() {
     let queued = queues::message::read(&put.updates.messages()[0]).unwrap();
     let landed = engine.tables.user(&queued.user).await.unwrap().unwrap();
     assert_eq!((landed.written_by, queued.body), (queued.id, landed.body));
+}
+
+/// In the body of every PUT whose log is looked at; it may not be logged.
+const SECRET: &str = "unlogged";
+
+/// Answers a PUT; returns what is measured of its outcome, after looking at every line.
+async fn outcome(put: &TestPut, sent: &Sent) -> String {
+    let before = put.host.lines().len();
+    answer(put, sent).await;
+    let lines = put.host.lines().split_off(before);
+    let mut outcomes = Vec::new();
+    for text in &lines {
+        assert!(!text.contains("unlogged"), "{text}");
+        let line: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!((&line["requestId"], &line["Stack"]), (&"r-1".into(), &"test".into()), "{text}");
+        assert_eq!(line["user"], "42", "{text}");
+        let is_outcome = line.get("failure").is_none();
+        let measured = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array();
+        let names = measured.into_iter().flatten().map(|metric| metric["Name"].as_str().unwrap());
+        let names: Vec<_> = names.inspect(|name| assert_eq!(line[name], 1, "{text}")).collect();
+        if is_outcome {
+            let has_operation =
+                line["operation"].as_str().is_some_and(|id| id.parse::<OperationId>().is_ok());
+            assert!(has_operation || names == ["ClockRefusals"], "{text}");
+            outcomes.push(format!("{} {}", line["level"].as_str().unwrap(), names.join(" ")));
+        } else {
+            assert!(names.iter().all(|name| *name == "Retries"), "{text}");
+        }
+    }
+    assert_eq!(outcomes.len(), 1, "{lines:?}");
+    outcomes.remove(0)
+}
+
+#[tokio::test]
+async fn what_became_of_each_put_is_one_line_with_its_ids_and_without_its_body() {
+    let (engine, put) = start().await;
+    assert_eq!(outcome(&put, &sent(SECRET).await).await, "INFO WrittenInline");
+    let later = sent(SECRET).await.with("prefer", "respond-async");
+    assert_eq!(outcome(&put, &later).await, "INFO Accepted");
+    let absent = sent(SECRET).await.with("if-none-match", "*");
+    assert_eq!(outcome(&put, &absent).await, "INFO Refused");
+    put.tables.faults.plan("write_user", 3, THROTTLED);
+    assert_eq!(outcome(&put, &sent(SECRET).await).await, "WARN NotWritten");
+    put.tables.faults.plan("write_user", 3, Fate::Fails(Failure::MayHaveLanded));
+    assert_eq!(outcome(&put, &sent(SECRET).await).await, "WARN OutcomeUnknown");
+    put.updates.faults.plan("send", 3, THROTTLED);
+    let later = sent(SECRET).await.with("prefer", "respond-async");
+    assert_eq!(outcome(&put, &later).await, "WARN NotWritten");
+    let skewed = put_on(&engine, TestHost::ahead(301_000));
+    assert_eq!(outcome(&skewed, &sent(SECRET).await).await, "ERROR ClockRefusals");
+    store_at(&engine, now_ms() + 20_000).await;
+    let keyed = sent(SECRET).await.with(KEY, "\"k\"");
+    assert_eq!(outcome(&put, &keyed).await, "ERROR Refused ClockSkews");
+    assert_eq!(outcome(&put, &keyed).await, "INFO ");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_one_line_without_its_body() {
+    let (_engine, put) = start().await;
+    for body in ["[\"unlogged\"]", "{\"unlogged\":", "{\"unlogged\":1,\"unlogged\":2}"] {
+        let before = put.host.lines().len();
+        let refused = answer(&put, &Sent::put("42", body, now_ms())).await;
+        let lines = put.host.lines().split_off(before);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert!(!lines[0].contains("unlogged") && line.get("_aws").is_none(), "{line}");
+        assert_eq!(refused.brief().split(' ').next_back(), line["problem"].as_str());
+    }
+}
+
+#[tokio::test]
+async fn each_repetition_of_a_call_is_counted() {
+    let (_engine, put) = start().await;
+    let retries = || put.host.measured().iter().filter(|one| **one == Metric::Retries).count();
+    put.tables.faults.plan("write_user", 3, THROTTLED);
+    answer(&put, &sent("{}").await).await;
+    assert_eq!(retries(), 2);
+    put.updates.faults.plan("send", 1, THROTTLED);
+    answer(&put, &sent("{}").await.with("prefer", "respond-async")).await;
+    assert_eq!(retries(), 3);
 }

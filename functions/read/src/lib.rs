@@ -9,11 +9,11 @@ use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_shell::target::{Paths, parameter, request_id};
-use lambda_shell::{deadline, reply};
+use lambda_shell::{invocation, reply};
 use rules::reply::status::{State, StatusDocument};
 use rules::request::precondition;
 use rules::{Problem, ProblemType, ReceiptKey, UserId};
-use world::{Host, Tables, repeated};
+use world::{Host, Invocation, Tables, repeated};
 
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -53,8 +53,8 @@ impl<H: Host, T: Tables> Read<H, T> {
     }
 
     async fn user(&self, request: &Request, user: &UserId) -> Result<Response<Body>, Problem> {
-        let (deadline, read) = (self.deadline(request), || self.tables.user(user));
-        let stored = repeated(&self.host, deadline, (user, None), read).await;
+        let (invocation, read) = (self.invocation(request), || self.tables.user(user));
+        let stored = repeated(&self.host, &invocation, (user, None), read).await;
         let stored = stored.map_err(|_| not_read())?.ok_or_else(|| {
             let detail = "No user is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
             Problem::new(ProblemType::UserNotFound, detail)
@@ -83,9 +83,9 @@ impl<H: Host, T: Tables> Read<H, T> {
             let detail = "No operation of this user has this receipt; take the URL from the Location of a 202.";
             Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
         })?;
-        let deadline = self.deadline(request);
+        let invocation = self.invocation(request);
         let read = || self.tables.record_of(id, self.host.now());
-        let record = repeated(&self.host, deadline, (user, Some(id)), read).await;
+        let record = repeated(&self.host, &invocation, (user, Some(id)), read).await;
         let now = self.host.now();
         let state = State::derive(id, record.map_err(|_| not_read())?, now);
         let paths = Paths::of(request, user, 4);
@@ -105,8 +105,8 @@ impl<H: Host, T: Tables> Read<H, T> {
         Ok(response)
     }
 
-    fn deadline(&self, request: &Request) -> Duration {
-        deadline(request.lambda_context_ref(), self.host.now(), TIMEOUT)
+    fn invocation(&self, request: &Request) -> Invocation {
+        invocation(request.lambda_context_ref(), self.host.now(), TIMEOUT)
     }
 }
 

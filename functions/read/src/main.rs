@@ -1,21 +1,21 @@
 //! `GET /users/{id}` and its operations: configuration, clients, run.
 
 use lambda_http::Error;
+use lambda_shell::LambdaHost;
 use lambda_shell::environment::{access, aws, http_client, receipt_keys, required};
 use lambda_shell::gateway::run;
-use lambda_shell::{LambdaHost, log};
 use read::Read;
 use tables::DynamoDb;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    log::start("read");
+    let host = LambdaHost::start()?;
     let http = http_client();
     let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
     let read = Read {
-        host: LambdaHost,
+        host,
         tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
         receipts: receipt_keys()?,
     };
-    run(access()?, |request| read.handle(request)).await
+    run(read.host.clone(), access()?, |request| read.handle(request)).await
 }

@@ -208,8 +208,9 @@ impl<'a> StatusDocument<'a> {
 const RFC_3339: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// The instant in RFC 3339 form, to the millisecond.
-fn rfc_3339(since_epoch: Duration) -> String {
+/// The instant in RFC 3339 form, to the millisecond; empty after the year 9999.
+#[must_use]
+pub fn rfc_3339(since_epoch: Duration) -> String {
     let millis = i128::try_from(since_epoch.as_millis()).unwrap_or(i128::MAX);
     OffsetDateTime::from_unix_timestamp_nanos(millis.saturating_mul(1_000_000))
         .ok()

@@ -28,6 +28,16 @@ pub enum Call<'a> {
     },
 }
 
+impl<'a> Call<'a> {
+    /// The operation that the call is about first of all.
+    #[must_use]
+    pub fn operation(&self) -> &'a Operation {
+        match self {
+            Self::Write { operation, .. } | Self::Record { operation, .. } => operation,
+        }
+    }
+}
+
 /// Why an operation writes no user (any more).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
