@@ -10,6 +10,7 @@ import pytest
 from scripts.ministack import ALIAS, Deployed
 
 from .answers import problem_in
+from .bodies import sample
 from .client import Answer, Api
 from .deployment import Deployment, stack_command
 
@@ -59,13 +60,13 @@ def test_the_receipt_key_is_rotated_and_no_status_url_is_lost(
         assert api.status(accepted).status == 200
         return deployment.end_of(accepted)
 
-    by_old = api.put_later(user, b'{"v":1}')
+    by_old = api.put_later(user, sample(1))
     assert state(by_old) == "succeeded"
     update(deployment, ReceiptKeyVersion=old, OtherReceiptKeyVersion=new)
     assert state(by_old) == "succeeded"
-    assert state(api.put_later(user, b'{"v":2}')) == "succeeded"
+    assert state(api.put_later(user, sample(2))) == "succeeded"
     update(deployment, ReceiptKeyVersion=new, OtherReceiptKeyVersion=old)
-    by_new = api.put_later(user, b'{"v":3}')
+    by_new = api.put_later(user, sample(3))
     assert (state(by_old), state(by_new)) == ("succeeded", "succeeded")
     update(deployment, ReceiptKeyVersion=new)
     assert state(by_new) == "succeeded"

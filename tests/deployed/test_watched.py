@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from .answers import id_of
+from .bodies import sample
 from .client import Api
 from .deployment import Deployment
 from .polling import until
@@ -44,7 +45,7 @@ def lines_about(deployment: Deployment, group: str, text: str) -> list[Any]:
 def test_what_became_of_a_put_arrives_as_log_and_metric(
     deployment: Deployment, api: Api, user: str, group: str, metrics: set[str]
 ) -> None:
-    accepted = api.put_later(user, b'{"secret":"unlogged"}')
+    accepted = api.put_later(user, sample("unlogged"))
     operation = id_of(accepted)
     assert deployment.end_of(accepted) == "succeeded"
     (line,) = lines_about(deployment, group, operation)

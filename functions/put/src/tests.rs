@@ -283,8 +283,8 @@ async fn what_is_not_known_names_the_status_that_will_tell() {
         answered.body["self"].as_str().map(str::to_owned)
     };
     put.tables.faults.plan("write_user", 3, Fate::LosesReply);
-    assert_eq!(unknown(&sent("{}").await).await, None);
-    let keyed = sent("{}").await.with(KEY, "\"k\"");
+    assert_eq!(unknown(&sent(0).await).await, None);
+    let keyed = sent(0).await.with(KEY, "\"k\"");
     put.tables.faults.plan("claim", 3, THROTTLED);
     assert_eq!(unknown(&keyed).await, None);
     put.tables.faults.plan("transact", 3, THROTTLED);
@@ -491,9 +491,9 @@ async fn each_repetition_of_a_call_is_counted() {
     let (_engine, put) = start().await;
     let retries = || put.host.measured().iter().filter(|one| **one == Metric::Retries).count();
     put.tables.faults.plan("write_user", 3, THROTTLED);
-    answer(&put, &sent("{}").await).await;
+    answer(&put, &sent(0).await).await;
     assert_eq!(retries(), 2);
     put.updates.faults.plan("send", 1, THROTTLED);
-    answer(&put, &sent("{}").await.with("prefer", "respond-async")).await;
+    answer(&put, &sent(0).await.with("prefer", "respond-async")).await;
     assert_eq!(retries(), 3);
 }
