@@ -26,7 +26,7 @@ EVENTS = ROOT / "events"
 MADE = {".git", ".tools", ".local", ".aws-sam", "target", "node_modules", "__pycache__"}
 # They hold names of other projects, or what was measured here.
 LEFT = ("LICENSE-", "Cargo.lock", "package-lock.json", "requirements/", "CHANGELOG.md")
-LEFT_ALONE = ("scripts/resource.py", "tests/deployed/test_resource.py")
+LEFT_ALONE = ("scripts/resource.py", "tests/resource/test_resource.py")
 # Words of HTTP, IAM and libraries that have nothing to do with the resource.
 FOREIGN = r"""
     [Uu]ser[_-]?[Aa]gent | user_?[Aa]rn | UserName | [Uu]ser[\ -]?[Pp]ool | [Uu]serinfo | usermod

@@ -163,24 +163,38 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
     }
 }
 
-/// R1 is under way when R2, the same request, is refused; then an older PUT makes the user,
-/// so that R1's precondition has come true.
+/// The request is under way when a message of another sending of it is refused by the work
+/// before the write: nothing else keeps the user from being written.
 #[tokio::test]
-async fn what_another_sending_decided_is_the_answer_even_where_the_write_could_land_now() {
-    let (engine, first) = start().await;
-    let second = put_on(&engine, TestHost::default());
-    let keyed = sent(0).await.with(KEY, "\"k\"").with("if-match", "*");
-    first.tables.faults.plan("transact", 1, Fate::IsHeld);
-    let request = keyed.request();
-    let meanwhile = async {
-        first.tables.faults.is_held().await;
-        assert_eq!(answer(&second, &keyed).await.brief(), "412 precondition-failed");
-        store_at(&engine, now_ms() - 60_000).await;
-        first.tables.faults.release();
+async fn what_was_decided_meanwhile_is_the_answer_even_where_the_write_could_land() {
+    let (engine, put) = start().await;
+    let keyed = sent(0).await.with(KEY, "\"k\"");
+    put.tables.faults.plan("transact", 1, Fate::IsHeld);
+    let refused = async {
+        put.tables.faults.is_held().await;
+        record_failure(&engine, "refused").await;
+        put.tables.faults.release();
     };
-    let (answered, ()) = tokio::join!(first.handle(request), meanwhile);
-    assert_eq!(Answered::of(answered).brief(), "412 precondition-failed");
-    assert_eq!(stored(&engine).await, Some(sample("stored")));
+    let (answered, ()) = tokio::join!(put.handle(keyed.request()), refused);
+    assert_eq!(Answered::of(answered).brief(), "409 refused");
+    assert_eq!(stored(&engine).await, None);
+}
+
+/// Records that the only operation that a key stands for has failed with this type of problem.
+async fn record_failure(engine: &Engine, slug: &str) {
+    let claimed = engine.client.scan().table_name("operations").send().await.unwrap();
+    let id = claimed.items()[0]["op"].as_s().unwrap().clone();
+    let problem =
+        format!(r#"{{"type":"tag:async-put.example,2026:{slug}","detail":"Why.","status":503}}"#);
+    let expires = format!("#{}", now_ms() / 1000 + 1000);
+    let failed = [
+        ("id", id.as_str()),
+        ("outcome", "failed"),
+        ("completed_at", "#1"),
+        ("expires_at", &expires),
+        ("problem", &problem),
+    ];
+    engine.put("operations", &failed).await;
 }
 
 #[tokio::test]
@@ -235,19 +249,7 @@ async fn a_final_failure_is_never_replayed_as_a_503() {
     let keyed = sent(0).await.with(KEY, "\"k\"");
     put.tables.faults.plan("transact", 3, THROTTLED);
     assert_eq!(answer(&put, &keyed).await.status, 503);
-    let claimed = engine.client.scan().table_name("operations").send().await.unwrap();
-    let id = claimed.items()[0]["op"].as_s().unwrap().clone();
-    let problem =
-        r#"{"type":"tag:async-put.example,2026:clock-skew","detail":"Why.","status":503}"#;
-    let expires = format!("#{}", now_ms() / 1000 + 1000);
-    let failed = [
-        ("id", id.as_str()),
-        ("outcome", "failed"),
-        ("completed_at", "#1"),
-        ("expires_at", &expires),
-        ("problem", problem),
-    ];
-    engine.put("operations", &failed).await;
+    record_failure(&engine, "clock-skew").await;
     let refused = answer(&put, &keyed).await;
     assert_eq!((refused.brief().as_str(), refused.header("retry-after")), ("409 refused", ""));
     assert!(refused.body["detail"].as_str().unwrap().starts_with("Why. "), "{refused:?}");
@@ -424,7 +426,7 @@ const SECRET: &str = "unlogged";
 /// Answers a PUT; returns what is measured of its outcome, after looking at every line.
 async fn outcome(put: &TestPut, sent: &Sent) -> String {
     let before = put.host.lines().len();
-    answer(put, sent).await;
+    let told = answer(put, sent).await.brief();
     let lines = put.host.lines().split_off(before);
     let mut outcomes = Vec::new();
     for text in &lines {
@@ -437,6 +439,7 @@ async fn outcome(put: &TestPut, sent: &Sent) -> String {
         let names = measured.into_iter().flatten().map(|metric| metric["Name"].as_str().unwrap());
         let names: Vec<_> = names.inspect(|name| assert_eq!(line[name], 1, "{text}")).collect();
         if is_outcome {
+            assert_eq!(line["problem"].as_str(), told.split(' ').nth(1), "{text}");
             let has_operation =
                 line["operation"].as_str().is_some_and(|id| id.parse::<OperationId>().is_ok());
             assert!(has_operation || names == ["ClockRefusals"], "{text}");
