@@ -107,6 +107,11 @@ def set_body(path: Path, body: str) -> None:
     event = json.loads(path.read_text())
     is_encoded = event.get("isBase64Encoded", False)
     event["body"] = base64.b64encode(body.encode()).decode() if is_encoded else body
+    length = str(len(body.encode()))
+    for fields in (event.get("headers") or {}, event.get("multiValueHeaders") or {}):
+        for name, value in fields.items():
+            if name.lower() == "content-length":
+                fields[name] = [length] if isinstance(value, list) else length
     path.write_text(json.dumps(event, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -21,7 +21,10 @@ PAGE = (ROOT / "docs" / "make-it-yours.md").read_text()
 # and the deployed service from a PUT to its status.
 RUST = ("rules", "lambda-shell", "tables", "queues", "put", "read", "apply", "park")
 RUST_TESTS = ("contract", "openapi", "repository")
-DEPLOYED = "test_inline or test_deferred or test_status or test_http or test_wait or test_keys"
+DEPLOYED = (
+    "test_inline or test_deferred or test_status or test_http or test_wait or test_keys"
+    " or test_events or test_examples"
+)
 
 
 def blocks(language: str) -> list[str]:
