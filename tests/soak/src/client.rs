@@ -20,7 +20,7 @@ const SAMPLE: &str = include_str!("../../bodies/sample.json");
 const MAX_SENDINGS: usize = 6;
 
 /// How long a status is asked for. A message that was parked needs some seconds.
-const LONGEST_PENDING: Duration = Duration::from_secs(120);
+const LONGEST_PENDING: Duration = Duration::from_secs(300);
 
 /// One user, and what its clients know.
 #[derive(Debug)]
