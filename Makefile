@@ -132,7 +132,7 @@ bench-docs: ## put what make bench measured last into docs/performance.md, with 
 
 # What is exact needs no release build, but the sizes, which make bench judges.
 .PHONY: bench-short
-bench-short: ## the network calls of each kind of request, counted at the wire, for the gate
+bench-short: ## calls and capacity units of each kind of request, counted at the wire, for the gate
 	cargo build --locked --quiet $(FUNCTIONS)
 	cargo build --locked --quiet --package bench
 	$(BUILT)/debug/bench --functions $(BUILT)/debug --bare $(BUILT)/debug --only calls

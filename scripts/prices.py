@@ -1,77 +1,151 @@
-"""What a million accepted PUTs cost, here and in the ways the README compares.
+"""What a million requests cost, here and in the ways the README compares.
 
     python3 -m scripts.prices
 
-List prices of us-east-1 in US dollars, as of November 2026, without free tiers. Counted are
-requests, messages, writes and transitions of bodies up to 1 KB; not the functions' running
-time, reads of the status, logs and data transfer, which depend on what you do.
+Requests, messages and capacity units, as benches/calls.json has them counted at the wire
+(`make bench-short` counts again). Not the functions' running time, logs, traces, storage and
+data transfer, which depend on what you do.
 """
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
-# For a million each.
-HTTP_API = 1.00
-REST_API = 3.50
-INVOCATION = 0.20
-SQS_CALL = 0.40
-WRITE = 0.625
-TRANSACTIONAL_WRITE = 2 * WRITE
-STATE_TRANSITION = 25.00
-DURABLE_OPERATION = 8.00
-
-BATCH = 10  # messages for one invocation of apply
-# A message is sent alone, received and deleted with others, whose function is invoked once.
-QUEUED = SQS_CALL + (2 * SQS_CALL + INVOCATION) / BATCH
-
-PRICES = {
-    "here, now": HTTP_API + INVOCATION + WRITE,
-    "here, later": HTTP_API + INVOCATION + QUEUED + 2 * TRANSACTIONAL_WRITE,
-    "HTTP API to SQS": HTTP_API + QUEUED + WRITE,
-    "two functions and a queue": HTTP_API + INVOCATION + QUEUED + WRITE,
-    # An HTTP API does not invoke asynchronously; a REST API does.
-    "asynchronous invocation": REST_API + INVOCATION + WRITE,
-    # A workflow of one task: its start, and the task.
-    "Step Functions, Standard": HTTP_API + 2 * STATE_TRANSITION + WRITE,
-    # One that accepts, one that is durable: its start, and one step.
-    "durable function": HTTP_API + 2 * INVOCATION + 2 * DURABLE_OPERATION + WRITE,
+# For a million each: list prices of us-east-1 in US dollars, November 2026, without free tiers.
+PRICE = {
+    # https://aws.amazon.com/api-gateway/pricing/ (of up to 512 KB)
+    "HTTP API request": 1.00,
+    "REST API request": 3.50,
+    # https://aws.amazon.com/lambda/pricing/
+    "invocation": 0.20,
+    "durable operation": 8.00,
+    # https://aws.amazon.com/sqs/pricing/ (of up to 64 KB; fair: of messages with a group)
+    "queue call": 0.40,
+    "fair queue call": 0.50,
+    # https://aws.amazon.com/dynamodb/pricing/on-demand/
+    "write unit": 0.625,
+    "read unit": 0.125,
+    # https://aws.amazon.com/step-functions/pricing/
+    "state transition": 25.00,
 }
 
-# docs/performance.md: batches of so many messages, k of them of one user, and KB of a body.
-LARGE_BATCH = 100
+BILLED_KIB = 64  # of a call of SQS
+RECEIVED = 10  # messages that Lambda receives, and deletes, with one call
+
+CALLS = Path(__file__).resolve().parents[1] / "benches" / "calls.json"
+COUNTED: dict[tuple[str, int], dict[str, Any]] = {
+    (line["kind"], line["body"]): line for line in json.loads(CALLS.read_text())
+}
+SIZES = sorted({body for _, body in COUNTED})
+SMALL = SIZES[0]
 TOGETHER = (1, 10, 100)
-SIZES = (1, 10, 100)
-# What one transaction decides: MAX_DECIDED_AT_ONCE in crates/rules/src/work/batch.rs.
-DECIDED_AT_ONCE = 99
+
+# How many there are of each item of PRICE.
+Bill = dict[str, float]
 
 
-def applied(together: int, size: int, batch: int = LARGE_BATCH) -> float:
-    """A million updates from the queue into the tables, `together` of one user in a batch.
+def total(*bills: Bill) -> Bill:
+    """What all of them ask for."""
+    items = [item for item in PRICE if any(item in bill for bill in bills)]
+    return {item: sum(bill.get(item, 0) for bill in bills) for item in items}
 
-    Lambda receives and deletes ten messages with one call, also for larger batches.
-    """
-    writes_of_users = math.ceil(together / DECIDED_AT_ONCE) / together
-    writes = TRANSACTIONAL_WRITE * (size * writes_of_users + 1)
-    return 2 * SQS_CALL / 10 + INVOCATION / batch + writes
+
+def price(bill: Bill) -> float:
+    """Of a million such bills."""
+    return sum(PRICE[item] * count for item, count in bill.items())
+
+
+def calls_for(messages: int, body: int) -> int:
+    """As how many calls one counts that carries so many messages."""
+    kib: int = COUNTED["deferred", body]["message_kib"]
+    return math.ceil(messages * kib / BILLED_KIB)
+
+
+def consumed(kind: str, body: int) -> Bill:
+    """The capacity units of the tables."""
+    counted = COUNTED[kind, body]
+    return {"write unit": counted["write_units"], "read unit": counted["read_units"]}
+
+
+def request(kind: str, body: int = SMALL) -> Bill:
+    """A request, its function, and what that calls."""
+    sent = COUNTED[kind, body]["calls"].get("SendMessage", 0) * calls_for(1, body)
+    bill: Bill = {"HTTP API request": 1, "invocation": 1, "fair queue call": sent}
+    return total(bill, consumed(kind, body))
+
+
+def applied(body: int = SMALL, batch: int = 10, together: int = 1) -> Bill:
+    """A message from the queue into the tables, with `together` of one user in a batch."""
+    units = consumed(f"batch of {batch}, {together} together", body)
+    received_and_deleted = calls_for(RECEIVED, body) + 1
+    return {
+        "invocation": 1 / batch,
+        "fair queue call": received_and_deleted / RECEIVED,
+    } | {unit: count / batch for unit, count in units.items()}
+
+
+HERE = {
+    "PUT, now": request("inline"),
+    "PUT, now, with a key": request("keyed"),
+    "PUT, `wait=5`, written in time": request("wait"),
+    "PUT, later": total(request("deferred"), applied()),
+    "PUT, later, with a key": total(request("keyed, deferred"), applied()),
+    "GET of a user": request("get"),
+    "GET of a status": request("status"),
+}
+
+API: Bill = {"HTTP API request": 1}
+FUNCTION: Bill = {"invocation": 1}
+WRITE: Bill = {"write unit": 1}
+# A message is sent alone, received and deleted with others, whose function is invoked once.
+QUEUE: Bill = {"queue call": 1 + 2 / RECEIVED, "invocation": 1 / RECEIVED}
+
+ELSEWHERE = {
+    "HTTP API to SQS": total(API, QUEUE, WRITE),
+    "two functions and a queue": total(API, FUNCTION, QUEUE, WRITE),
+    # An HTTP API does not invoke asynchronously; a REST API does.
+    "asynchronous invocation": total({"REST API request": 1}, FUNCTION, WRITE),
+    # A workflow of one task: its start, and the task.
+    "Step Functions, Standard": total(API, {"state transition": 2}, WRITE),
+    # One that accepts, one that is durable: its start, and one step.
+    "durable function": total(API, {"invocation": 2, "durable operation": 2}, WRITE),
+}
+
+
+def requests() -> str:
+    """The table of docs/deploying.md."""
+    items = ("invocation", "fair queue call", "write unit", "read unit")
+    lines = [
+        "| a million of | invocations | calls of SQS | write units | read units | price |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for way, bill in HERE.items():
+        counts = "".join(f" {bill.get(item, 0):.3g} |" for item in items)
+        lines.append(f"| {way} |{counts} ${price(bill):.2f} |")
+    return "\n".join(lines) + "\n"
 
 
 def batches() -> str:
-    """The table of docs/performance.md."""
-    head = "| body |" + "".join(f" *k* = {together} |" for together in TOGETHER) + "\n"
-    lines = [head, "|--:|" + "--:|" * len(TOGETHER) + "\n"]
-    for size in SIZES:
-        cells = "".join(f" ${applied(together, size):.2f} |" for together in TOGETHER)
-        lines.append(f"| {size} KB |{cells}\n")
-    return "".join(lines)
+    """The table of docs/performance.md: updates in batches of 100, k of one user in each."""
+    lines = [
+        "| body |" + "".join(f" *k* = {together} |" for together in TOGETHER),
+        "|--:|" + "--:|" * len(TOGETHER),
+    ]
+    for body in SIZES:
+        prices = (price(applied(body, 100, together)) for together in TOGETHER)
+        lines.append(f"| {body:,} B |" + "".join(f" ${price:.2f} |" for price in prices))
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Print them."""
-    for way, price in PRICES.items():
-        print(f"{price:6.2f}  {way}")
-    print(f"\nA million updates in batches of {LARGE_BATCH}, k of one user in each:\n")
-    print(batches(), end="")
+    print(requests())
+    print(batches())
+    for way, bill in ELSEWHERE.items():
+        print(f"${price(bill):5.2f}  {way}")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ pub fn batch(records: usize, users: usize, body: &str, batch: u64) -> Value {
     json!({ "Records": records })
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
     now.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -7,6 +7,7 @@ mod endpoint;
 mod event;
 mod measure;
 mod memory;
+mod meter;
 mod process;
 mod size;
 mod start_up;
@@ -54,7 +55,7 @@ async fn main() -> ExitCode {
         start_up::measure(&contenders, &endpoints, rounds * 20, &mut results).await;
     }
     if is_chosen("calls") {
-        wrong.extend(calls::measure(&contenders, &endpoints, &mut results).await);
+        wrong.extend(calls::measure(&contenders, &mut results).await);
     }
     if is_chosen("warm") {
         warm::measure(&contenders, &endpoints, rounds, &mut results).await;

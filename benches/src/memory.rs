@@ -15,7 +15,7 @@ const EVENTS: usize = 200;
 
 pub async fn measure(contenders: &Contenders, endpoints: &Endpoints, results: &mut Results) {
     let large = event::body(LARGEST);
-    let mut events: Vec<_> = kinds(contenders, endpoints)
+    let mut events: Vec<_> = kinds(contenders, &endpoints.urls, 300)
         .await
         .into_iter()
         .map(|kind| (kind.name.to_owned(), kind.function, kind.event))

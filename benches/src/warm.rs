@@ -1,6 +1,7 @@
 //! What a warm request costs of the processor, against the same calls made bare.
 
 use serde_json::Value;
+use soak::rig::names::Endpoints as Urls;
 
 use crate::contender::{Contender, Contenders};
 use crate::endpoint::Endpoints;
@@ -22,11 +23,11 @@ pub struct Kind {
     pub event: Value,
 }
 
-/// Every kind of request.
-pub async fn kinds(contenders: &Contenders, endpoints: &Endpoints) -> Vec<Kind> {
-    let body = event::body(300);
+/// Every kind of request, with bodies of so many bytes.
+pub async fn kinds(contenders: &Contenders, urls: &Urls, bytes: usize) -> Vec<Kind> {
+    let body = event::body(bytes);
     let deferred = event::put(&body, &[("prefer", "respond-async")]);
-    let put = Process::start(&contenders.function("put"), &endpoints.urls).await;
+    let put = Process::start(&contenders.function("put"), urls).await;
     let accepted: Value = serde_json::from_slice(&put.invoke(deferred.to_string()).await).unwrap();
     let location = accepted["headers"]["location"].as_str().expect("a deferred PUT is accepted");
     let of = |name, function, event| Kind { name, function, event };
@@ -46,7 +47,7 @@ pub async fn measure(
     rounds: usize,
     results: &mut Results,
 ) {
-    for Kind { name, function, event } in kinds(contenders, endpoints).await {
+    for Kind { name, function, event } in kinds(contenders, &endpoints.urls, 300).await {
         let all = [contenders.function(function), contenders.bare("bare-calls", name)];
         let samples = rounds_of(&all, endpoints, &event.to_string(), rounds).await;
         results.add("CPU of a warm request", name, "µs", &samples);

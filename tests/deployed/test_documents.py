@@ -14,8 +14,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from scripts import backlog
-from scripts.prices import PRICES, batches
+from scripts import backlog, prices
 from scripts.stack import DEFAULT_PORT
 
 from .deployment import ROOT, Deployment
@@ -144,13 +143,11 @@ def test_the_readme_shows_what_happens(deployment: Deployment, user: str, queue:
 
 def test_the_prices_are_those_that_the_script_prints() -> None:
     told = re.findall(r"\$(\d+\.\d\d)", README.read_text())
-    assert sorted(told) == sorted(f"{price:.2f}" for price in PRICES.values())
-    here = [f"    {price:6.2f}  {way}" for way, price in PRICES.items() if way.startswith("here")]
-    assert "\n".join(here) in (ROOT / "docs" / "deploying.md").read_text()
-
-
-def test_the_prices_of_larger_batches_are_those_that_the_script_prints() -> None:
-    assert batches() in (ROOT / "docs" / "performance.md").read_text()
+    here = (prices.HERE["PUT, now"], prices.HERE["PUT, later"])
+    bills = (*here, *prices.ELSEWHERE.values())
+    assert sorted(told) == sorted(f"{prices.price(bill):.2f}" for bill in bills)
+    assert prices.requests() in (ROOT / "docs" / "deploying.md").read_text()
+    assert prices.batches() in (ROOT / "docs" / "performance.md").read_text()
 
 
 def test_the_backlog_is_the_one_that_the_model_shows() -> None:

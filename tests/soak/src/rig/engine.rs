@@ -28,7 +28,11 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(crate) async fn start() -> Self {
+    /// Starts one with empty tables.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/", listener.local_addr().expect("a bound address"));
         let database = Database::memory().expect("a database in memory");
@@ -50,7 +54,10 @@ impl Engine {
     }
 
     /// Makes a call as a function made it; returns the status and the body of the reply.
-    pub(crate) async fn call(&self, parts: &Parts, body: Bytes) -> (u16, Bytes) {
+    ///
+    /// # Panics
+    /// If the engine does not answer.
+    pub async fn call(&self, parts: &Parts, body: Bytes) -> (u16, Bytes) {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.parse().expect("a URL");

@@ -1,0 +1,104 @@
+//! DynamoDB and SQS as they bill: a real engine says which capacity units a call consumes, and
+//! calls and messages are counted at the wire.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::Request;
+use serde::Serialize;
+use serde_json::{Value, json};
+use soak::rig::engine::Engine;
+use soak::rig::http::{HangUp, Reply, json, serve};
+use soak::rig::names::Endpoints as Urls;
+use tokio::net::TcpListener;
+
+use crate::endpoint::{call_of, reply};
+
+/// What was counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Counted {
+    /// The calls, by name.
+    pub calls: BTreeMap<String, u64>,
+    /// Read units of DynamoDB.
+    pub read_units: u64,
+    /// Write units of DynamoDB, twofold in transactions.
+    pub write_units: u64,
+    /// KiB, begun, of the message that was sent: its body and attributes.
+    pub message_kib: usize,
+}
+
+/// The services, at one address.
+#[derive(Debug)]
+pub struct Meter {
+    /// Where they are.
+    pub urls: Urls,
+    counted: Arc<Mutex<Counted>>,
+}
+
+impl Meter {
+    /// With empty tables.
+    pub async fn start() -> Self {
+        let counted = Arc::new(Mutex::new(Counted::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound address"));
+        let (engine, counting) = (Engine::start().await, Arc::clone(&counted));
+        tokio::spawn(async move {
+            let never = serve(listener, move |request| {
+                answer(engine.clone(), Arc::clone(&counting), request)
+            });
+            match never.await {}
+        });
+        Self { urls: Urls { dynamodb: url.clone(), sqs: url }, counted }
+    }
+
+    /// What was counted since this was asked for last.
+    pub fn take(&self) -> Counted {
+        std::mem::take(&mut *self.counted.lock().expect("nothing panics with it"))
+    }
+}
+
+async fn answer(
+    engine: Engine,
+    counted: Arc<Mutex<Counted>>,
+    request: Request<Bytes>,
+) -> Result<Reply, HangUp> {
+    let name = call_of(&request).to_owned();
+    let mut call: Value = serde_json::from_slice(request.body()).expect("a call is JSON");
+    let (status, body, units, message) = if name == "SendMessage" {
+        (200, reply(&name, request.body()), 0, message_bytes(&call))
+    } else {
+        call["ReturnConsumedCapacity"] = json!("TOTAL");
+        let (status, body) = engine.call(&request.into_parts().0, call.to_string().into()).await;
+        let units = units(&serde_json::from_slice(&body).expect("a reply is JSON"));
+        (status, body, units, 0)
+    };
+    let mut counted = counted.lock().expect("nothing panics with it");
+    if name == "GetItem" {
+        counted.read_units += units;
+    } else {
+        counted.write_units += units;
+    }
+    counted.message_kib += message.div_ceil(1024);
+    *counted.calls.entry(name).or_default() += 1;
+    Ok(json(status, body))
+}
+
+/// What a reply says that its call consumed; a transaction says it for each table.
+fn units(reply: &Value) -> u64 {
+    let consumed = &reply["ConsumedCapacity"];
+    let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
+    let units: f64 = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+    units as u64 // Every read is strongly consistent, so none is a half.
+}
+
+/// The size that SQS bills: the body, and each attribute's name, type and value.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
+fn message_bytes(call: &Value) -> usize {
+    let length = |value: &Value| value.as_str().map_or(0, str::len);
+    let attributes = call["MessageAttributes"].as_object();
+    let attributes = attributes.into_iter().flatten().map(|(name, value)| {
+        name.len() + length(&value["DataType"]) + length(&value["StringValue"])
+    });
+    length(&call["MessageBody"]) + attributes.sum::<usize>()
+}
