@@ -93,10 +93,11 @@ def leave_out_metric_math(template: Path) -> Any:
     """Take the alarms on an expression, which MiniStack refuses, out of a built template."""
     built = yaml.safe_load(template.read_text())
     resources = built["Resources"]
-    for name in [
-        name for name, each in resources.items() if "Metrics" in each.get("Properties", {})
-    ]:
+    names = [name for name, each in resources.items() if "Metrics" in each.get("Properties", {})]
+    for name in names:
         del resources[name]
+    of_deployments = built["Globals"]["Function"]["DeploymentPreference"]["Alarms"]
+    of_deployments[:] = [alarm for alarm in of_deployments if alarm["Ref"] not in names]
     replace(template, yaml.safe_dump(built, sort_keys=False))
     return built
 

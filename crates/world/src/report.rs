@@ -40,6 +40,8 @@ metrics! {
     NotWritten: Count,
     /// `put` does not know whether a PUT was or will be written: 503.
     OutcomeUnknown: Count,
+    /// `read` could not read a table: 503.
+    NotRead: Count,
     /// A PUT was refused since the gateway's clock and the host's differ too much: 503.
     ClockRefusals: Count,
     /// The stored user is ahead of the clock, so that the order is not known.

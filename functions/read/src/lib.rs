@@ -12,8 +12,8 @@ use lambda_shell::target::{Paths, parameter, request_id};
 use lambda_shell::{invocation, reply};
 use rules::reply::status::{State, StatusDocument};
 use rules::request::precondition;
-use rules::{Problem, ProblemType, ReceiptKey, UserId};
-use world::{Host, Invocation, Tables, repeated};
+use rules::{OperationId, Problem, ProblemType, ReceiptKey, UserId};
+use world::{Host, Invocation, Metric, Report, Tables, repeated};
 
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -55,7 +55,7 @@ impl<H: Host, T: Tables> Read<H, T> {
     async fn user(&self, request: &Request, user: &UserId) -> Result<Response<Body>, Problem> {
         let (invocation, read) = (self.invocation(request), || self.tables.user(user));
         let stored = repeated(&self.host, &invocation, (user, None), read).await;
-        let stored = stored.map_err(|_| not_read())?.ok_or_else(|| {
+        let stored = stored.map_err(|_| self.not_read(&invocation, user, None))?.ok_or_else(|| {
             let detail = "No user is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
             Problem::new(ProblemType::UserNotFound, detail)
         })?;
@@ -86,8 +86,9 @@ impl<H: Host, T: Tables> Read<H, T> {
         let invocation = self.invocation(request);
         let read = || self.tables.record_of(id, self.host.now());
         let record = repeated(&self.host, &invocation, (user, Some(id)), read).await;
+        let record = record.map_err(|_| self.not_read(&invocation, user, Some(id)))?;
         let now = self.host.now();
-        let state = State::derive(id, record.map_err(|_| not_read())?, now);
+        let state = State::derive(id, record, now);
         let paths = Paths::of(request, user, 4);
         let location = paths.operation(receipt);
         let paths = (location.as_str(), paths.user());
@@ -105,6 +106,20 @@ impl<H: Host, T: Tables> Read<H, T> {
         Ok(response)
     }
 
+    /// The problem of a table that could not be read, which is reported.
+    fn not_read(
+        &self,
+        invocation: &Invocation,
+        user: &UserId,
+        operation: Option<OperationId>,
+    ) -> Problem {
+        let report = Report::warn(invocation, "could not read").user(user);
+        let report = report.problem(ProblemType::NotRead).count(Metric::NotRead);
+        self.host.report(&Report { operation, ..report });
+        let detail = "The table could not be read; send the request again.";
+        Problem::new(ProblemType::NotRead, detail)
+    }
+
     fn invocation(&self, request: &Request) -> Invocation {
         invocation(request.lambda_context_ref(), self.host.now(), TIMEOUT)
     }
@@ -116,11 +131,6 @@ fn method_not_allowed(request: &Request, allow: &'static str) -> Response<Body> 
     let mut response = reply::problem(&problem.request_id(request_id(request)));
     reply::set(&mut response, ALLOW, allow);
     response
-}
-
-fn not_read() -> Problem {
-    let detail = "The table could not be read; send the request again.";
-    Problem::new(ProblemType::NotRead, detail)
 }
 
 /// The instant as an HTTP date (RFC 9110 section 5.6.7).

@@ -9,7 +9,7 @@ use rules::{Tick, UserId};
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
 use tests::world::{Fate, Faults, FaultyTables, TestHost};
-use world::{Host, Tables};
+use world::{Host, Metric, Tables};
 
 use crate::Read;
 
@@ -181,7 +181,12 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
             (answered.brief().as_str(), answered.header("retry-after")),
             ("503 not-read", "1")
         );
+        let line = read.host.measuring_lines().pop().unwrap();
+        assert_eq!((&line["NotRead"], &line["user"]), (&1.into(), &"42".into()), "{line}");
+        assert_eq!(line["operation"].is_string(), name == "record_of", "{line}");
     }
+    let measured = read.host.measured();
+    assert_eq!(measured.iter().filter(|metric| **metric == Metric::NotRead).count(), 2);
 }
 
 fn status_path(read: &Read<TestHost, FaultyTables>) -> String {
