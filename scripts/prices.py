@@ -22,7 +22,7 @@ PRICE = {
     # https://aws.amazon.com/lambda/pricing/
     "invocation": 0.20,
     "durable operation": 8.00,
-    # https://aws.amazon.com/sqs/pricing/ (of up to 64 KB; fair: of messages with a group)
+    # https://aws.amazon.com/sqs/pricing/ (of up to 64 KB; fair: about messages with a group)
     "queue call": 0.40,
     "fair queue call": 0.50,
     # https://aws.amazon.com/dynamodb/pricing/on-demand/

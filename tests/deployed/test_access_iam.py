@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -115,6 +117,28 @@ def test_a_key_is_the_roles_whatever_its_session(
         operations.append(id_of(answer))
     by_root = accounts.root().put(user, sample(), {"Idempotency-Key": f'"{key}"'})
     assert operations[0] == operations[1] != id_of(by_root)
+
+
+def test_the_command_of_the_output_first_put(
+    deployment: Deployment, accounts: Accounts, user: str
+) -> None:
+    stack = {"StackName": deployment.environment["STACK_NAME"]}
+    stacks = deployment.client("cloudformation").describe_stacks(**stack)["Stacks"]
+    outputs = {it["OutputKey"]: it["OutputValue"] for it in stacks[0]["Outputs"]}
+    command = outputs["FirstPut"].replace(outputs["ApiUrl"], deployment.environment["API_URL"])
+    iam = deployment.client("iam")
+    iam.create_user(UserName=user)
+    policy = accounts.policy("PUT/users/ada")
+    iam.put_user_policy(UserName=user, PolicyName="ada", PolicyDocument=policy)
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    # Without a session token curl leaves its header out.
+    for secret, status in ((made["SecretAccessKey"], 202), ("another secret", 403)):
+        keys = {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": secret}
+        shell = ["bash", "-c", command]
+        done = subprocess.run(
+            shell, env=keys | {"PATH": os.environ["PATH"]}, capture_output=True, check=True
+        )
+        assert done.stdout.startswith(f"HTTP/1.1 {status} ".encode()), done
 
 
 def test_the_functions_look_again(deployment: Deployment, accounts: Accounts, user: str) -> None:

@@ -1,0 +1,76 @@
+"""The commands of `aws`, `sam` and `make` that the documents show: their options exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from .deployment import ROOT
+from .test_documents import PAGES, tokens
+from .test_template import TEMPLATE
+
+SESSION = botocore.session.get_session()
+# Of the command line alone, for every call.
+GLOBAL = {"endpoint-url", "no-cli-pager", "output", "profile", "query", "region"}
+# Services that the command line calls otherwise.
+RENAMED = {"deploy": "codedeploy"}
+# What the command line adds to the calls of the services.
+ADDED = {
+    ("configure", "export-credentials"): {"format"},
+    ("logs", "tail"): {"filter-pattern", "follow", "format", "since"},
+}
+
+
+def code(page: Path) -> Iterator[str]:
+    """The lines of the page's code, the long ones joined."""
+    for block in tokens(page):
+        parts = [block] if block.type in ("fence", "code_block") else block.children or []
+        for part in parts:
+            if part.type in ("fence", "code_block", "code_inline"):
+                yield from part.content.replace("\\\n", " ").splitlines()
+
+
+def commands(program: str) -> list[tuple[str, str]]:
+    """Each use of the program, with the page it stands in; what follows belongs to the last."""
+    found = []
+    for page in PAGES:
+        for line in code(page):
+            uses = re.split(rf"(?:^|[$({{|&])\s*{program} (?=[a-z])", line)
+            found += [(page.name, use) for use in uses[1:]]
+    return found
+
+
+@pytest.mark.parametrize(("page", "command"), commands("aws"))
+def test_the_options_of_aws_exist_and_none_is_missing(page: str, command: str) -> None:
+    service, name, *_ = re.findall(r"[a-z0-9-]+", command)
+    options = set(re.findall(r"--([a-z-]+)", command)) - GLOBAL
+    if (service, name) in ADDED:
+        assert options <= ADDED[service, name], page
+        return
+    model = SESSION.get_service_model(RENAMED.get(service, service))
+    calls = {xform_name(call, "-"): call for call in model.operation_names}
+    assert name in calls, page
+    asks = model.operation_model(calls[name]).input_shape
+    known = {xform_name(member, "-") for member in asks.members} if asks else set()
+    required = {xform_name(member, "-") for member in asks.required_members} if asks else set()
+    assert options <= known | {f"no-{option}" for option in known}, page
+    # A command that is only named has none of them.
+    assert not options or required <= options, page
+
+
+@pytest.mark.parametrize(("page", "command"), commands("sam"))
+def test_the_parameters_of_sam_deploy_exist(page: str, command: str) -> None:
+    for name in re.findall(r"(\w+)=", command.partition("--parameter-overrides")[2]):
+        assert name in TEMPLATE["Parameters"], page
+
+
+@pytest.mark.parametrize(("page", "command"), commands("make"))
+def test_the_targets_of_make_exist(page: str, command: str) -> None:
+    target = re.match(r"[a-z-]*", command)
+    assert target is not None
+    assert re.search(rf"^{target[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), page
