@@ -19,6 +19,7 @@ from scripts.stack import DEFAULT_PORT
 
 from .deployment import ROOT, Deployment
 from .queues import Queue
+from .test_template import TEMPLATE
 
 NOT_OURS = ("target", "node_modules")
 PAGES = sorted(
@@ -139,6 +140,12 @@ def test_the_readme_shows_what_happens(deployment: Deployment, user: str, queue:
         elif language == "sh" and "curl" in text:
             shell = text
     assert seen >= 2
+
+
+def test_the_readme_lists_every_parameter() -> None:
+    rows = re.findall(r"^\| (`[A-Z][^|]*`) \|", README.read_text(), re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(rows))
+    assert sorted(named) == sorted(TEMPLATE["Parameters"])
 
 
 def test_the_prices_are_those_that_the_script_prints() -> None:
