@@ -125,6 +125,12 @@ bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
 	cargo build --locked --quiet --profile soak --package bench
 	$(BUILT)/soak/bench $(BENCH_FOLDERS) --json target/bench.json $(BENCH)
 
+.PHONY: bench-peers
+bench-peers: ## the same, with a plain Express, Flask and Rust function beside ours
+	@$(PYTHON) -m scripts.tools peers
+	@$(PYTHON) -m benches.peers
+	@$(MAKE) bench BENCH='--peers target/peers/peers.json $(BENCH)'
+
 .PHONY: bench-docs
 bench-docs: ## put what make bench measured last into docs/performance.md, with its pictures
 	@$(PYTHON) -m scripts.tools bench

@@ -33,6 +33,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "scripts" / "requirements"
+FLASK = ROOT / "benches" / "peers" / "flask" / "requirements.in"
 INSTALLER = "uv"
 OLDEST_PYTHON = (3, 11)
 
@@ -183,7 +184,7 @@ def environment() -> dict[str, str]:
 
 def lock(*, upgrade: bool) -> None:
     """Make every NAME.txt from its NAME.in. Versions that are pinned stay, unless to upgrade."""
-    for wanted in sorted(REQUIREMENTS.glob("*.in")):
+    for wanted in sorted([*REQUIREMENTS.glob("*.in"), FLASK]):
         command = [*UV, "compile", "--quiet", "--universal", "--generate-hashes"]
         command += ["--python-version", dotted(OLDEST_PYTHON), "--no-annotate"]
         command += ["--custom-compile-command", "make requirements"]

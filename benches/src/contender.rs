@@ -1,6 +1,9 @@
 //! Who is measured: programs and the environment that each needs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
 
 /// A program, as it is started.
 #[derive(Clone, Debug)]
@@ -10,17 +13,40 @@ pub struct Contender {
     /// Program and arguments.
     pub command: Vec<PathBuf>,
     /// What of the environment is its own.
-    pub settings: Vec<(&'static str, String)>,
+    pub settings: BTreeMap<String, String>,
 }
 
 impl Contender {
     fn new(name: &str, program: PathBuf) -> Self {
-        Self { name: name.to_owned(), command: vec![program], settings: Vec::new() }
+        Self { name: name.to_owned(), command: vec![program], settings: BTreeMap::new() }
     }
 
-    fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.settings.push((name, value.to_owned()));
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
         self
+    }
+}
+
+/// The same PUT written plainly with other tools, as `benches/peers` has built it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Peer {
+    /// What the table calls it.
+    name: String,
+    /// What is deployed: a folder or a program.
+    pub package: PathBuf,
+    command: Vec<PathBuf>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Peer {
+    /// As it is started.
+    pub fn contender(&self) -> Contender {
+        let (name, command) = (self.name.clone(), self.command.clone());
+        // What Lambda sets as well, and their runtimes ask for.
+        Contender { name, command, settings: self.environment.clone() }
+            .with("AWS_DEFAULT_REGION", "us-east-1")
+            .with("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/bench")
+            .with("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
     }
 }
 
@@ -29,11 +55,24 @@ impl Contender {
 pub struct Contenders {
     functions: PathBuf,
     bare: PathBuf,
+    /// None, if they are not to be measured.
+    pub peers: Vec<Peer>,
 }
 
 impl Contenders {
-    pub fn new(functions: &Path, bare: &Path) -> Self {
-        Self { functions: functions.to_owned(), bare: bare.to_owned() }
+    /// With the peers that a file lists, if there is one.
+    pub fn new(functions: &Path, bare: &Path, peers: Option<&Path>) -> Self {
+        let peers = peers.map_or_else(Vec::new, |path| {
+            let text = std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+        });
+        Self { functions: functions.to_owned(), bare: bare.to_owned(), peers }
+    }
+
+    /// The peers, and `put` at the end, which they stand against.
+    pub fn peers_and_put(&self) -> Vec<Contender> {
+        let peers = self.peers.iter().map(Peer::contender);
+        peers.chain([self.function("put")]).collect()
     }
 
     /// A function of the project, by its name.

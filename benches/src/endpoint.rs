@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use serde_json::Value;
 use soak::rig::http::{HangUp, Reply, json, serve};
 use soak::rig::names;
 use tokio::net::TcpListener;
@@ -79,9 +80,16 @@ pub fn reply(call: &str, body: &[u8]) -> Bytes {
             });
             Bytes::from(item.to_string())
         }
-        "SendMessage" => Bytes::from_static(
-            br#"{"MessageId":"b2c3d4e5-0001-4000-8000-000000000001","MD5OfMessageBody":"c90e5c340db30a425e7fba1de7b15719"}"#,
-        ),
+        "SendMessage" => {
+            let message: Value = serde_json::from_slice(body).unwrap_or_default();
+            let sent = message["MessageBody"].as_str().unwrap_or_default();
+            let reply = serde_json::json!({
+                "MessageId": "b2c3d4e5-0001-4000-8000-000000000001",
+                // The SDK of Node.js compares it with what it sent.
+                "MD5OfMessageBody": format!("{:x}", md5::compute(sent)),
+            });
+            Bytes::from(reply.to_string())
+        }
         _ => Bytes::from_static(b"{}"),
     }
 }

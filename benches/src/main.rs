@@ -8,6 +8,7 @@ mod event;
 mod measure;
 mod memory;
 mod meter;
+mod peers;
 mod process;
 mod size;
 mod start_up;
@@ -23,13 +24,14 @@ use measure::Results;
 
 /// How to call it.
 const USAGE: &str = "usage: bench --functions FOLDER --bare FOLDER \
-    [--only size,start-up,calls,warm,memory,apply] [--rounds N] [--json FILE]";
+    [--peers FILE] [--only size,start-up,calls,warm,memory,apply] [--rounds N] [--json FILE]";
 
 /// What the command line chose.
 #[derive(Debug)]
 struct Settings {
     functions: PathBuf,
     bare: PathBuf,
+    peers: Option<PathBuf>,
     only: Vec<String>,
     rounds: usize,
     json: Option<PathBuf>,
@@ -41,13 +43,14 @@ async fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    let contenders = Contenders::new(&settings.functions, &settings.bare);
+    let contenders =
+        Contenders::new(&settings.functions, &settings.bare, settings.peers.as_deref());
     let endpoints = Endpoints::start().await;
     let mut results = Results::default();
     let rounds = settings.rounds;
     let is_chosen =
         |part: &str| settings.only.is_empty() || settings.only.iter().any(|it| it == part);
-    let mut wrong = Vec::new();
+    let mut wrong = peers::check(&contenders, &endpoints).await;
     if is_chosen("size") {
         wrong.extend(size::measure(&contenders, &mut results));
     }
@@ -80,18 +83,19 @@ async fn main() -> ExitCode {
 }
 
 fn settings(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
-    let (mut functions, mut bare, mut json) = (None, None, None);
+    let (mut functions, mut bare, mut peers, mut json) = (None, None, None, None);
     let (mut only, mut rounds) = (Vec::new(), 9);
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;
         match name.as_str() {
             "--functions" => functions = Some(PathBuf::from(value)),
             "--bare" => bare = Some(PathBuf::from(value)),
+            "--peers" => peers = Some(PathBuf::from(value)),
             "--only" => only = value.split(',').map(str::to_owned).collect(),
             "--rounds" => rounds = value.parse().ok()?,
             "--json" => json = Some(PathBuf::from(value)),
             _ => return None,
         }
     }
-    Some(Settings { functions: functions?, bare: bare?, only, rounds, json })
+    Some(Settings { functions: functions?, bare: bare?, peers, only, rounds, json })
 }

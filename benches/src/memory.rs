@@ -1,6 +1,6 @@
 //! The most memory that was ever resident.
 
-use crate::contender::Contenders;
+use crate::contender::{Contenders, Peer};
 use crate::endpoint::Endpoints;
 use crate::event;
 use crate::measure::Results;
@@ -30,12 +30,18 @@ pub async fn measure(contenders: &Contenders, endpoints: &Endpoints, results: &m
     ));
     events.push(("batch of 10, 256 KiB".to_owned(), "apply", event::batch(10, 10, &large, 2)));
     for (name, function, event) in events {
-        let process = Process::start(&contenders.function(function), &endpoints.urls).await;
-        let event = event.to_string();
-        for _ in 0..EVENTS {
-            process.invoke(event.clone()).await;
+        let mut all = vec![contenders.function(function)];
+        if name.starts_with("inline") {
+            all.extend(contenders.peers.iter().map(Peer::contender));
         }
-        let section = "Peak memory";
-        results.add_exact(section, &name, function, "MB", process.peak_memory());
+        for contender in all {
+            let process = Process::start(&contender, &endpoints.urls).await;
+            let event = event.to_string();
+            for _ in 0..EVENTS {
+                process.invoke(event.clone()).await;
+            }
+            let section = "Peak memory";
+            results.add_exact(section, &name, &contender.name, "MB", process.peak_memory());
+        }
     }
 }

@@ -33,7 +33,7 @@ pub fn command(contender: &Contender, runtime_api: &str, endpoints: &names::Endp
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .envs(names::environment(&contender.name, "bench", runtime_api, endpoints))
-        .envs(contender.settings.clone())
+        .envs(&contender.settings)
         .stdin(Stdio::null())
         .stdout(if std::env::var_os("BENCH_LOGS").is_some() {
             Stdio::inherit()
@@ -90,6 +90,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // First, so that it does not complain of the server's end.
+        let _ = self.child.start_kill();
         self.server.abort();
     }
 }

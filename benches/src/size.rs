@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::read::DeflateEncoder;
@@ -27,7 +27,27 @@ pub fn measure(contenders: &Contenders, results: &mut Results) -> Vec<String> {
             wrong.push(format!("the zip of {name} has {zip} bytes, over {LARGEST_ZIP}"));
         }
     }
+    for peer in &contenders.peers {
+        let files = files(&peer.package);
+        let (unpacked, zip) = files
+            .iter()
+            .map(|file| sizes(file))
+            .fold((0, 0), |sum, sizes| (sum.0 + sizes.0, sum.1 + sizes.1));
+        let name = peer.contender().name;
+        results.add_exact("Size", "zip", &name, "MB", zip as f64 / 1e6);
+        results.add_exact("Size", "unpacked", &name, "MB", unpacked as f64 / 1e6);
+    }
     wrong
+}
+
+/// The files of a package, without Python's bytecode, which is left out of packages.
+fn files(package: &Path) -> Vec<PathBuf> {
+    if !package.is_dir() {
+        return vec![package.to_owned()];
+    }
+    let entries = package.read_dir().expect("a folder").map(|entry| entry.expect("a name").path());
+    let entries = entries.filter(|path| !path.ends_with("__pycache__") && !path.is_symlink());
+    entries.flat_map(|path| files(&path)).collect()
 }
 
 /// Bytes of a file, and what a zip of it has, less some hundred bytes for its directory.

@@ -12,6 +12,9 @@ use crate::event;
 use crate::measure::Results;
 use crate::process::{Process, command, cpu};
 
+/// What is measured of the peers.
+const PEERS: &str = "beside peers";
+
 /// Where nothing listens and nothing is called: with `https`, so that TLS is set up.
 const TLS: &str = "https://127.0.0.1:9";
 
@@ -33,6 +36,12 @@ pub async fn measure(
     let all = [contenders.function("put"), contenders.bare("bare-http", "")];
     let first = event::put(&event::body(100), &[]).to_string();
     first_answer("put", &all, endpoints, &first, starts, results).await;
+    if !contenders.peers.is_empty() {
+        // They take up to a second each, and the ratios are large.
+        let (all, starts) = (contenders.peers_and_put(), starts.div_ceil(8));
+        first_poll(PEERS, &all, starts, results).await;
+        first_answer(PEERS, &all, endpoints, &first, starts, results).await;
+    }
 }
 
 async fn first_poll(what: &str, all: &[Contender], starts: usize, results: &mut Results) {
@@ -69,8 +78,15 @@ async fn start(contender: &Contender) -> (Duration, Duration) {
     let started = Instant::now();
     let mut child = command.spawn().expect("the program starts");
     let pid = child.id().expect("it runs");
-    let (at, _stream) =
-        tokio::task::spawn_blocking(move || polled.join().expect("a poll")).await.expect("a poll");
+    let polled = tokio::task::spawn_blocking(move || polled.join().expect("a poll"));
+    let (at, _stream) = tokio::select! {
+        polled = polled => polled.expect("a poll"),
+        ended = child.wait() => {
+            // So that the thread ends as well.
+            drop(std::net::TcpStream::connect(&address));
+            panic!("{contender:?} ended before it asked for work, {ended:?}; BENCH_LOGS=1 shows why")
+        }
+    };
     let used = cpu(pid);
     child.kill().await.expect("it can be killed");
     (at - started, used)

@@ -10,8 +10,15 @@ use crate::measure::Results;
 use crate::process::Process;
 
 /// Requests before any is measured, and in each round.
-const WARM_UP: usize = 300;
-const REQUESTS: usize = 1000;
+#[derive(Clone, Copy)]
+struct Requests {
+    warm_up: usize,
+    each_round: usize,
+}
+
+const ALONE: Requests = Requests { warm_up: 300, each_round: 1000 };
+/// Node.js compiles what is hot, after some thousand requests.
+const BESIDE_PEERS: Requests = Requests { warm_up: 3000, each_round: 500 };
 
 /// A kind of request.
 pub struct Kind {
@@ -47,10 +54,17 @@ pub async fn measure(
     rounds: usize,
     results: &mut Results,
 ) {
+    let section = "CPU of a warm request";
     for Kind { name, function, event } in kinds(contenders, &endpoints.urls, 300).await {
-        let all = [contenders.function(function), contenders.bare("bare-calls", name)];
-        let samples = rounds_of(&all, endpoints, &event.to_string(), rounds).await;
-        results.add("CPU of a warm request", name, "µs", &samples);
+        let (event, bare) = (event.to_string(), contenders.bare("bare-calls", name));
+        let all = [contenders.function(function), bare];
+        let samples = rounds_of(&all, endpoints, &event, ALONE, rounds).await;
+        results.add(section, name, "µs", &samples);
+        if !contenders.peers.is_empty() && ["inline", "deferred"].contains(&name) {
+            let all = contenders.peers_and_put();
+            let samples = rounds_of(&all, endpoints, &event, BESIDE_PEERS, rounds).await;
+            results.add(section, &format!("{name}, beside peers"), "µs", &samples);
+        }
     }
 }
 
@@ -58,12 +72,13 @@ async fn rounds_of(
     all: &[Contender],
     endpoints: &Endpoints,
     event: &str,
+    requests: Requests,
     rounds: usize,
 ) -> Vec<(String, Vec<f64>)> {
     let mut processes = Vec::new();
     for contender in all {
         let process = Process::start(contender, &endpoints.urls).await;
-        for _ in 0..WARM_UP {
+        for _ in 0..requests.warm_up {
             process.invoke(event.to_owned()).await;
         }
         processes.push((process, Vec::new()));
@@ -71,11 +86,11 @@ async fn rounds_of(
     for _ in 0..rounds {
         for (process, samples) in &mut processes {
             let before = process.cpu();
-            for _ in 0..REQUESTS {
+            for _ in 0..requests.each_round {
                 process.invoke(event.to_owned()).await;
             }
             let used = process.cpu() - before;
-            samples.push(used.as_secs_f64() * 1e6 / REQUESTS as f64);
+            samples.push(used.as_secs_f64() * 1e6 / requests.each_round as f64);
         }
     }
     let names = all.iter().map(|contender| contender.name.clone());

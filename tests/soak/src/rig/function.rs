@@ -119,6 +119,8 @@ impl Function {
         let mut reply = json(200, invocation.payload.clone());
         let deadline = invocation.deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
         for (name, value) in [
+            // Python's runtime takes anything else for bytes.
+            ("content-type", "application/json".to_owned()),
             ("lambda-runtime-aws-request-id", invocation.id.to_string()),
             ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
             (
