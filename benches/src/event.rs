@@ -4,11 +4,16 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-/// A user's body of about this size.
+/// A body that the service takes, once another text stands for VALUE.
+const SAMPLE: &str = include_str!("../../tests/bodies/sample.json");
+
+/// A user's body of so many bytes, if it has fewer without the blanks that fill it: they are
+/// right whatever a body may be.
 pub fn body(bytes: usize) -> String {
-    let pattern = json!({ "name": "Ada", "languages": ["en", "fr"], "text": "" }).to_string();
-    let text = "x".repeat(bytes.saturating_sub(pattern.len()));
-    json!({ "name": "Ada", "languages": ["en", "fr"], "text": text }).to_string()
+    let sample = SAMPLE.replace("VALUE", "1");
+    let members = sample.trim_end().strip_suffix('}').expect("a body is a JSON object");
+    let blanks = " ".repeat(bytes.saturating_sub(members.len() + 1));
+    format!("{members}{blanks}}}")
 }
 
 /// A PUT that arrives now, with further header fields.
@@ -82,4 +87,19 @@ pub fn batch(records: usize, users: usize, body: &str, batch: u64) -> Value {
 pub fn now_ms() -> u64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
     now.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_the_sample_and_as_long_as_it_should_be() {
+        let sample: Value = serde_json::from_str(&SAMPLE.replace("VALUE", "1")).unwrap();
+        for bytes in [300, 900, 256 * 1024] {
+            let body = body(bytes);
+            assert_eq!(body.len(), bytes);
+            assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), sample);
+        }
+    }
 }
