@@ -100,11 +100,13 @@ clients: ## generate clients from openapi.yaml and let them talk to the service
 	@$(MAKE) deployed PYTEST='tests/deployed/test_generated.py tests/deployed/test_helpers.py'
 
 BUILT       = target/$(CARGO_BUILD_TARGET)
+# With symbols, which tell make bench what the binaries consist of.
+RELEASE     = CARGO_PROFILE_RELEASE_STRIP=none cargo build --locked --quiet --release
 FUNCTIONS   = $(addprefix --package ,put read apply park)
 
 .PHONY: soak
 soak: ## PUTS=1000000 through the release binaries under faults of every kind (SEED= takes up a plan)
-	cargo build --locked --quiet --release $(FUNCTIONS)
+	$(RELEASE) $(FUNCTIONS)
 	cargo build --locked --quiet --profile soak --package soak
 	$(BUILT)/soak/soak --bins $(BUILT)/release --puts '$(PUTS)' $(if $(SEED),--seed '$(SEED)') $(SOAK)
 
@@ -117,13 +119,18 @@ soak-short: ## the same with debug binaries, 5,000 PUTs and a fixed seed, for th
 
 # Further arguments of bench, such as --only start-up,warm or --rounds 3.
 BENCH      ?=
-BENCH_FOLDERS = --functions $(BUILT)/release --bare $(BUILT)/release
+BENCHED     = put read apply park bare-http bare-events bare-calls bare-batch
+STRIPPED    = target/bench
 
 .PHONY: bench
 bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
-	cargo build --locked --quiet --release $(FUNCTIONS) --package bare
+	$(RELEASE) $(FUNCTIONS) --package bare
 	cargo build --locked --quiet --profile soak --package bench
-	$(BUILT)/soak/bench $(BENCH_FOLDERS) --json target/bench.json $(BENCH)
+	@mkdir -p $(STRIPPED)
+	@for program in $(BENCHED); do \
+		strip -o $(STRIPPED)/$$program $(BUILT)/release/$$program || exit 1; \
+	done
+	$(BUILT)/soak/bench --functions $(STRIPPED) --bare $(STRIPPED) --symbols $(BUILT)/release --json target/bench.json $(BENCH)
 
 .PHONY: bench-peers
 bench-peers: ## the same, with a plain Express, Flask and Rust function beside ours

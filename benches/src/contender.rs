@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+/// The functions of the project.
+pub const FUNCTIONS: [&str; 4] = ["put", "read", "apply", "park"];
+
 /// A program, as it is started.
 #[derive(Clone, Debug)]
 pub struct Contender {

@@ -1,10 +1,13 @@
 //! Measures the release binaries from outside, side by side with bare ones.
 
 mod apply;
+mod budgets;
 mod calls;
 mod contender;
+mod contributors;
 mod endpoint;
 mod event;
+mod machine;
 mod measure;
 mod memory;
 mod meter;
@@ -24,13 +27,15 @@ use measure::Results;
 
 /// How to call it.
 const USAGE: &str = "usage: bench --functions FOLDER --bare FOLDER \
-    [--peers FILE] [--only size,start-up,calls,warm,memory,apply] [--rounds N] [--json FILE]";
+    [--symbols FOLDER] [--peers FILE] \
+    [--only size,start-up,calls,warm,memory,apply] [--rounds N] [--json FILE]";
 
 /// What the command line chose.
 #[derive(Debug)]
 struct Settings {
     functions: PathBuf,
     bare: PathBuf,
+    symbols: Option<PathBuf>,
     peers: Option<PathBuf>,
     only: Vec<String>,
     rounds: usize,
@@ -45,6 +50,7 @@ async fn main() -> ExitCode {
     };
     let contenders =
         Contenders::new(&settings.functions, &settings.bare, settings.peers.as_deref());
+    let machine = machine::describe(settings.rounds);
     let endpoints = Endpoints::start().await;
     let mut results = Results::default();
     let rounds = settings.rounds;
@@ -52,7 +58,10 @@ async fn main() -> ExitCode {
         |part: &str| settings.only.is_empty() || settings.only.iter().any(|it| it == part);
     let mut wrong = peers::check(&contenders, &endpoints).await;
     if is_chosen("size") {
-        wrong.extend(size::measure(&contenders, &mut results));
+        size::measure(&contenders, &mut results);
+        if let Some(symbols) = &settings.symbols {
+            contributors::measure(symbols, &mut results);
+        }
     }
     if is_chosen("start-up") {
         start_up::measure(&contenders, &endpoints, rounds * 20, &mut results).await;
@@ -69,7 +78,9 @@ async fn main() -> ExitCode {
     if is_chosen("apply") {
         apply::measure(&contenders, &endpoints, rounds, &mut results).await;
     }
-    let table = table::markdown(&results);
+    let (budgets, unmet) = budgets::judge(&results);
+    wrong.extend(unmet);
+    let table = format!("{machine}\n{}", table::markdown(&results, &budgets));
     println!("{table}");
     results.table = table;
     if let Some(path) = settings.json {
@@ -83,13 +94,15 @@ async fn main() -> ExitCode {
 }
 
 fn settings(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
-    let (mut functions, mut bare, mut peers, mut json) = (None, None, None, None);
+    let (mut functions, mut bare, mut json) = (None, None, None);
+    let (mut symbols, mut peers) = (None, None);
     let (mut only, mut rounds) = (Vec::new(), 9);
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;
         match name.as_str() {
             "--functions" => functions = Some(PathBuf::from(value)),
             "--bare" => bare = Some(PathBuf::from(value)),
+            "--symbols" => symbols = Some(PathBuf::from(value)),
             "--peers" => peers = Some(PathBuf::from(value)),
             "--only" => only = value.split(',').map(str::to_owned).collect(),
             "--rounds" => rounds = value.parse().ok()?,
@@ -97,5 +110,5 @@ fn settings(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
             _ => return None,
         }
     }
-    Some(Settings { functions: functions?, bare: bare?, peers, only, rounds, json })
+    Some(Settings { functions: functions?, bare: bare?, symbols, peers, only, rounds, json })
 }

@@ -7,25 +7,17 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::read::DeflateEncoder;
 
-use crate::contender::Contenders;
+use crate::contender::{Contenders, FUNCTIONS};
 use crate::measure::Results;
 
-/// Largest zip of a function.
-const LARGEST_ZIP: u64 = 2_200_000;
-
-/// Measures them; names what is too large.
-pub fn measure(contenders: &Contenders, results: &mut Results) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let functions = ["put", "read", "apply", "park"].map(|name| contenders.function(name));
+pub fn measure(contenders: &Contenders, results: &mut Results) {
+    let functions = FUNCTIONS.map(|name| contenders.function(name));
     let bare = ["bare-http", "bare-events", "bare-calls"].map(|name| contenders.bare(name, ""));
     for contender in functions.iter().chain(&bare) {
         let (binary, zip) = sizes(&contender.command[0]);
         let (section, name) = ("Size", &contender.name);
         results.add_exact(section, "zip", name, "MB", zip as f64 / 1e6);
         results.add_exact(section, "binary", name, "MB", binary as f64 / 1e6);
-        if zip > LARGEST_ZIP && !name.starts_with("bare") {
-            wrong.push(format!("the zip of {name} has {zip} bytes, over {LARGEST_ZIP}"));
-        }
     }
     for peer in &contenders.peers {
         let files = files(&peer.package);
@@ -37,7 +29,6 @@ pub fn measure(contenders: &Contenders, results: &mut Results) -> Vec<String> {
         results.add_exact("Size", "zip", &name, "MB", zip as f64 / 1e6);
         results.add_exact("Size", "unpacked", &name, "MB", unpacked as f64 / 1e6);
     }
-    wrong
 }
 
 /// The files of a package, without Python's bytecode, which is left out of packages.
