@@ -48,6 +48,12 @@ def unnoticed(_method: str, _answer: Answer) -> None:
     """Nobody looks."""
 
 
+def says_when(fields: Iterable[tuple[str, str]]) -> bool:
+    """Whether a PUT with these header fields says when it is to be done."""
+    preferences = (value.lower() for name, value in fields if name.lower() == "prefer")
+    return any("respond-async" in value or "wait" in value for value in preferences)
+
+
 @dataclasses.dataclass(frozen=True)
 class Api:
     """The API at one base URL, as somebody sees it."""
@@ -56,6 +62,8 @@ class Api:
     credentials: Credentials = nobody
     # Is told of each answer, with the method that was asked for.
     notice: Callable[[str, Answer], None] = unnoticed
+    # The preference of a PUT that does not say when it is to be done.
+    prefer: str | None = None
 
     def seen_by(self, credentials: Credentials) -> Api:
         """The API with these credentials in each request."""
@@ -78,6 +86,8 @@ class Api:
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             fields = [*(headers.items() if isinstance(headers, Mapping) else headers)]
+            if self.prefer is not None and method == "PUT" and not says_when(fields):
+                fields.append(("Prefer", self.prefer))
             fields += self.credentials(method, self.base + path, body).items()
             for name, value in fields:
                 connection.putheader(name, value)

@@ -1,4 +1,5 @@
-"""When the function `put` ran, from its log: Lambda's own lines beside those of the function.
+"""How long after a PUT's arrival at the gateway `put` ran and decided it, from its log: Lambda's
+own lines beside those of the function.
 
 https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
 """
@@ -17,53 +18,74 @@ MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
-    """How long after its arrival at the gateway the function got a PUT."""
+class Run:
+    """What one PUT's lines tell, in milliseconds after its arrival."""
 
-    milliseconds: float
-    # Whether the function itself had to be started for it.
-    is_cold: bool
-
-
-def starts(lines: Iterable[str]) -> list[Start]:
-    """Those of every invocation whose lines tell its start and its operation."""
-    started: dict[str, datetime.datetime] = {}
-    cold: set[str] = set()
-    operations: dict[str, str] = {}
-    for line in filter(None, map(_parsed, lines)):
-        record = line.get("record", {})
-        if line.get("type") == "platform.start":
-            started[record["requestId"]] = datetime.datetime.fromisoformat(line["time"])
-        elif line.get("type") == "platform.report":
-            if "initDurationMs" in record.get("metrics", {}):
-                cold.add(record["requestId"])
-        elif {"requestId", "operation"} <= line.keys():
-            operations[line["requestId"]] = line["operation"]
-    return [
-        Start((started[request] - _arrival(operation)) / MILLISECOND, request in cold)
-        for request, operation in operations.items()
-        if request in started
-    ]
+    # The function had decided the PUT and wrote its line.
+    decided: float
+    # The function got the PUT; only Lambda tells.
+    started: float | None = None
+    # Whether the function itself had to be started for it; only Lambda tells, and after the rest.
+    is_cold: bool | None = None
 
 
-def summary(found: list[Start]) -> str:
-    """The quantiles of the warm ones and the longest of the cold ones, in milliseconds."""
-    warm = sorted(each.milliseconds for each in found if not each.is_cold)
-    cold = sorted(each.milliseconds for each in found if each.is_cold)
-    parts = [f"{len(warm)} warm"]
-    if warm:
-        parts.append(f"p50 {_quantile(warm, 0.5):.0f} ms, p99 {_quantile(warm, 0.99):.0f} ms")
-    parts.append(f"{len(cold)} cold" + (f", at most {cold[-1]:.0f} ms" if cold else ""))
-    return ", ".join(parts)
+def runs(lines: Iterable[str], users: Iterable[str]) -> list[Run]:
+    """Those of the PUTs of these users, each of which must be decided once and without a key:
+    then the time in the id of its operation is that of its arrival.
+    """
+    parsed = [line for line in map(_parsed, lines) if line]
+    of_lambda = [line for line in parsed if isinstance(line.get("record"), dict)]
+    begun = {
+        line["record"]["requestId"]: line["time"]
+        for line in of_lambda
+        if line["type"] == "platform.start"
+    }
+    cold = {
+        line["record"]["requestId"]: "initDurationMs" in line["record"]["metrics"]
+        for line in of_lambda
+        if line["type"] == "platform.report"
+    }
+    found = []
+    for line in parsed:
+        if line.get("user") in set(users) and {"WrittenInline", "Accepted"} & line.keys():
+            request, operation = line["requestId"], line["operation"]
+            started = begun.get(request)
+            found.append(
+                Run(
+                    _after_arrival(line["timestamp"], operation),
+                    None if started is None else _after_arrival(started, operation),
+                    cold.get(request),
+                )
+            )
+    return found
 
 
-def _quantile(ordered: list[float], part: float) -> float:
-    return ordered[min(int(part * len(ordered)), len(ordered) - 1)]
+def summary(found: list[Run]) -> str:
+    """The quantiles in milliseconds, and the longest of the cold ones."""
+    started = [run for run in found if run.started is not None]
+    warm = [run.started for run in started if run.started is not None and not run.is_cold]
+    cold = [run.started for run in started if run.started is not None and run.is_cold]
+    parts = []
+    if started:
+        parts.append(f"to its start: warm {_quantiles(warm)}; cold {_quantiles(cold)}")
+    else:
+        parts.append("to its start: Lambda did not log it")
+    parts.append(f"to its decision: {_quantiles([run.decided for run in found])}")
+    return "; ".join(parts)
 
 
-def _arrival(operation: str) -> datetime.datetime:
-    """The time in an operation id, a UUIDv7."""
-    return EPOCH + (uuid.UUID(operation).int >> 80) * MILLISECOND
+def _quantiles(times: list[float]) -> str:
+    if not times:
+        return "none"
+    ordered = sorted(times)
+    p50, p99 = (ordered[min(int(part * len(ordered)), len(ordered) - 1)] for part in (0.5, 0.99))
+    return f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, at most {ordered[-1]:.0f} ms, of {len(ordered)}"
+
+
+def _after_arrival(time: str, operation: str) -> float:
+    """From the time in an operation id, a UUIDv7."""
+    arrival = EPOCH + (uuid.UUID(operation).int >> 80) * MILLISECOND
+    return (datetime.datetime.fromisoformat(time) - arrival) / MILLISECOND
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

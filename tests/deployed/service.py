@@ -5,6 +5,7 @@ The tests that need no more are marked `smoke`, and run against any deployed sta
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from .answers import id_of
@@ -20,8 +21,11 @@ ORIGIN = "https://origin.invalid"
 class Service:
     """A deployed service, behind its API."""
 
-    def __init__(self, api: Api, origin: str = ORIGIN) -> None:
-        self.api = api
+    def __init__(self, api: Api, origin: str = ORIGIN, default_mode: str = "inline") -> None:
+        self.plain_api = api
+        # Awaits a write unless it is asked for something else, whatever the stack's DefaultMode.
+        self.api = api if default_mode == "inline" else dataclasses.replace(api, prefer="wait=15")
+        self.default_mode = default_mode
         # Of the web pages that may call it.
         self.origin = origin
 

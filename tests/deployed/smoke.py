@@ -33,6 +33,7 @@ class Stack(Service):
 
     def __init__(self, session: boto3.Session, name: str) -> None:
         self.session = session
+        self.name = name
         self.started = time.time()
         (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         self.outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
@@ -43,7 +44,7 @@ class Stack(Service):
         self.operations: set[str] = set()
         base = os.environ.get("API_URL") or self.outputs["ApiUrl"]
         api = Api(base.rstrip("/"), self._credentials(), self._note)
-        super().__init__(api, parameters["CorsAllowOrigin"])
+        super().__init__(api, parameters["CorsAllowOrigin"], parameters["DefaultMode"])
 
     def _credentials(self) -> Credentials:
         if self.mode == "none":
@@ -93,6 +94,16 @@ class Stack(Service):
     def client(self, service: str) -> Any:
         """A client with the caller's credentials."""
         return self.session.client(service)
+
+    def log_of_put(self) -> Iterator[str]:
+        """The lines of `put` since the tests began, as far as the log has them."""
+        found = self.client("cloudformation").describe_stack_resource(
+            StackName=self.name, LogicalResourceId="PutLogs"
+        )
+        group = found["StackResourceDetail"]["PhysicalResourceId"]
+        pages = self.client("logs").get_paginator("filter_log_events")
+        for page in pages.paginate(logGroupName=group, startTime=int(self.started * 1000)):
+            yield from (event["message"] for event in page["events"])
 
 
 @contextlib.contextmanager

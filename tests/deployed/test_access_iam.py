@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -25,6 +26,7 @@ from .bodies import sample
 from .client import Api
 from .credentials import bearer, signed
 from .deployment import Deployment
+from .make_smoke import make_smoke
 
 pytestmark = pytest.mark.changes_stack(closes_api=True)
 
@@ -143,3 +145,45 @@ def test_the_command_of_the_output_first_put(
 
 def test_the_functions_look_again(deployment: Deployment, accounts: Accounts, user: str) -> None:
     refuse_what_no_authorizer_saw(deployment, user)
+
+
+def test_make_smoke_passes_says_what_the_stack_does_and_leaves_nothing(
+    deployment: Deployment, accounts: Accounts
+) -> None:
+    deployment.queue.is_empty_after("the other tests")
+    before = deployment.footprint()
+    status, printed = make_smoke(deployment)
+    assert status == 0 and "skipped" not in printed
+    for told in (
+        r"a body that is not UTF-8: \d+",
+        r"Content-Length of GET: \d+; of HEAD: \d+",
+        "a preflight, unsigned: 204, access-control-allow-headers",
+        "OPTIONS without Origin, unsigned: 403",
+        r"as a dead letter, the receive count \d",
+        r"to its function: .*to its decision: p50 \d+ ms, p99 \d+ ms, .* of 40$",
+    ):
+        assert re.search(told, printed, re.MULTILINE), told
+    found = re.search(r"^deleted: (\d+) users and (\d+) operations", printed, re.MULTILINE)
+    assert found is not None and min(map(int, found.groups())) > 10
+    deployment.queue.is_empty_after("make smoke")
+    after = deployment.footprint()
+    assert after["USERS_TABLE"] == before["USERS_TABLE"]
+    # The claim of the one idempotency key.
+    assert after["OPERATIONS_TABLE"] == before["OPERATIONS_TABLE"] + 1
+
+
+def test_make_smoke_fails_where_the_caller_may_not_call(
+    deployment: Deployment, accounts: Accounts, user: str
+) -> None:
+    iam = deployment.client("iam")
+    iam.create_user(UserName=user)
+    policy = '{"Statement":{"Effect":"Allow","Action":"cloudformation:*","Resource":"*"}}'
+    iam.put_user_policy(UserName=user, PolicyName="reads", PolicyDocument=policy)
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    status, printed = make_smoke(
+        deployment,
+        "PYTEST=-k test_the_user",
+        AWS_ACCESS_KEY_ID=made["AccessKeyId"],
+        AWS_SECRET_ACCESS_KEY=made["SecretAccessKey"],
+    )
+    assert status != 0 and "1 failed" in printed

@@ -24,6 +24,7 @@ from .bodies import sample, sample_text
 from .client import JSON, Api
 from .credentials import Issuer, bearer, issuer, new_key
 from .deployment import Deployment
+from .make_smoke import make_smoke
 from .polling import until
 from .test_examples import is_example
 
@@ -172,3 +173,9 @@ def test_a_key_is_its_callers_own(tokens: Tokens, user: str, key: str) -> None:
 
 def test_the_functions_look_again(deployment: Deployment, tokens: Tokens, user: str) -> None:
     refuse_what_no_authorizer_saw(deployment, user)
+
+
+def test_make_smoke_with_a_token_of_an_admin(deployment: Deployment, tokens: Tokens) -> None:
+    token = tokens.token("the-admin", scope=f"{SCOPE} {ADMIN_SCOPE}")
+    status, printed = make_smoke(deployment, "PYTEST=-k 'http or unsigned'", TOKEN=token)
+    assert status == 0 and "skipped" not in printed and "deleted: " in printed

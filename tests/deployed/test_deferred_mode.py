@@ -9,6 +9,7 @@ import pytest
 from .bodies import sample
 from .client import Answer, Api
 from .deployment import Deployment, stack_command
+from .make_smoke import make_smoke
 
 pytestmark = pytest.mark.changes_stack
 
@@ -53,3 +54,8 @@ def test_receipts_and_users_survive_the_update(api: Api, earlier: Answer) -> Non
     document = answer.json()
     assert (document["id"], document["status"]) == (earlier.json()["id"], "succeeded")
     assert api.get(document["userId"]).headers["etag"] == document["etag"]
+
+
+def test_make_smoke_asks_for_what_is_to_be_done_now(deployment: Deployment) -> None:
+    status, printed = make_smoke(deployment, "PYTEST=-k 'http or inline'")
+    assert status == 0 and "deleted: " in printed

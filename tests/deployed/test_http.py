@@ -53,6 +53,14 @@ class TestPreferences:
         if status == 201:
             assert answer.body == (b"" if applied == "return=minimal" else sample(1)), answer
 
+    @pytest.mark.smoke
+    def test_without_one_the_stack_decides(
+        self, service: Service, user: str, settled: None
+    ) -> None:
+        answer = service.plain_api.put(user, sample(1))
+        assert answer.status == (202 if service.default_mode == "deferred" else 201), answer
+        assert "preference-applied" not in answer.headers, answer
+
     def test_return_minimal_of_a_replacement(
         self, deployment: Deployment, api: Api, user: str
     ) -> None:

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore.exceptions
@@ -16,7 +17,7 @@ from .answers import problem_in
 from .bodies import sample
 from .client import JSON, nobody
 from .deployment import Deployment
-from .function_log import Start, starts, summary
+from .function_log import Run, runs, summary
 from .polling import until
 from .service import Service
 from .smoke import Stack
@@ -27,20 +28,31 @@ smoke = pytest.mark.smoke
 # As Lambda writes them with LogFormat JSON, and those of the function between them.
 LINES = """
 {"time":"2026-11-25T10:00:00.150Z","type":"platform.start","record":{"requestId":"r-1"}}
-{"requestId":"r-1","operation":"01a21225-d900-7000-8000-000000000001"}
+{"timestamp":"2026-11-25T10:00:00.155Z","requestId":"r-1","user":"a","message":"a call failed"}
+{"timestamp":"2026-11-25T10:00:00.160Z","requestId":"r-1","user":"a",\
+"operation":"01a21225-d900-7000-8000-000000000001","WrittenInline":1}
 {"type":"platform.report","record":{"requestId":"r-1","metrics":{"initDurationMs":40.2}}}
 {"time":"2026-11-25T10:00:01.004Z","type":"platform.start","record":{"requestId":"r-2"}}
-{"requestId":"r-2","operation":"01a21225-dce8-7000-8000-000000000002"}
+{"timestamp":"2026-11-25T10:00:01.030Z","requestId":"r-2","user":"a",\
+"operation":"01a21225-dce8-7000-8000-000000000002","Accepted":1}
 {"type":"platform.report","record":{"requestId":"r-2","metrics":{"durationMs":5.0}}}
-{"requestId":"r-3","operation":"01a21225-dce8-7000-8000-000000000003"}
+{"timestamp":"2026-11-25T10:00:01.100Z","requestId":"r-3","user":"b",\
+"operation":"01a21225-dce8-7000-8000-000000000003","WrittenInline":1}
 no JSON
 """
 
 
 def test_the_reading_of_a_log() -> None:
-    found = starts(LINES.splitlines())
-    assert found == [Start(150, True), Start(4, False)]
-    assert summary(found) == "1 warm, p50 4 ms, p99 4 ms, 1 cold, at most 150 ms"
+    found = runs(LINES.splitlines(), ["a"])
+    assert found == [Run(160, 150, True), Run(30, 4, False)]
+    assert summary(found) == (
+        "to its start: warm p50 4 ms, p99 4 ms, at most 4 ms, of 1; "
+        "cold p50 150 ms, p99 150 ms, at most 150 ms, of 1; "
+        "to its decision: p50 160 ms, p99 160 ms, at most 160 ms, of 2"
+    )
+    own = [line for line in LINES.splitlines() if "platform" not in line]
+    assert runs(own, ["b"]) == [Run(100)]
+    assert summary(runs(own, ["b"])).startswith("to its start: Lambda did not log it; ")
 
 
 @smoke
@@ -129,29 +141,31 @@ def test_the_receive_count_of_a_dead_letter(service: Service, tell: Tell) -> Non
 
 
 @smoke
-def test_when_the_function_runs(service: Service, user: str, tell: Tell) -> None:
-    """The time of an operation's id is when the gateway took its request."""
-    for step in range(20):
-        assert service.api.put(user, sample(step)).status in (200, 201)
+def test_when_the_function_runs(service: Service, new_user: Callable[[], str], tell: Tell) -> None:
+    """Several PUTs at a time, so that some meet a function that has to be started."""
+    at_once, rounds = [new_user() for _ in range(8)], 5
+    with ThreadPoolExecutor(len(at_once)) as pool:
+        for step in range(rounds):
+            for answer in pool.map(service.api.put, at_once, [sample(step)] * len(at_once)):
+                assert answer.status == (200 if step else 201), answer
     if not isinstance(service, Stack):
         return
     what = "from a PUT's arrival at the gateway to its function"
-    try:
-        logs = service.client("logs")
-        put = service.client("lambda").get_function_configuration(
-            FunctionName=service.outputs["PutFunction"]
+    found: list[Run] = []
+
+    def is_complete() -> bool:
+        found[:] = runs(service.log_of_put(), at_once)
+        is_told_by_lambda = any(run.started is not None for run in found)
+        return len(found) == rounds * len(at_once) and not (
+            is_told_by_lambda and any(run.is_cold is None for run in found)
         )
-        pages = logs.get_paginator("filter_log_events")
-        # The log of AWS takes some seconds.
-        give_up = time.monotonic() + (60 if ".amazonaws.com" in logs.meta.endpoint_url else 2)
-        found: list[Start] = []
-        while len(found) < 20 and time.monotonic() < give_up:
+
+    # The log of AWS takes some seconds.
+    give_up = time.monotonic() + 60
+    try:
+        while not is_complete() and time.monotonic() < give_up:
             time.sleep(1)
-            events = pages.paginate(
-                logGroupName=put["LoggingConfig"]["LogGroup"], startTime=int(service.started * 1000)
-            )
-            found = starts(event["message"] for page in events for event in page["events"])
-    except (botocore.exceptions.ClientError, KeyError) as error:
+    except botocore.exceptions.ClientError as error:
         tell(f"{what}: these credentials do not read the log of put ({error})")
         return
     tell(f"{what}: {summary(found) if found else 'the log of put does not tell'}")
