@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .polling import until
@@ -56,6 +56,25 @@ class Queue:
         )
         return message
 
+    def receive_of(self, users: Sequence[str], count: int) -> list[Message]:
+        """So many messages of these users, which are hidden from now on."""
+        found: list[Message] = []
+
+        def all_of_them() -> bool:
+            reply = self._sqs.receive_message(
+                QueueUrl=self.url,
+                VisibilityTimeout=120,
+                MaxNumberOfMessages=10,
+                MessageAttributeNames=["All"],
+                AttributeNames=["All"],
+            )
+            messages = reply.get("Messages", [])
+            found.extend(each for each in messages if each["Attributes"]["MessageGroupId"] in users)
+            return len(found) == count
+
+        until(f"{count} messages", all_of_them)
+        return found
+
     def take(self, user: str) -> Message:
         """The one message of a user, which is deleted."""
         message = self.message_of(user)
@@ -102,6 +121,23 @@ def attributes(message: Message) -> dict[str, str]:
     """The attributes of a received message."""
     found = message.get("MessageAttributes", {})
     return {name: value["StringValue"] for name, value in found.items()}
+
+
+def record(message: Message) -> dict[str, Any]:
+    """A received message, as Lambda hands it to a function."""
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": {
+            name: {"dataType": value["DataType"], "stringValue": value["StringValue"]}
+            for name, value in message["MessageAttributes"].items()
+        },
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:updates",
+        "awsRegion": "us-east-1",
+    }
 
 
 class EventSource:

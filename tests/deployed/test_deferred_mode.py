@@ -1,4 +1,4 @@
-"""The template parameter DefaultMode=deferred, set by an update of the running stack."""
+"""DefaultMode=deferred and larger batches, set by an update of the running stack."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def earlier(deployment: Deployment, api: Api) -> Answer:
 
 @pytest.fixture(scope="module", autouse=True)
 def deferred_mode(deployment: Deployment, earlier: Answer) -> None:
-    """The stack with DefaultMode=deferred. It is the tests' own and these are the last."""
-    done = stack_command("up", deployment.local, "--parameters", "DefaultMode=deferred")
+    """The stack with these parameters. It is the tests' own and these are the last."""
+    parameters = "DefaultMode=deferred ApplyBatchSize=100 ApplyBatchWindow=1"
+    done = stack_command("up", deployment.local, "--parameters", parameters)
     assert done.returncode == 0, done.stdout
 
 
@@ -40,6 +41,16 @@ def test_a_plain_put_is_deferred(deployment: Deployment, api: Api, user: str) ->
     accepted = api.put_later(user, sample(2))
     assert accepted.headers["preference-applied"] == "respond-async", accepted
     assert deployment.end_of(accepted) == "succeeded"
+
+
+def test_the_batches_are_as_large_as_asked_for(deployment: Deployment) -> None:
+    name = deployment.environment["APPLY_FUNCTION"]
+    (mapping,) = deployment.functions.list_event_source_mappings(FunctionName=name)[
+        "EventSourceMappings"
+    ]
+    # MiniStack keeps what an update sets as text.
+    asked = {"BatchSize": "100", "MaximumBatchingWindowInSeconds": "1"}
+    assert {name: str(mapping[name]) for name in asked} == asked
 
 
 def test_wait_alone_is_inline(api: Api, user: str) -> None:
