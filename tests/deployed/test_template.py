@@ -80,8 +80,10 @@ def test_batches_fail_by_record_and_come_back_when_no_attempt_is_under_way() -> 
     for function, event in events:
         assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         queue = RESOURCES[event["Queue"].removesuffix(".Arn")]["Properties"]
+        window = event.get("MaximumBatchingWindowInSeconds")
+        longest = TEMPLATE["Parameters"][window]["MaxValue"] if window else 0
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"] + longest
 
 
 def test_what_holds_data_stays_when_the_stack_goes() -> None:
@@ -90,6 +92,57 @@ def test_what_holds_data_stays_when_the_stack_goes() -> None:
         if resource["Type"] in kept:
             policies = resource["DeletionPolicy"], resource["UpdateReplacePolicy"]
             assert policies == ("RetainExceptOnCreate", "Retain"), name
+
+
+def test_a_queue_takes_dead_letters_of_those_that_send_them_there() -> None:
+    """A queue that refused them would fail the deployment, but not here."""
+    queues = {
+        name: resource["Properties"]
+        for name, resource in RESOURCES.items()
+        if resource["Type"] == "AWS::SQS::Queue"
+    }
+    assert len(queues) == 3
+    for name, queue in queues.items():
+        sources = {
+            other["QueueName"].removeprefix("${AWS::StackName}")
+            for other in queues.values()
+            if other.get("RedrivePolicy", {}).get("deadLetterTargetArn") == f"{name}.Arn"
+        }
+        policy = queue["RedriveAllowPolicy"]
+        allowed = {
+            arn.partition("${AWS::StackName}")[2] for arn in policy.get("sourceQueueArns", [])
+        }
+        assert allowed == sources, name
+        assert policy["redrivePermission"] == ("byQueue" if sources else "denyAll"), name
+
+
+def test_an_issuer_that_cannot_be_reached_fails_the_deployment() -> None:
+    """Else the API is left without the routes that need it."""
+    assert RESOURCES["Api"]["Properties"]["FailOnWarnings"] is True
+
+
+def test_every_kind_of_deployment_is_known_to_be_gradual_or_not() -> None:
+    kinds = TEMPLATE["Parameters"]["Deployment"]["AllowedValues"]
+    gradual = {
+        kind: value["IsGradual"] for kind, value in TEMPLATE["Mappings"]["Deployments"].items()
+    }
+    assert gradual == {kind: str(kind != "AllAtOnce").lower() for kind in kinds}
+
+
+def longest(parameter: str) -> int:
+    """The most characters that a parameter's value has."""
+    found = TEMPLATE["Parameters"][parameter]
+    values = found.get("AllowedValues") or [found.get("MaxValue", "")]
+    return int(found.get("MaxLength") or max(len(str(value)) for value in values))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_parameter_makes_a_description_too_long(function: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+    description = RESOURCES[function]["Properties"]["Description"]
+    lengths = [longest(name) for name in re.findall(r"\$\{(\w+)\}", description)]
+    assert all(lengths)
+    assert len(re.sub(r"\$\{\w+\}", "", description)) + sum(lengths) <= 256
 
 
 def variables_read(function: str) -> set[str]:
