@@ -76,6 +76,8 @@ def throughput(rows: list[Row]) -> str:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("messages in a batch")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set_title(f"{ms} ms table latency", loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(visible=True, axis="y", color="#e4e4e4")

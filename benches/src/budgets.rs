@@ -101,7 +101,7 @@ const BUDGETS: &[Budget] = &[
         is_exact: false,
         of: |row| {
             let is_cpu = row.section == "CPU of apply" && row.what.starts_with("batch 100,");
-            is_cpu.then(|| ratio(row, "bare partial-batch")).flatten()
+            (is_cpu && is_function(row)).then(|| ratio(row, "bare partial-batch")).flatten()
         },
     },
 ];
