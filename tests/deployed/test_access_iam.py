@@ -172,18 +172,27 @@ def test_make_smoke_passes_says_what_the_stack_does_and_leaves_nothing(
     assert after["OPERATIONS_TABLE"] == before["OPERATIONS_TABLE"] + 1
 
 
-def test_make_smoke_fails_where_the_caller_may_not_call(
+def test_make_smoke_of_a_caller_who_may_do_little(
     deployment: Deployment, accounts: Accounts, user: str
 ) -> None:
+    """What cannot be deleted is listed; where the API may not be called it fails."""
     iam = deployment.client("iam")
     iam.create_user(UserName=user)
-    policy = '{"Statement":{"Effect":"Allow","Action":"cloudformation:*","Resource":"*"}}'
-    iam.put_user_policy(UserName=user, PolicyName="reads", PolicyDocument=policy)
     made = iam.create_access_key(UserName=user)["AccessKey"]
-    status, printed = make_smoke(
-        deployment,
-        "PYTEST=-k test_the_user",
-        AWS_ACCESS_KEY_ID=made["AccessKeyId"],
-        AWS_SECRET_ACCESS_KEY=made["SecretAccessKey"],
-    )
+    policy = '{"Statement":{"Effect":"Allow","Action":"cloudformation:*","Resource":"*"}}'
+    iam.put_user_policy(UserName=user, PolicyName="stacks", PolicyDocument=policy)
+
+    def smoke(path: str) -> tuple[int, str]:
+        policy = accounts.policy(path)
+        iam.put_user_policy(UserName=user, PolicyName="api", PolicyDocument=policy)
+        return make_smoke(
+            deployment,
+            "PYTEST=-k test_the_user",
+            AWS_ACCESS_KEY_ID=made["AccessKeyId"],
+            AWS_SECRET_ACCESS_KEY=made["SecretAccessKey"],
+        )
+
+    status, printed = smoke("*")
+    assert status == 0 and "left behind, of 1 users and 1 operations" in printed
+    status, printed = smoke("GET/nothing")
     assert status != 0 and "1 failed" in printed
