@@ -123,10 +123,18 @@ def test_an_alarm_is_a_call_that_cloudwatch_knows() -> None:
         assert ("MetricName" in alarm) != ("Metrics" in alarm), name
 
 
+def test_a_dead_letter_counts_as_stuck_while_it_is_hidden() -> None:
+    """As one is most of the time that `park` hands back again and again."""
+    metrics = alarms()["DeadLettersStuckAlarm"]["Metrics"]
+    watched = {each["MetricStat"]["Metric"]["MetricName"] for each in metrics[:-1]}
+    state = "ApproximateNumberOfMessages"
+    assert watched == {f"{state}Visible", f"{state}NotVisible"}
+
+
 def test_an_expression_uses_every_metric_of_its_alarm_and_no_other() -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html"""
     on_expressions = [each["Metrics"] for each in alarms().values() if "Metrics" in each]
-    assert len(on_expressions) == 5
+    assert len(on_expressions) == 6
     for metrics in on_expressions:
         queries = {query["Id"]: query for query in metrics}
         used = []
