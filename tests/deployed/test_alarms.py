@@ -131,6 +131,13 @@ def test_a_dead_letter_counts_as_stuck_while_it_is_hidden() -> None:
     assert watched == {f"{state}Visible", f"{state}NotVisible"}
 
 
+def test_the_alarm_on_what_is_handed_back_lasts_until_the_next_attempt() -> None:
+    """Which is up to VISIBILITY_MAX later; else it would end and begin again each time."""
+    alarm = alarms()["UpdatesHandedBackAlarm"]
+    assert alarm["DatapointsToAlarm"] == 1
+    assert alarm["EvaluationPeriods"] * alarm["Period"] > 15 * 60
+
+
 def test_an_expression_uses_every_metric_of_its_alarm_and_no_other() -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html"""
     on_expressions = [each["Metrics"] for each in alarms().values() if "Metrics" in each]
