@@ -31,7 +31,8 @@ LEFT_ALONE = ("scripts/resource.py", "tests/resource/test_resource.py")
 FOREIGN = r"""
     [Uu]ser[_-]?[Aa]gent | user_?[Aa]rn | UserName | [Uu]ser[\ -]?[Pp]ool | [Uu]serinfo | usermod
   | create_user | put_user_policy | delete_user\b | :user/ | ConnectorError::user | ::User\b
-  | USER_PASSWORD_AUTH | USERNAME | IAM\ users? | \$USER | --user\b | /UserGuide/
+  | USER_PASSWORD_AUTH | USERNAME | --username\b | UserSub | IAM\ users? | \$USER | --user\b
+  | /UserGuide/
 """
 WORD = re.compile(rf"(?P<foreign>{FOREIGN})|(?P<an>\b[Aa]\ )?(?P<word>[Uu]ser|USER)", re.VERBOSE)
 PLURAL = re.compile(r"s(?![a-rt-z])|S(?![A-RT-Z])")
