@@ -224,7 +224,8 @@ class TestCors:
 
     def test_a_preflight_request(self, service: Service, user: str) -> None:
         """MiniStack answers it before it looks at routes, so this shows the setting alone."""
-        asked = "content-type,idempotency-key,if-match,if-none-match,prefer"
+        asked = "authorization,content-type,idempotency-key,if-match,if-none-match,prefer,"
+        asked += "x-amz-content-sha256,x-amz-date,x-amz-security-token"
         headers = {"Origin": service.origin, "Access-Control-Request-Method": "PUT"}
         headers["Access-Control-Request-Headers"] = asked
         # A browser sends it without credentials.
