@@ -74,8 +74,9 @@ TOKEN      ?=
 export TOKEN
 
 .PHONY: smoke
-smoke: tools ## the tests from outside against a stack on AWS: STACK=name (API_URL=https://… TOKEN=…)
+smoke: ## the tests from outside against a stack on AWS: STACK=name (API_URL=https://… TOKEN=…)
 	@test -n '$(STACK)' || { echo 'error: which stack? make smoke STACK=name' >&2; exit 1; }
+	@$(PYTHON) -m scripts.tools checks
 	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
 
 SAM_LOCAL = .tools/sam/bin/python -m scripts.sam_local --local-dir '$(LOCAL_DIR)'

@@ -15,6 +15,8 @@ def make_smoke(deployment: Deployment, *options: str, **credentials: str) -> tup
     """Its exit status and what it prints, on this stack as it is now."""
     environment = deployment.environment
     aws = {key: value for key, value in environment.items() if key.startswith("AWS_")}
+    # Whoever uses the command line of AWS may have AWS_REGION alone.
+    del aws["AWS_DEFAULT_REGION"]
     others = {key: value for key, value in os.environ.items() if not key.startswith(NOT_OURS)}
     line = ["make", "smoke", f"STACK={environment['STACK_NAME']}"]
     # The output ApiUrl is an address of AWS.

@@ -111,7 +111,8 @@ def deployed_stack(name: str) -> Iterator[tuple[Stack, list[str]]]:
     """The stack of this name, and what is to be told of it in the end."""
     told: list[str] = []
     try:
-        stack = Stack(boto3.Session(), name)
+        # boto3 does not read the variable that the command line of AWS reads first.
+        stack = Stack(boto3.Session(region_name=os.environ.get("AWS_REGION")), name)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         pytest.exit(f"the stack {name} cannot be read: {error}", 3)
     try:
