@@ -103,11 +103,14 @@ clients: ## generate clients from openapi.yaml and let them talk to the service
 BUILT       = target/$(CARGO_BUILD_TARGET)
 # With symbols, which tell make bench what the binaries consist of.
 RELEASE     = CARGO_PROFILE_RELEASE_STRIP=none cargo build --locked --quiet --release
+# As `cargo lambda build` reads it in the manifests of all functions but apply.
+ABORT       = --config 'profile.release.panic = "abort"'
 FUNCTIONS   = $(addprefix --package ,put read apply park)
 
 .PHONY: soak
 soak: ## PUTS=1000000 through the release binaries under faults of every kind (SEED= takes up a plan)
-	$(RELEASE) $(FUNCTIONS)
+	$(RELEASE) $(ABORT) --package put --package read --package park
+	$(RELEASE) --package apply
 	cargo build --locked --quiet --profile soak --package soak
 	$(BUILT)/soak/soak --bins $(BUILT)/release --puts '$(PUTS)' $(if $(SEED),--seed '$(SEED)') $(SOAK)
 
@@ -125,7 +128,8 @@ STRIPPED    = target/bench
 
 .PHONY: bench
 bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
-	$(RELEASE) $(FUNCTIONS) --package bare
+	$(RELEASE) $(ABORT) --package put --package read --package park --package bare --bins
+	$(RELEASE) --package apply --package bare --bin apply --bin bare-events --bin bare-batch
 	cargo build --locked --quiet --profile soak --package bench
 	@mkdir -p $(STRIPPED)
 	@for program in $(BENCHED); do \

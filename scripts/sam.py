@@ -44,11 +44,16 @@ def cargo_build(*command: str | Path) -> Command:
     return [*command, *(word for name in binaries().values() for word in ("--bin", name))]
 
 
-def compile_functions(*, release: bool) -> Command:
-    """What `build` would do, but with progress in the log: sam shows none."""
-    command = cargo_build(CARGO_LAMBDA, "lambda", "build")
-    command += ["--release"] if release else []
-    return [*command, "--arm64"] if architecture() == "arm64" else command
+def compile_functions(*, release: bool) -> list[Command]:
+    """What `build` would do, but with progress in the log: sam shows none.
+
+    For a release each function by itself, since each has its own settings of it.
+    """
+    command: Command = [CARGO_LAMBDA, "lambda", "build"]
+    command += ["--arm64"] if architecture() == "arm64" else []
+    if not release:
+        return [cargo_build(*command)]
+    return [[*command, "--release", "--bin", name] for name in binaries().values()]
 
 
 def build(local: Path) -> Command:

@@ -235,9 +235,8 @@ class Stack:
             # One build at a time in this checkout: they share target/.
             with self._lock(TOOLS / "build.lock"):
                 self.steps.say(f"build, {'release' if self.settings.release else 'quick'}")
-                self._tool(
-                    "cargo-lambda-build", sam.compile_functions(release=self.settings.release)
-                )
+                for command in sam.compile_functions(release=self.settings.release):
+                    self._tool("cargo-lambda-build", command)
                 self._tool("sam-build", sam.build(local))
             self._tool("sam-deploy", sam.deploy(local, self.settings.parameters))
             deployed = self._deployed()

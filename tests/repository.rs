@@ -118,6 +118,17 @@ fn packages_inherit_the_lints() {
     }
 }
 
+/// `apply` itself does not compile without unwinding.
+#[test]
+fn every_function_but_apply_ends_with_a_panic() {
+    for function in FUNCTIONS {
+        let manifest = root().join("functions").join(function).join("Cargo.toml");
+        let text = fs::read_to_string(manifest).unwrap();
+        let aborts = text.contains(r#"config = ['profile.release.panic = "abort"']"#);
+        assert_eq!(aborts, function != "apply", "{function}");
+    }
+}
+
 /// SQS counts receives across all queues: a message that comes to the dead letters with all
 /// that the updates queue allows must still meet `park` before it is moved on.
 #[test]

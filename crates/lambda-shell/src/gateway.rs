@@ -51,7 +51,8 @@ where
         host.report(&Report::forbidden(&invocation, &problem));
         problem.request_id(request_id(&request))
     });
-    let handled = checked.map(|()| handle(request));
+    // As a future the work of a request takes kilobytes, which would be moved again and again.
+    let handled = checked.map(|()| Box::pin(handle(request)));
     async move {
         match handled {
             Ok(answer) => answer.await,

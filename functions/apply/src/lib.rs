@@ -8,6 +8,9 @@ mod large_batch_tests;
 mod tests;
 mod update;
 
+#[cfg(panic = "abort")]
+compile_error!("apply must unwind: a record that panics would else take its batch down");
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::{OperationId, Problem, UserId};
 const DAY: u64 = 24 * 60 * 60;
 
 /// Age up to which an operation is carried out. SQS keeps a message 14 days from each
-/// time it is sent or moved, so that without this bound a late redrive could take
+/// time it is sent or moved by a task, so that without this bound a late redrive could take
 /// `expired` back.
 pub const CARRIED_OUT_FOR: Duration = Duration::from_secs(32 * DAY);
 
