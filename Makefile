@@ -106,11 +106,14 @@ RELEASE     = CARGO_PROFILE_RELEASE_STRIP=none cargo build --locked --quiet --re
 # As `cargo lambda build` reads it in the manifests of all functions but apply.
 ABORT       = --config 'profile.release.panic = "abort"'
 FUNCTIONS   = $(addprefix --package ,put read apply park)
+define RELEASE_FUNCTIONS
+$(RELEASE) $(ABORT) --package put --package read --package park
+$(RELEASE) --package apply
+endef
 
 .PHONY: soak
 soak: ## PUTS=1000000 through the release binaries under faults of every kind (SEED= takes up a plan)
-	$(RELEASE) $(ABORT) --package put --package read --package park
-	$(RELEASE) --package apply
+	$(RELEASE_FUNCTIONS)
 	cargo build --locked --quiet --profile soak --package soak
 	$(BUILT)/soak/soak --bins $(BUILT)/release --puts '$(PUTS)' $(if $(SEED),--seed '$(SEED)') $(SOAK)
 
@@ -123,18 +126,21 @@ soak-short: ## the same with debug binaries, 5,000 PUTs and a fixed seed, for th
 
 # Further arguments of bench, such as --only start-up,warm or --rounds 3.
 BENCH      ?=
-BENCHED     = put read apply park bare-http bare-events bare-calls bare-batch
+BARE        = bare-http bare-events bare-calls bare-batch
 STRIPPED    = target/bench
+define STRIP
+@mkdir -p $(STRIPPED)
+@for program in put read apply park $(1); do \
+	strip -o $(STRIPPED)/$$program $(BUILT)/release/$$program || exit 1; \
+done
+endef
 
 .PHONY: bench
 bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
 	$(RELEASE) $(ABORT) --package put --package read --package park --package bare --bins
 	$(RELEASE) --package apply --package bare --bin apply --bin bare-events --bin bare-batch
 	cargo build --locked --quiet --profile soak --package bench
-	@mkdir -p $(STRIPPED)
-	@for program in $(BENCHED); do \
-		strip -o $(STRIPPED)/$$program $(BUILT)/release/$$program || exit 1; \
-	done
+	$(call STRIP,$(BARE))
 	$(BUILT)/soak/bench --functions $(STRIPPED) --bare $(STRIPPED) --symbols $(BUILT)/release --json target/bench.json $(BENCH)
 
 .PHONY: bench-peers
@@ -148,12 +154,12 @@ bench-docs: ## put what make bench measured last into docs/performance.md, with 
 	@$(PYTHON) -m scripts.tools bench
 	@.tools/bench/bin/python -m benches.report target/bench.json
 
-# What is exact needs no release build, but the sizes, which make bench judges.
 .PHONY: bench-short
-bench-short: ## calls and capacity units of each kind of request, counted at the wire, for the gate
-	cargo build --locked --quiet $(FUNCTIONS)
+bench-short: ## what is exact, for the gate: sizes, calls and capacity units of each kind of request
+	$(RELEASE_FUNCTIONS)
 	cargo build --locked --quiet --package bench
-	$(BUILT)/debug/bench --functions $(BUILT)/debug --bare $(BUILT)/debug --only calls
+	$(call STRIP)
+	$(BUILT)/debug/bench --functions $(STRIPPED) --bare $(STRIPPED) --only size,calls
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/

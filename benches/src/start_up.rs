@@ -24,23 +24,24 @@ pub async fn measure(
     starts: usize,
     results: &mut Results,
 ) {
-    for (name, bare) in [
-        ("put", "bare-http"),
-        ("read", "bare-http"),
-        ("apply", "bare-events"),
-        ("park", "bare-events"),
+    let body = event::body(100);
+    let first_put = event::put(&body, &[]).to_string();
+    let message = event::batch(1, 1, &body, 1).to_string();
+    for (name, bare, first) in [
+        ("put", "bare-http", &first_put),
+        ("read", "bare-http", &event::get().to_string()),
+        ("apply", "bare-events", &message),
+        ("park", "bare-events", &message),
     ] {
         let pair = [contenders.function(name), contenders.bare(bare, "")];
         first_poll(name, &pair, starts, results).await;
+        first_answer(name, &pair, endpoints, first, starts, results).await;
     }
-    let all = [contenders.function("put"), contenders.bare("bare-http", "")];
-    let first = event::put(&event::body(100), &[]).to_string();
-    first_answer("put", &all, endpoints, &first, starts, results).await;
     if !contenders.peers.is_empty() {
         // They take up to a second each, and the ratios are large.
         let (all, starts) = (contenders.peers_and_put(), starts.div_ceil(8));
         first_poll(PEERS, &all, starts, results).await;
-        first_answer(PEERS, &all, endpoints, &first, starts, results).await;
+        first_answer(PEERS, &all, endpoints, &first_put, starts, results).await;
     }
 }
 
