@@ -30,9 +30,13 @@ class Queue:
 
     def look(self) -> list[Message]:
         """The visible messages with everything they carry. They stay visible."""
+        return self._receive(hidden_for=0)
+
+    def _receive(self, hidden_for: int) -> list[Message]:
+        """Visible messages, which are hidden for so many seconds."""
         reply = self._sqs.receive_message(
             QueueUrl=self.url,
-            VisibilityTimeout=0,
+            VisibilityTimeout=hidden_for,
             MaxNumberOfMessages=10,
             MessageAttributeNames=["All"],
             AttributeNames=["All"],
@@ -61,14 +65,7 @@ class Queue:
         found: list[Message] = []
 
         def all_of_them() -> bool:
-            reply = self._sqs.receive_message(
-                QueueUrl=self.url,
-                VisibilityTimeout=120,
-                MaxNumberOfMessages=10,
-                MessageAttributeNames=["All"],
-                AttributeNames=["All"],
-            )
-            messages = reply.get("Messages", [])
+            messages = self._receive(hidden_for=120)
             found.extend(each for each in messages if each["Attributes"]["MessageGroupId"] in users)
             return len(found) == count
 

@@ -23,7 +23,7 @@ from .names import FUNCTIONS
 from .operations import operation_id
 from .polling import until
 from .proxy import THROTTLED, Proxy
-from .queues import Queue, attributes
+from .queues import Queue, record
 
 QUEUES = {"updates": "UpdatesQueue", "dead-letters": "DeadLettersQueue", "parked": "ParkedQueue"}
 HANDED_BACK = "SQS.ChangeMessageVisibility"
@@ -322,7 +322,7 @@ def test_apply_may_not_delete(
         def is_left(name: str) -> bool:
             """Whether the message of a user outlives a batch in which a suspect follows it."""
             accepted = [api.put_later(each, sample()) for each in (name, f"{name}-suspect")]
-            records = [record(queue, each) for each in (name, f"{name}-suspect")]
+            records = [record(queue.receive(each)) for each in (name, f"{name}-suspect")]
             records[1]["attributes"]["ApproximateReceiveCount"] = "4"
             assert deployment.invoke("APPLY", {"Records": records}) == {"batchItemFailures": []}
             assert [deployment.end_of(answer) for answer in accepted] == ["succeeded"] * 2
@@ -333,22 +333,6 @@ def test_apply_may_not_delete(
         with lost:
             assert is_left(others[0])
         assert not is_left(others[1])
-
-
-def record(queue: Queue, user: str) -> dict[str, Any]:
-    """The message of a user as Lambda hands it to a function."""
-    message = queue.receive(user)
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message["Attributes"],
-        "messageAttributes": {
-            name: {"dataType": "String", "stringValue": value}
-            for name, value in attributes(message).items()
-        },
-        "eventSource": "aws:sqs",
-    }
 
 
 @without("APPLY", "sqs:SendMessage", "DeadLettersQueue")
