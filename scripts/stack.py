@@ -240,7 +240,7 @@ class Stack:
                 self._tool("sam-build", sam.build(local))
             self._tool("sam-deploy", sam.deploy(local, self.settings.parameters))
             deployed = self._deployed()
-            self.steps.say(f"routes: {', '.join(deployed.add_routes())}")
+            self.steps.say(f"{len(deployed.add_routes())} routes")
             deployed.correct_event_sources()
             self._write_environment_file(deployed.outputs(), deployed.serve_api())
 
