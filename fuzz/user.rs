@@ -24,11 +24,11 @@ fuzz_target!(|body: &[u8]| {
 
 /// What a JSON text is refused for, if it has at most one fault.
 fn expected(shape: &Shape, body: &[u8]) -> Option<ProblemType> {
-    use ProblemType::{BodyTooLarge, DuplicateMember, ForbiddenCharacter, InvalidUser, TooDeep};
+    use ProblemType::{BodyTooLarge, DuplicateMember, ForbiddenCharacter, InvalidBody, TooDeep};
     let is_deep = shape.depth > user::MAX_DEPTH;
     match () {
         () if body.len() > user::MAX_BYTES => Some(BodyTooLarge),
-        () if !shape.is_object => Some(InvalidUser),
+        () if !shape.is_object => Some(InvalidBody),
         // Of two faults either may come first.
         () if is_deep && shape.has_duplicate => user::check(body).err().map(|problem| problem.problem_type()),
         () if is_deep => Some(TooDeep),

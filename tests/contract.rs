@@ -8,13 +8,13 @@ use proptest::test_runner::{Config, TestRunner};
 use rules::order::verdict::Verdict;
 use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Failure, Operation, OperationId, Precondition, Tick, UserId, Version};
+use rules::{Failure, Operation, OperationId, Precondition, ResourceId, Tick, Version};
 use tables::DynamoDb;
-use tests::engine::{Engine, OPERATIONS, USERS, config_for};
+use tests::engine::{Engine, OPERATIONS, RESOURCES, config_for};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use world::{Tables, Transaction, User, Write};
+use world::{StoredResource, Tables, Transaction, Write};
 
 const COMPLETED_AT: Duration = Duration::from_millis(1_800_000_000_123);
 
@@ -22,14 +22,14 @@ fn id(ms: u64, random: u64) -> OperationId {
     OperationId::new(Tick::from_unix_ms(1_700_000_000_000 + ms), random)
 }
 
-fn user() -> UserId {
-    UserId::new("42").unwrap()
+fn resource() -> ResourceId {
+    ResourceId::new("42").unwrap()
 }
 
-/// An unconditional operation on [`user`].
+/// An unconditional operation on [`resource`].
 fn operation(id: OperationId, body: &str) -> Operation {
-    let (user, precondition) = (user(), Precondition::None);
-    Operation { id, user, precondition, body: body.to_owned() }
+    let (resource, precondition) = (resource(), Precondition::None);
+    Operation { id, resource, precondition, body: body.to_owned() }
 }
 
 /// Few enough that equal ids and neighbours are common.
@@ -58,27 +58,27 @@ fn decided(outcome: Outcome) -> Record {
     Record::Decided(Decision { outcome, completed_at: COMPLETED_AT })
 }
 
-fn user_of(body: &str, written_by: OperationId) -> User {
-    User { body: body.to_owned(), written_by }
+fn resource_of(body: &str, written_by: OperationId) -> StoredResource {
+    StoredResource { body: body.to_owned(), written_by }
 }
 
-/// What a user is at that [`user_at`] made.
+/// What a resource is at that [`resource_at`] made.
 fn version(written_by: OperationId) -> Version {
     Version { written_by, created_by: Some(id(0, 0)) }
 }
 
-/// A new user at `stored`.
-async fn user_at(engine: &Engine, stored: Option<OperationId>) -> UserId {
+/// A new resource at `stored`.
+async fn resource_at(engine: &Engine, stored: Option<OperationId>) -> ResourceId {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static USERS_SO_FAR: AtomicUsize = AtomicUsize::new(0);
-    let user = format!("user-{}", USERS_SO_FAR.fetch_add(1, Ordering::Relaxed));
+    static RESOURCES_SO_FAR: AtomicUsize = AtomicUsize::new(0);
+    let resource = format!("resource-{}", RESOURCES_SO_FAR.fetch_add(1, Ordering::Relaxed));
     if let Some(stored) = stored {
         let (op, created_by) = (stored.to_string(), id(0, 0).to_string());
         let attributes =
-            [("id", user.as_str()), ("op", &op), ("body", "old"), ("created_by", &created_by)];
-        engine.put(USERS, &attributes).await;
+            [("id", resource.as_str()), ("op", &op), ("body", "old"), ("created_by", &created_by)];
+        engine.put(RESOURCES, &attributes).await;
     }
-    UserId::new(&user).unwrap()
+    ResourceId::new(&resource).unwrap()
 }
 
 fn run<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
@@ -93,16 +93,16 @@ fn the_condition_expression_is_the_rule() {
     let engine = runtime.block_on(Engine::start());
     run((some_operation(), prop::option::of(some_id())), |((id, precondition), stored)| {
         runtime.block_on(async {
-            let user = user_at(&engine, stored).await;
-            let operation = Operation { id, user, precondition, body: "new".to_owned() };
-            let reply = engine.tables.write_user(&operation).await.unwrap();
-            let after = engine.tables.user(&operation.user).await.unwrap();
+            let resource = resource_at(&engine, stored).await;
+            let operation = Operation { id, resource, precondition, body: "new".to_owned() };
+            let reply = engine.tables.write_resource(&operation).await.unwrap();
+            let after = engine.tables.resource(&operation.resource).await.unwrap();
             if operation.may_replace(stored) {
                 prop_assert_eq!(reply, Write::Written { created: stored.is_none() });
-                prop_assert_eq!(after, Some(user_of("new", id)));
+                prop_assert_eq!(after, Some(resource_of("new", id)));
             } else {
                 prop_assert_eq!(reply, Write::Refused { stored: stored.map(version) });
-                prop_assert_eq!(after, stored.map(|id| user_of("old", id)));
+                prop_assert_eq!(after, stored.map(|id| resource_of("old", id)));
             }
             Ok(())
         })
@@ -120,7 +120,7 @@ fn the_transaction_is_the_verdict() {
         (some_operation(), prop::option::of(some_id()), outcomes),
         |((id, precondition), stored, outcomes)| {
             runtime.block_on(async {
-                let user = user_at(&engine, stored).await;
+                let resource = resource_at(&engine, stored).await;
                 let op = id.to_string();
                 let item = [
                     ("id", op.as_str()),
@@ -140,22 +140,22 @@ fn the_transaction_is_the_verdict() {
                     Outcomes::Final => engine.put(OPERATIONS, &item[..3]).await,
                     Outcomes::Provisional => engine.put(OPERATIONS, &item).await,
                 }
-                let operation = Operation { id, user, precondition, body: "new".to_owned() };
+                let operation = Operation { id, resource, precondition, body: "new".to_owned() };
                 let transaction = engine.tables.transact(&operation, &[], COMPLETED_AT);
                 let ended = transaction.await.unwrap();
-                let after = engine.tables.user(&operation.user).await.unwrap();
+                let after = engine.tables.resource(&operation.resource).await.unwrap();
                 let is_decided = outcomes == Outcomes::Final;
                 let verdict = operation.judge(stored, COMPLETED_AT);
                 if verdict == Verdict::Write && !is_decided {
                     prop_assert_eq!(ended, Transaction::Written);
-                    prop_assert_eq!(after, Some(user_of("new", id)));
+                    prop_assert_eq!(after, Some(resource_of("new", id)));
                     let record = engine.tables.record_of(id, COMPLETED_AT).await.unwrap();
                     prop_assert_eq!(record, Some(decided(Outcome::Succeeded)));
                 } else {
-                    let user = (verdict != Verdict::Write).then_some(stored.map(version));
+                    let resource = (verdict != Verdict::Write).then_some(stored.map(version));
                     let decided = if is_decided { vec![id] } else { Vec::new() };
-                    prop_assert_eq!(ended, Transaction::Refused { user, decided });
-                    prop_assert_eq!(after, stored.map(|id| user_of("old", id)));
+                    prop_assert_eq!(ended, Transaction::Refused { resource, decided });
+                    prop_assert_eq!(after, stored.map(|id| resource_of("old", id)));
                     let outcome = engine.get(OPERATIONS, &op).await;
                     let outcome = outcome.map(|item| item["outcome"].as_s().unwrap().clone());
                     let expected = (outcomes != Outcomes::None).then_some("failed");
@@ -181,17 +181,17 @@ async fn older_operations_are_superseded_in_the_same_transaction_or_not_at_all()
     let older = [id(2, 2), id(4, 4)];
     let newest = operation(id(5, 5), "{}");
     let transaction = engine.tables.transact(&newest, &older, COMPLETED_AT);
-    let refused = Transaction::Refused { user: None, decided: vec![id(2, 2)] };
+    let refused = Transaction::Refused { resource: None, decided: vec![id(2, 2)] };
     assert_eq!(transaction.await.unwrap(), refused);
     assert_eq!(record_of(id(4, 4)).await, None);
-    assert_eq!(engine.tables.user(&user()).await.unwrap().unwrap().written_by, id(3, 3));
+    assert_eq!(engine.tables.resource(&resource()).await.unwrap().unwrap().written_by, id(3, 3));
 }
 
 #[tokio::test]
 async fn a_second_attempt_finds_its_own_id() {
     let engine = Engine::start().await;
     let (first, second) = (id(1, 1), id(2, 2));
-    let write = async |id| engine.tables.write_user(&operation(id, "{}")).await.unwrap();
+    let write = async |id| engine.tables.write_resource(&operation(id, "{}")).await.unwrap();
     assert_eq!(write(first).await, Write::Written { created: true });
     let own = |written_by| Write::Refused {
         stored: Some(Version { written_by, created_by: Some(first) }),
@@ -199,14 +199,14 @@ async fn a_second_attempt_finds_its_own_id() {
     assert_eq!(write(first).await, own(first));
     assert_eq!(write(second).await, Write::Written { created: false });
     assert_eq!(write(first).await, own(second));
-    assert_eq!(engine.tables.creator(&user()).await.unwrap(), Some(first));
+    assert_eq!(engine.tables.creator(&resource()).await.unwrap(), Some(first));
 }
 
 #[tokio::test]
 async fn the_first_decision_stands_and_is_returned() {
     let engine = Engine::start().await;
     let record =
-        async |id, record: &Record| engine.tables.record(&user(), id, record).await.unwrap();
+        async |id, record: &Record| engine.tables.record(&resource(), id, record).await.unwrap();
     let record_of = async |id, now| engine.tables.record_of(id, now).await.unwrap();
     let failed = Outcome::Failed { problem: "{\"status\":412}".to_owned() };
     let first = Decision { outcome: failed.clone(), completed_at: COMPLETED_AT };
@@ -228,7 +228,7 @@ async fn the_first_decision_stands_and_is_returned() {
 async fn what_is_recorded_is_kept_for_its_whole_time_and_no_longer() {
     let engine = Engine::start().await;
     let record = decided(Outcome::Superseded);
-    engine.tables.record(&user(), id(1, 1), &record).await.unwrap();
+    engine.tables.record(&resource(), id(1, 1), &record).await.unwrap();
     engine.tables.transact(&operation(id(2, 2), "{}"), &[], COMPLETED_AT).await.unwrap();
     for id in [id(1, 1), id(2, 2)] {
         let is_kept = async |at| engine.tables.record_of(id, at).await.unwrap().is_some();
@@ -244,16 +244,16 @@ async fn an_item_of_another_form_is_neither_overwritten_nor_taken_for_absent() {
     let own = operation(id(9, 9), "{}");
     for op in [None, Some("#7"), Some("true"), Some("not an id")] {
         let item = [("id", "42"), ("body", "old"), ("op", op.unwrap_or_default())];
-        engine.put(USERS, &item[..if op.is_some() { 3 } else { 2 }]).await;
-        let before = engine.get(USERS, "42").await;
+        engine.put(RESOURCES, &item[..if op.is_some() { 3 } else { 2 }]).await;
+        let before = engine.get(RESOURCES, "42").await;
         let failure = |error: world::CallError| error.failure;
-        let write = engine.tables.write_user(&own).await.map_err(failure);
+        let write = engine.tables.write_resource(&own).await.map_err(failure);
         assert_eq!(write, Err(Failure::NeverLands), "{op:?}");
         let transaction = engine.tables.transact(&own, &[], COMPLETED_AT).await.map_err(failure);
         assert_eq!(transaction, Err(Failure::NeverLands), "{op:?}");
-        let read = engine.tables.user(&user()).await.map_err(failure);
+        let read = engine.tables.resource(&resource()).await.map_err(failure);
         assert_eq!(read, Err(Failure::NeverLands), "{op:?}");
-        assert_eq!(engine.get(USERS, "42").await, before, "{op:?}");
+        assert_eq!(engine.get(RESOURCES, "42").await, before, "{op:?}");
     }
 }
 
@@ -277,21 +277,21 @@ async fn a_key_stands_for_one_operation_until_its_claim_expires() {
 #[tokio::test]
 async fn bodies_come_back_byte_for_byte() {
     let engine = Engine::start().await;
-    let long = format!("{{\"a\":\"{}\"}}", "é".repeat((rules::user::MAX_BYTES - 8) / 2));
-    assert_eq!(long.len(), rules::user::MAX_BYTES);
+    let long = format!("{{\"a\":\"{}\"}}", "é".repeat((rules::body::MAX_BYTES - 8) / 2));
+    assert_eq!(long.len(), rules::body::MAX_BYTES);
     for (n, body) in ["{ \"a\" : 1e999,\t\"\\u0061b\":\"😀\\ud83d\\ude00\" }\r\n\n", &long]
         .into_iter()
         .enumerate()
     {
         let id = id(n as u64, 0);
-        engine.tables.write_user(&operation(id, body)).await.unwrap();
-        assert_eq!(engine.tables.user(&user()).await.unwrap(), Some(user_of(body, id)));
+        engine.tables.write_resource(&operation(id, body)).await.unwrap();
+        assert_eq!(engine.tables.resource(&resource()).await.unwrap(), Some(resource_of(body, id)));
     }
 }
 
-async fn failure_of_a_write(endpoint: &str, users: &str) -> Failure {
-    let tables = DynamoDb::new(config_for(endpoint), users.to_owned(), OPERATIONS.to_owned());
-    tables.write_user(&operation(id(1, 1), "{}")).await.unwrap_err().failure
+async fn failure_of_a_write(endpoint: &str, resources: &str) -> Failure {
+    let tables = DynamoDb::new(config_for(endpoint), resources.to_owned(), OPERATIONS.to_owned());
+    tables.write_resource(&operation(id(1, 1), "{}")).await.unwrap_err().failure
 }
 
 #[tokio::test]
@@ -299,7 +299,7 @@ async fn a_refused_connection_wrote_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    assert_eq!(failure_of_a_write(&endpoint, USERS).await, Failure::NotLanded);
+    assert_eq!(failure_of_a_write(&endpoint, RESOURCES).await, Failure::NotLanded);
 }
 
 #[tokio::test]
@@ -313,25 +313,25 @@ async fn a_lost_reply_may_have_written() {
             assert!(read > 0);
         }
     });
-    assert_eq!(failure_of_a_write(&endpoint, USERS).await, Failure::MayHaveLanded);
+    assert_eq!(failure_of_a_write(&endpoint, RESOURCES).await, Failure::MayHaveLanded);
 }
 
 #[tokio::test]
 async fn a_reply_that_never_comes_may_have_written() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    assert_eq!(failure_of_a_write(&endpoint, USERS).await, Failure::MayHaveLanded);
+    assert_eq!(failure_of_a_write(&endpoint, RESOURCES).await, Failure::MayHaveLanded);
     drop(listener);
 }
 
 #[tokio::test]
 async fn an_absent_table_never_takes_a_write() {
     let engine = Engine::start().await;
-    let delete = engine.client.delete_table().table_name(USERS);
+    let delete = engine.client.delete_table().table_name(RESOURCES);
     delete.send().await.unwrap();
     let body = "{\"secret\":1}";
     let operation = operation(id(1, 1), body);
-    let error = engine.tables.write_user(&operation).await.unwrap_err();
+    let error = engine.tables.write_resource(&operation).await.unwrap_err();
     assert_eq!(error.failure, Failure::NeverLands);
     assert!(error.to_string().contains("ResourceNotFound"), "{error}");
     assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
@@ -343,5 +343,5 @@ async fn a_client_for_tls_can_be_made() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("https://{}", listener.local_addr().unwrap());
     drop(listener);
-    assert_eq!(failure_of_a_write(&endpoint, USERS).await, Failure::NotLanded);
+    assert_eq!(failure_of_a_write(&endpoint, RESOURCES).await, Failure::NotLanded);
 }

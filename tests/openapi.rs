@@ -136,9 +136,9 @@ fn the_page_for_client_authors_explains_every_status() {
         let statuses = members(&document["paths"][path][method]["responses"]);
         statuses.map(|(status, _)| status).filter(|status| status != "default").collect()
     };
-    let (user, operation) = ("/users/{id}", "/users/{id}/operations/{receipt}");
-    assert_eq!(listed("Answers to a PUT"), answers(user, "put"));
-    let reads = [(user, "get"), (user, "head"), (operation, "get"), (operation, "head")];
+    let (resource, operation) = ("/users/{id}", "/users/{id}/operations/{receipt}");
+    assert_eq!(listed("Answers to a PUT"), answers(resource, "put"));
+    let reads = [(resource, "get"), (resource, "head"), (operation, "get"), (operation, "head")];
     let read: BTreeSet<_> = reads.iter().flat_map(|(path, method)| answers(path, method)).collect();
     assert_eq!(listed("Answers to a GET or HEAD"), read);
     let states = &document["components"]["schemas"]["Operation"]["discriminator"]["mapping"];

@@ -137,7 +137,7 @@ fn no_line_is_dropped_by_lambda() {
 }
 
 #[test]
-fn the_log_of_the_api_holds_no_user_and_no_address() {
+fn the_log_of_the_api_holds_no_resource_and_no_address() {
     let template = read("template.yaml");
     let format = template.split("AccessLogSettings:").nth(1).unwrap().split("\n\n").next().unwrap();
     let format = format.split(">-\n").nth(1).unwrap();

@@ -27,21 +27,21 @@ pub async fn measure(
             let mut all = vec![apply.clone(), partial_batch.clone()];
             // A batch of 1,000 would take it 20 s.
             all.extend((batch <= 100).then(|| one_at_a_time.clone()));
-            // Ten of one user, and all of one user.
-            let mut users = vec![batch, batch.div_ceil(10), 1];
-            users.dedup();
-            for users in users {
+            // Ten of one resource, and all of one resource.
+            let mut resources = vec![batch, batch.div_ceil(10), 1];
+            resources.dedup();
+            for resources in resources {
                 let mut next = || {
                     serial += 1;
-                    event::batch(batch, users, &event::body(300), serial).to_string()
+                    event::batch(batch, resources, &event::body(300), serial).to_string()
                 };
                 let (rates, used) = rounds_of(&all, endpoints, batch, rounds, &mut next).await;
-                let users = match users {
-                    1 => "1 user".to_owned(),
-                    users if users == batch => "each another user".to_owned(),
-                    users => format!("{users} users"),
+                let resources = match resources {
+                    1 => "1 resource".to_owned(),
+                    resources if resources == batch => "each another resource".to_owned(),
+                    resources => format!("{resources} resources"),
                 };
-                let what = format!("batch {batch}, {users}, {latency_ms} ms");
+                let what = format!("batch {batch}, {resources}, {latency_ms} ms");
                 results.add("Throughput of apply", &what, "operations/s", &rates);
                 // Against the partial batch, the second of them.
                 let (others, rest) = used.split_at(2);

@@ -155,7 +155,7 @@ fn memory(row: &Row, is_large: bool) -> Option<f64> {
 
 fn is_apply_at_5_ms(row: &Row) -> bool {
     let is_meant = row.section == "Throughput of apply" && is_function(row);
-    is_meant && row.what == "batch 100, each another user, 5 ms"
+    is_meant && row.what == "batch 100, each another resource, 5 ms"
 }
 
 /// The median of the ratios to whoever has a name that begins like this.

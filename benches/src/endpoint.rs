@@ -12,7 +12,7 @@ use soak::rig::http::{HangUp, Reply, json, serve};
 use soak::rig::names;
 use tokio::net::TcpListener;
 
-/// The body of the one stored user.
+/// The body of the one stored resource.
 pub const STORED: &str = r#"{"name": "Ada", "languages": ["en", "fr"]}"#;
 
 /// The services, at one address.
@@ -70,9 +70,9 @@ pub fn call_of(request: &Request<Bytes>) -> &str {
 
 /// A reply that says that the call succeeded.
 pub fn reply(call: &str, body: &[u8]) -> Bytes {
-    let is_users = || body.windows(7).any(|word| word == br#""users""#);
+    let is_resources = || body.windows(7).any(|word| word == br#""resources""#);
     match call {
-        "GetItem" if is_users() => {
+        "GetItem" if is_resources() => {
             let id = "01a1f866-10e8-75a3-9f2e-3d4c5b6a7988";
             let text = |text: &str| serde_json::json!({ "S": text });
             let item = serde_json::json!({

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// A body that the service takes, once another text stands for VALUE.
 const SAMPLE: &str = include_str!("../../tests/bodies/sample.json");
 
-/// A user's body of so many bytes, if it has fewer without the blanks that fill it: they are
+/// A resource's body of so many bytes, if it has fewer without the blanks that fill it: they are
 /// right whatever a body may be.
 pub fn body(bytes: usize) -> String {
     let sample = SAMPLE.replace("VALUE", "1");
@@ -27,9 +27,9 @@ pub fn put(body: &str, fields: &[(&str, &str)]) -> Value {
     event
 }
 
-/// A GET of a user.
+/// A GET of a resource.
 pub fn get() -> Value {
-    sample(include_str!("../../events/get-user.json"))
+    sample(include_str!("../../events/get-resource.json"))
 }
 
 /// A GET of the operation at `path`, which a 202 told.
@@ -48,12 +48,12 @@ fn sample(text: &str) -> Value {
     event
 }
 
-/// A batch of deferred PUTs with this body, of as many users as are given in turns. `batch`
+/// A batch of deferred PUTs with this body, of as many resources as are given in turns. `batch`
 /// makes its operations other ones than those of the batch before.
-pub fn batch(records: usize, users: usize, body: &str, batch: u64) -> Value {
+pub fn batch(records: usize, resources: usize, body: &str, batch: u64) -> Value {
     let records: Vec<_> = (0..records)
         .map(|number| {
-            let user = format!("user-{}", number % users);
+            let resource = format!("resource-{}", number % resources);
             let serial = batch * 10_000 + number as u64;
             let ms = now_ms() - 1000;
             let operation = format!("{:08x}-{:04x}-7000-8000-{serial:012x}", ms >> 16, ms & 0xffff);
@@ -67,12 +67,12 @@ pub fn batch(records: usize, users: usize, body: &str, batch: u64) -> Value {
                     "SentTimestamp": ms.to_string(),
                     "SenderId": "AROAEXAMPLEEXAMPLE123:async-put-PutFunction",
                     "ApproximateFirstReceiveTimestamp": ms.to_string(),
-                    "MessageGroupId": user,
+                    "MessageGroupId": resource,
                 },
                 "messageAttributes": {
                     "version": text("1"),
                     "operation": text(&operation),
-                    "user": text(&user),
+                    "resource": text(&resource),
                 },
                 "eventSource": "aws:sqs",
                 "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:updates",

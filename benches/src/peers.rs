@@ -11,7 +11,7 @@ use crate::process::Process;
 pub async fn check(contenders: &Contenders, endpoints: &Endpoints) -> Vec<String> {
     let mut wrong = Vec::new();
     let body = event::body(300);
-    let user: Value = serde_json::from_str(&body).expect("a body is JSON");
+    let resource: Value = serde_json::from_str(&body).expect("a body is JSON");
     for peer in contenders.peers.iter().map(Peer::contender) {
         let process = Process::start(&peer, &endpoints.urls).await;
         for (status, fields) in [(200, &[][..]), (202, &[("prefer", "respond-async")])] {
@@ -19,7 +19,7 @@ pub async fn check(contenders: &Contenders, endpoints: &Endpoints) -> Vec<String
             let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
             let text = answer["body"].as_str().unwrap_or_default();
             let told: Value = serde_json::from_str(text).unwrap_or_default();
-            if answer["statusCode"] != status || (told == user) != (status == 200) {
+            if answer["statusCode"] != status || (told == resource) != (status == 200) {
                 wrong.push(format!("{} should answer {status}: {answer}", peer.name));
             }
         }

@@ -62,7 +62,7 @@ assert isinstance(read.parsed, User) and read.parsed["name"] == "Later", read
 
 absent = get_user.sync_detailed(f"{name}-absent", client=client)
 assert absent.status_code == 404 and isinstance(absent.parsed, Problem), absent
-assert str(absent.parsed.type_).endswith(":user-not-found"), absent
+assert str(absent.parsed.type_).endswith(":not-found"), absent
 assert isinstance(absent.parsed.request_id, str), absent
 # API Gateway's own answer has no type.
 unrouted = get_user.sync_detailed("a/b", client=client)

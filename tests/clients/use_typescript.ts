@@ -57,7 +57,7 @@ assert.deepEqual((await read(id)).data, { name: "Later" });
 const absent = await read(`${id}-absent`);
 assert.equal(absent.response.status, 404);
 assert(absent.error && "type" in absent.error);
-assert.match(absent.error.type!, /:user-not-found$/);
+assert.match(absent.error.type!, /:not-found$/);
 assert(absent.error.requestId);
 // API Gateway's own answer has no type.
 const unrouted = await read("a/b");

@@ -80,7 +80,7 @@ class Deployment(Service):
 
     def user(self, user: str) -> dict[str, str] | None:
         """The item of a user."""
-        return self._item("USERS_TABLE", user)
+        return self._item("RESOURCES_TABLE", user)
 
     def outcome(self, operation: str) -> dict[str, str] | None:
         """The item of an operation."""
@@ -104,13 +104,13 @@ class Deployment(Service):
         return item and {name: str(text) for name, value in item.items() for text in value.values()}
 
     def put_item(self, table: str, item: Mapping[str, Any]) -> None:
-        """Store an item in USERS_TABLE or OPERATIONS_TABLE."""
+        """Store an item in RESOURCES_TABLE or OPERATIONS_TABLE."""
         self.dynamodb.put_item(TableName=self.environment[table], Item=item)
 
     def footprint(self) -> dict[str, int]:
         """How much is stored and queued."""
         count = {"messages": self.queue.size()}
-        for table in ("USERS_TABLE", "OPERATIONS_TABLE"):
+        for table in ("RESOURCES_TABLE", "OPERATIONS_TABLE"):
             pages = self.dynamodb.get_paginator("scan").paginate(
                 TableName=self.environment[table], Select="COUNT", ConsistentRead=True
             )
@@ -119,7 +119,7 @@ class Deployment(Service):
 
     def forget(self, *, users: tuple[str, ...] = (), operations: tuple[str, ...] = ()) -> None:
         """Delete items."""
-        for table, keys in (("USERS_TABLE", users), ("OPERATIONS_TABLE", operations)):
+        for table, keys in (("RESOURCES_TABLE", users), ("OPERATIONS_TABLE", operations)):
             for key in keys:
                 name = self.environment[table]
                 self.dynamodb.delete_item(TableName=name, Key={"id": {"S": key}})

@@ -24,7 +24,7 @@ ORDER = {
     "put-bad-json": "put",
     "apply-batch": "apply",
     f"{PARK}-batch": PARK,
-    "get-user": "read",
+    "get-resource": "read",
     "get-operation": "read",
 }
 USERS = ("42", "grace")
@@ -80,4 +80,4 @@ def run_all(deployment: Deployment, invoke: Invoke) -> None:
     parked = {message["Body"] for message in deployment.parked.look()}
     assert parked == {broken["body"], dead["body"]}
     messages = deployment.queue.look()
-    assert [attributes(message)["user"] for message in messages] == ["42", "42"], messages
+    assert [attributes(message)["resource"] for message in messages] == ["42", "42"], messages

@@ -47,7 +47,7 @@ def runs(lines: Iterable[str], users: Iterable[str]) -> list[Run]:
     }
     found = []
     for line in parsed:
-        if line.get("user") in set(users) and {"WrittenInline", "Accepted"} & line.keys():
+        if line.get("resource") in set(users) and {"WrittenInline", "Accepted"} & line.keys():
             request, operation = line["requestId"], line["operation"]
             started = begun.get(request)
             found.append(

@@ -18,7 +18,7 @@ class History:
     """The history of both tables, from now on."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self._users = _Stream(deployment, "USERS_TABLE")
+        self._users = _Stream(deployment, "RESOURCES_TABLE")
         self._operations = _Stream(deployment, "OPERATIONS_TABLE")
 
     def of_user(self, user: str) -> list[str]:

@@ -40,7 +40,7 @@ def store_stalled(deployment: Deployment, user: str, operation: str) -> None:
     now = time.time()
     item = {
         "id": {"S": operation},
-        "user": {"S": user},
+        "resource": {"S": user},
         "outcome": {"S": "failed"},
         "provisional": {"BOOL": True},
         "problem": {"S": json.dumps(NOT_APPLIED)},

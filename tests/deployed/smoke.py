@@ -78,7 +78,7 @@ class Stack(Service):
         """Delete the users and operations that were made; says what was done."""
         made = f"{len(self._users)} users and {len(self.operations)} operations"
         dynamodb = self.session.client("dynamodb")
-        items = [("UsersTable", user) for user in sorted(self._users)]
+        items = [("ResourcesTable", user) for user in sorted(self._users)]
         items += [("OperationsTable", operation) for operation in sorted(self.operations)]
         try:
             for answer in self._accepted:

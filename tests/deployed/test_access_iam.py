@@ -167,7 +167,7 @@ def test_make_smoke_passes_says_what_the_stack_does_and_leaves_nothing(
     assert found is not None and min(map(int, found.groups())) > 10
     deployment.queue.is_empty_after("make smoke")
     after = deployment.footprint()
-    assert after["USERS_TABLE"] == before["USERS_TABLE"]
+    assert after["RESOURCES_TABLE"] == before["RESOURCES_TABLE"]
     # The claim of the one idempotency key.
     assert after["OPERATIONS_TABLE"] == before["OPERATIONS_TABLE"] + 1
 

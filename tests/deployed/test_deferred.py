@@ -64,7 +64,7 @@ def test_from_the_answer_to_the_table(
         message = queue.message_of(user)
         assert message["Body"].encode() == body
         values = attributes(message)
-        assert values == {"version": "1", "operation": operation, "user": user}
+        assert values == {"version": "1", "operation": operation, "resource": user}
 
     document = deployment.completed(accepted)
     ended = {"status": "succeeded", "completedAt": document["completedAt"]}
@@ -78,7 +78,7 @@ def test_from_the_answer_to_the_table(
     outcome = deployment.outcome(operation)
     assert outcome is not None
     times = {name: outcome.pop(name) for name in ("completed_at", "expires_at")}
-    assert outcome == {"id": operation, "user": user, "outcome": "succeeded"}
+    assert outcome == {"id": operation, "resource": user, "outcome": "succeeded"}
     kept = int(times["expires_at"]) - int(times["completed_at"]) / 1000
     assert abs(kept - 60 * DAY) <= 1, times
     assert deployment.body_of(user) == body.decode()

@@ -29,18 +29,18 @@ USER, OPERATION = "/users/{user}", f"/users/{{user}}/operations/{'A' * 38}"
 
 # What one request is refused with. Those with a body are PUTs, refused alike in both modes.
 REFUSED: dict[str, tuple[str, str, dict[str, str], bytes | None]] = {
-    "invalid-user-id": ("GET", "/users/a%20b", {}, None),
+    "invalid-id": ("GET", "/users/a%20b", {}, None),
     "malformed-header": ("PUT", USER, JSON | {"If-Match": "x"}, sample()),
     "partial-put": ("PUT", USER, JSON | {"Content-Range": "bytes 0-1/2"}, sample()),
     "malformed-json": ("PUT", USER, JSON, b'{"name":"Ada",}'),
-    "user-not-found": ("GET", USER, {}, None),
+    "not-found": ("GET", USER, {}, None),
     "method-not-allowed": ("DELETE", USER, {}, None),
     "operation-not-found": ("GET", OPERATION, {}, None),
     "precondition-failed": ("PUT", USER, JSON | {"If-Match": '"x"'}, sample()),
     "body-too-large": ("PUT", USER, JSON, padded(MAX_BYTES + 1)),
     "unsupported-media-type": ("PUT", USER, {"Content-Type": "text/plain"}, sample()),
     "unsupported-content-coding": ("PUT", USER, JSON | {"Content-Encoding": "gzip"}, sample()),
-    "invalid-user": ("PUT", USER, JSON, b"[]"),
+    "invalid-body": ("PUT", USER, JSON, b"[]"),
     "duplicate-member": ("PUT", USER, JSON, b'{"name":"A","name":"B"}'),
     "too-deep": ("PUT", USER, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
     "forbidden-character": ("PUT", USER, JSON, '{"name":"\ufffe"}'.encode()),
@@ -138,7 +138,7 @@ def test_keys(deployment: Deployment, api: Api, user: str) -> None:
 def test_an_order_that_is_not_known(deployment: Deployment, api: Api, user: str, key: str) -> None:
     ahead = operation_id(-30)
     item = {"id": user, "op": ahead, "created_by": ahead, "body": sample_text()}
-    deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
+    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
     is_example(api.put(user, sample(), {"Idempotency-Key": f'"{key}"'}), "order-unknown")
 
 

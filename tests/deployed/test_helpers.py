@@ -60,7 +60,7 @@ def test_until_it_is_done(deployment: Deployment, api: Api, user: str, language:
     check_problem(failed["error"], 412, "precondition-failed")
     refused = run(language, url, [])
     assert refused["status"] == "failed", refused
-    check_problem(refused["error"], 422, "invalid-user")
+    check_problem(refused["error"], 422, "invalid-body")
 
 
 def test_under_failures(

@@ -82,7 +82,7 @@ class TestConditions:
         assert matched.status == 200, matched
         current = matched.headers["etag"]
         for tag in (old, f"W/{current}", '"other"'):
-            problem_in(api.put(user, b"3", {"If-Match": tag}), 422, "invalid-user")
+            problem_in(api.put(user, b"3", {"If-Match": tag}), 422, "invalid-body")
             refused = api.put(user, sample(), {"If-Match": tag})
             told = problem_in(refused, 412, "precondition-failed")
             # A tag that is no operation's is refused before anything is looked at.

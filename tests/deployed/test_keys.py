@@ -155,7 +155,7 @@ def test_superseded_at_its_first_sending(
     """
     ahead = operation_id(-0.8)
     item = {"id": user, "op": ahead, "created_by": ahead, "body": sample_text("ahead")}
-    deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
+    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
     problem_in(put(api, user, key, sample(1)), 409, "superseded")
     assert deployment.user(user) == item
 

@@ -126,7 +126,7 @@ def test_an_order_that_is_not_known(
     """What is stored is further ahead of the clock than clocks may differ: no one can tell."""
     ahead = operation_id(-10)
     item = {"id": user, "op": ahead, "created_by": ahead, "body": sample_text("ahead")}
-    deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
+    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
     document = deployment.completed(api.put_later(user, sample(1)))
     assert document["status"] == "failed", document
     check_problem(document["error"], 409, "order-unknown")

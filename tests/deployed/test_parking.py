@@ -51,9 +51,9 @@ def only_message(queue: Queue) -> Message:
     "values",
     [
         {},
-        {"version": "1", "operation": OPERATION.upper(), "user": "poison"},
-        {"version": "1", "operation": OPERATION, "user": "not a user"},
-        {"version": "1", "operation": OPERATION, "user": "poison", "precondition": "?"},
+        {"version": "1", "operation": OPERATION.upper(), "resource": "poison"},
+        {"version": "1", "operation": OPERATION, "resource": "not a resource"},
+        {"version": "1", "operation": OPERATION, "resource": "poison", "precondition": "?"},
     ],
     ids=["no attributes", "no operation id", "no user id", "no precondition"],
 )
@@ -83,7 +83,7 @@ def test_a_message_of_another_version_waits(
     parked: Queue,
     proxy: Proxy,
 ) -> None:
-    values = {"version": "999", "operation": operation_id(), "user": user, "more": "things"}
+    values = {"version": "999", "operation": operation_id(), "resource": user, "more": "things"}
     with proxy.recorded() as calls:
         message_id = apply_among_good_ones(deployment, api, new_user, values, user)
         until("it handed back", lambda: calls.count(HANDED_BACK), lambda count: count >= 2)
@@ -133,7 +133,7 @@ def test_a_dead_letter_is_parked_and_stalled(
     accepted = dead_letter(deployment, user, version)
     message = only_message(parked)
     assert (message["Body"], message["Attributes"]["MessageGroupId"]) == (sample_text("dead"), user)
-    expected = {"version": version, "operation": id_of(accepted), "user": user}
+    expected = {"version": version, "operation": id_of(accepted), "resource": user}
     assert attributes(message) == expected
     assert deployment.user(user) is None
     deployment.dead_letters.is_empty_after("parking")
@@ -185,7 +185,7 @@ def test_an_item_of_another_form_is_not_overwritten(
     deployment: Deployment, api: Api, user: str, queue: Queue, parked: Queue, proxy: Proxy
 ) -> None:
     item = {"id": user, "body": sample_text("other form"), "op": "v2:7"}
-    deployment.put_item("USERS_TABLE", {name: {"S": value} for name, value in item.items()})
+    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
     for condition in ({}, {"If-Match": "*"}, {"If-None-Match": "*"}):
         refused(api.put(user, sample(), condition), "not-written")
     refused(api.get(user), "not-read")

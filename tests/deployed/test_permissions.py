@@ -173,7 +173,7 @@ def test_nothing_else_is_granted(deployment: Deployment) -> None:
 # put
 
 
-@without("PUT", "dynamodb:UpdateItem", "UsersTable")
+@without("PUT", "dynamodb:UpdateItem", "ResourcesTable")
 def test_put_may_not_write_users(
     deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy, lost: Lost
 ) -> None:
@@ -187,7 +187,7 @@ def test_put_may_not_write_users(
     assert api.put(user, sample(3)).status == 200
 
 
-@without("PUT", "dynamodb:GetItem", "UsersTable")
+@without("PUT", "dynamodb:GetItem", "ResourcesTable")
 def test_put_may_not_read_users(
     deployment: Deployment, api: Api, user: str, key: str, queue: Queue, lost: Lost
 ) -> None:
@@ -239,14 +239,14 @@ def test_put_may_not_send(
 # read
 
 
-@without("READ", "dynamodb:GetItem", "UsersTable", "OperationsTable")
+@without("READ", "dynamodb:GetItem", "ResourcesTable", "OperationsTable")
 def test_read_may_not_read(
     deployment: Deployment, api: Api, user: str, queue: Queue, grant: Grant, lost: Lost
 ) -> None:
     accepted = api.put_later(user, sample())
     assert deployment.end_of(accepted) == "succeeded"
     with lost:
-        answers = {"UsersTable": api.get(user), "OperationsTable": api.status(accepted)}
+        answers = {"ResourcesTable": api.get(user), "OperationsTable": api.status(accepted)}
         refused(answers.pop(grant.resource), "not-read")
         assert [answer.status for answer in answers.values()] == [200]
 
@@ -273,7 +273,7 @@ def is_left_open(
     assert len(history.of_user(user)) == 1
 
 
-@without("APPLY", "dynamodb:UpdateItem", "UsersTable")
+@without("APPLY", "dynamodb:UpdateItem", "ResourcesTable")
 def test_apply_may_not_write_users(
     deployment: Deployment,
     api: Api,
@@ -370,7 +370,7 @@ def stays(
     deployment: Deployment, user: str, parked: Queue, proxy: Proxy, lost: Lost, call: str
 ) -> None:
     """The dead letter stays and is tried again; nothing is lost."""
-    values = {"version": "1", "operation": operation_id(), "user": user}
+    values = {"version": "1", "operation": operation_id(), "resource": user}
     with lost:
         with deployment.dead_letters.visibility_timeout(1), proxy.recorded() as calls:
             deployment.dead_letters.send("{}", values, user)

@@ -116,7 +116,7 @@ def test_a_put_through_start_api(
         accepted = api.put_later(user, sample(2))
         until("its outcome", lambda: deployment.outcome(id_of(accepted)))
         assert api.get(user).body == sample(2)
-        problem_in(api.put(user, b"[]"), 422, "invalid-user")
+        problem_in(api.put(user, b"[]"), 422, "invalid-body")
 
 
 def test_the_line_in_the_readme(deployment: Deployment, clean: None, sam_local: SamLocal) -> None:

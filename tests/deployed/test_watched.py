@@ -49,7 +49,7 @@ def test_what_became_of_a_put_arrives_as_log_and_metric(
     operation = id_of(accepted)
     assert deployment.end_of(accepted) == "succeeded"
     (line,) = lines_about(deployment, group, operation)
-    assert (line["user"], line["operation"], line["level"]) == (user, operation, "INFO"), line
+    assert (line["resource"], line["operation"], line["level"]) == (user, operation, "INFO"), line
     assert line["requestId"] and "unlogged" not in json.dumps(line), line
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["Stack"]], line

@@ -28,15 +28,15 @@ smoke = pytest.mark.smoke
 # As Lambda writes them with LogFormat JSON, and those of the function between them.
 LINES = """
 {"time":"2026-11-25T10:00:00.150Z","type":"platform.start","record":{"requestId":"r-1"}}
-{"timestamp":"2026-11-25T10:00:00.155Z","requestId":"r-1","user":"a","message":"a call failed"}
-{"timestamp":"2026-11-25T10:00:00.160Z","requestId":"r-1","user":"a",\
+{"timestamp":"2026-11-25T10:00:00.155Z","requestId":"r-1","resource":"a","message":"a call failed"}
+{"timestamp":"2026-11-25T10:00:00.160Z","requestId":"r-1","resource":"a",\
 "operation":"01a21225-d900-7000-8000-000000000001","WrittenInline":1}
 {"type":"platform.report","record":{"requestId":"r-1","metrics":{"initDurationMs":40.2}}}
 {"time":"2026-11-25T10:00:01.004Z","type":"platform.start","record":{"requestId":"r-2"}}
-{"timestamp":"2026-11-25T10:00:01.030Z","requestId":"r-2","user":"a",\
+{"timestamp":"2026-11-25T10:00:01.030Z","requestId":"r-2","resource":"a",\
 "operation":"01a21225-dce8-7000-8000-000000000002","Accepted":1}
 {"type":"platform.report","record":{"requestId":"r-2","metrics":{"durationMs":5.0}}}
-{"timestamp":"2026-11-25T10:00:01.100Z","requestId":"r-3","user":"b",\
+{"timestamp":"2026-11-25T10:00:01.100Z","requestId":"r-3","resource":"b",\
 "operation":"01a21225-dce8-7000-8000-000000000003","WrittenInline":1}
 no JSON
 """

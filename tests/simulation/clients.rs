@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join;
-use rules::{OperationId, Precondition, Tick, UserId};
+use rules::{OperationId, Precondition, ResourceId, Tick};
 use tests::body::sample;
 
 use crate::events::Event;
@@ -29,7 +29,7 @@ pub enum Mode {
 /// What every sending of a PUT has in common. The body is nobody else's.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
-    pub user: UserId,
+    pub resource: ResourceId,
     pub body: String,
     pub precondition: Precondition,
     pub key: Option<u32>,
@@ -39,8 +39,8 @@ pub struct PutRequest {
 pub struct Client {
     pub world: Rc<World>,
     pub name: String,
-    /// The ids it has been told of, with their users.
-    known: Vec<(UserId, OperationId)>,
+    /// The ids it has been told of, with their resources.
+    known: Vec<(ResourceId, OperationId)>,
 }
 
 impl Client {
@@ -51,15 +51,15 @@ impl Client {
     pub async fn run(mut self, requests: u32) {
         for _ in 0..requests {
             self.pause().await;
-            let user = user(self.world.prng().index(self.world.plan.users));
+            let resource = resource(self.world.prng().index(self.world.plan.resources));
             let kind = self.world.prng().index(10);
             match kind {
-                0 => self.read_user(&user).await,
+                0 => self.read_resource(&resource).await,
                 1 => self.read_some_status().await,
                 _ if self.world.fault(self.world.plan.faults.foreign) => {
-                    gateway::send_foreign(&self.world, user);
+                    gateway::send_foreign(&self.world, resource);
                 }
-                _ => self.put(user).await,
+                _ => self.put(resource).await,
             }
         }
     }
@@ -80,14 +80,14 @@ impl Client {
         self.world.pause(longest).await;
     }
 
-    async fn put(&mut self, user: UserId) {
+    async fn put(&mut self, resource: ResourceId) {
         let is_keyed = self.world.prng().chance(self.world.plan.keyed);
-        let earlier = self.world.history().keyed(|put| put.user == user);
+        let earlier = self.world.history().keyed(|put| put.resource == resource);
         if is_keyed && !earlier.is_empty() && self.world.prng().chance(400) {
             let put = self.world.prng().pick(&earlier);
             return self.send(put).await;
         }
-        let request = self.choose(user, is_keyed.then_some(earlier));
+        let request = self.choose(resource, is_keyed.then_some(earlier));
         let put = self.world.history().on_put(request);
         self.world.trace(&self.name, || self.world.history().described(put));
         if is_keyed && self.world.prng().chance(400) {
@@ -128,8 +128,8 @@ impl Client {
 
     fn learn(&mut self, put: PutId, answer: Option<Answer>) {
         if let Some(id) = answer.and_then(Answer::id) {
-            let user = self.world.history().request(put).user.clone();
-            self.known.push((user, id));
+            let resource = self.world.history().request(put).resource.clone();
+            self.known.push((resource, id));
         }
     }
 
@@ -143,12 +143,12 @@ impl Client {
         gateway::send(&self.world, &self.name, put, mode).await
     }
 
-    /// A PUT for `user`: with a key if others with a key are given, which it may reuse.
-    fn choose(&self, user: UserId, keyed: Option<Vec<PutId>>) -> PutRequest {
+    /// A PUT for `resource`: with a key if others with a key are given, which it may reuse.
+    fn choose(&self, resource: ResourceId, keyed: Option<Vec<PutId>>) -> PutRequest {
         let world = &self.world;
         let is_conditional = world.prng().chance(world.plan.conditional);
         let precondition =
-            if is_conditional { self.precondition(&user) } else { Precondition::None };
+            if is_conditional { self.precondition(&resource) } else { Precondition::None };
         let is_odd = world.fault(world.plan.faults.behaviour);
         let behaviour = match world.prng().index(7) {
             _ if !is_odd => Behaviour::Passes,
@@ -167,12 +167,12 @@ impl Client {
             world.count(Event::KeyReused);
         }
         let key = keyed.map(|_| reused.unwrap_or(number as u32));
-        PutRequest { user, body: sample(number), precondition, key, behaviour }
+        PutRequest { resource, body: sample(number), precondition, key, behaviour }
     }
 
-    fn precondition(&self, user: &UserId) -> Precondition {
+    fn precondition(&self, resource: &ResourceId) -> Precondition {
         let (now, mut prng) = (self.world.true_time(), self.world.prng());
-        let own: Vec<_> = self.known.iter().filter(|(of, _)| of == user).collect();
+        let own: Vec<_> = self.known.iter().filter(|(of, _)| of == resource).collect();
         match prng.index(5) {
             0 => Precondition::Absent,
             1 => Precondition::Exists,
@@ -189,22 +189,22 @@ impl Client {
         }
     }
 
-    async fn read_user(&mut self, user: &UserId) {
-        let seen = gateway::read_user(&self.world, &self.name, user).await;
-        self.known.extend(seen.map(|seen| (user.clone(), seen)));
+    async fn read_resource(&mut self, resource: &ResourceId) {
+        let seen = gateway::read_resource(&self.world, &self.name, resource).await;
+        self.known.extend(seen.map(|seen| (resource.clone(), seen)));
     }
 
     async fn read_some_status(&self) {
         let accepted = self.world.history().accepted();
         if !accepted.is_empty() {
-            let (user, id) = self.world.prng().pick(&accepted);
-            gateway::read_status(&self.world, &self.name, &user, id).await;
+            let (resource, id) = self.world.prng().pick(&accepted);
+            gateway::read_status(&self.world, &self.name, &resource, id).await;
         }
     }
 }
 
-pub fn user(index: usize) -> UserId {
-    UserId::new(&format!("u{index}")).expect("a user id")
+pub fn resource(index: usize) -> ResourceId {
+    ResourceId::new(&format!("u{index}")).expect("a resource id")
 }
 
 /// A tag that no host has made: less than a second ahead, an hour, or at the end of time.

@@ -76,13 +76,13 @@ events! {
     LeftParked: "operations left parked",
     LeftParkedAsPoison: "poison left parked, alone",
     LeftToExpire: "operations left to expire",
-    UserRead: "users read",
+    ResourceRead: "resources read",
     StatusRead: "statuses read",
     StalledShown: "statuses read: stalled",
     ExpiredShown: "statuses read: expired",
     GoneShown: "statuses read: gone",
     ConditionalWritten: "conditional PUTs written",
-    OrderedPairs: "ordered pairs of PUTs of one user",
+    OrderedPairs: "ordered pairs of PUTs of one resource",
 }
 
 /// How often each event occurred.

@@ -7,7 +7,7 @@ use lambda_http::Context;
 use put::{ArrivalClock, Put};
 use read::Read;
 use rules::request::accept::Mode as DefaultMode;
-use rules::{Arrival, Operation, OperationId, Precondition, UserId};
+use rules::{Arrival, Operation, OperationId, Precondition, ResourceId};
 use tests::body::sample;
 use world::Host as _;
 
@@ -138,31 +138,35 @@ fn context(deadline_ms: u64) -> Context {
 }
 
 /// `GET /users/{id}`: the version that was read.
-pub async fn read_user(world: &Rc<World>, who: &str, user: &UserId) -> Option<OperationId> {
+pub async fn read_resource(
+    world: &Rc<World>,
+    who: &str,
+    resource: &ResourceId,
+) -> Option<OperationId> {
     let from = world.now();
     let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0]);
-    let response = read(&invocation, user, None).await;
-    match http::read_user(&response) {
+    let response = read(&invocation, resource, None).await;
+    match http::read_resource(&response) {
         Ok(seen) => {
-            world.trace(who, || format!("reads {user} as {seen:?}"));
+            world.trace(who, || format!("reads {resource} as {seen:?}"));
             let version = seen.as_ref().map(|(_, version)| *version);
-            world.history().on_user_read(from, world.now(), user, seen);
+            world.history().on_resource_read(from, world.now(), resource, seen);
             version
         }
         Err(_) if response.status() == 503 => None,
         Err(wrong) => {
-            world.history().violate(|| format!("form: the GET of {user} has {wrong}"));
+            world.history().violate(|| format!("form: the GET of {resource} has {wrong}"));
             None
         }
     }
 }
 
 /// `GET /users/{id}/operations/{receipt}`
-pub async fn read_status(world: &Rc<World>, who: &str, user: &UserId, id: OperationId) {
+pub async fn read_status(world: &Rc<World>, who: &str, resource: &ResourceId, id: OperationId) {
     let from = world.now();
     let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0]);
-    let receipt = RECEIPTS.sign(user, id);
-    let response = read(&invocation, user, Some(&receipt)).await;
+    let receipt = RECEIPTS.sign(resource, id);
+    let response = read(&invocation, resource, Some(&receipt)).await;
     match http::read_status(&response) {
         Ok(None) => {}
         Ok(Some(shown)) => {
@@ -176,7 +180,7 @@ pub async fn read_status(world: &Rc<World>, who: &str, user: &UserId, id: Operat
 
 async fn read(
     invocation: &Invocation,
-    user: &UserId,
+    resource: &ResourceId,
     receipt: Option<&str>,
 ) -> lambda_http::Response<lambda_http::Body> {
     let deadline_ms = invocation.now().as_millis() as u64 + READ_TIMEOUT / MS;
@@ -185,7 +189,8 @@ async fn read(
         tables: invocation.clone(),
         receipts: vec![RECEIPTS.clone()],
     };
-    let response = function.handle(http::get_request(user, receipt, context(deadline_ms))).await;
+    let response =
+        function.handle(http::get_request(resource, receipt, context(deadline_ms))).await;
     if invocation.now().as_millis() as u64 > deadline_ms {
         invocation.world.history().violate(|| "deadline: a read was answered after it".to_owned());
     }
@@ -193,12 +198,12 @@ async fn read(
 }
 
 /// A message that another version of `put` has sent, or nothing that is known.
-pub fn send_foreign(world: &Rc<World>, user: UserId) {
+pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
     let now = world.now();
     let number = world.history().next_put();
     let kind = world.prng().index(3);
     let request = PutRequest {
-        user: user.clone(),
+        resource: resource.clone(),
         body: sample(number),
         precondition: Precondition::None,
         key: None,
@@ -208,13 +213,13 @@ pub fn send_foreign(world: &Rc<World>, user: UserId) {
     let Ok(arrival) = Arrival::at_gateway(ms, std::time::Duration::from_millis(ms)) else { return };
     let random = world.prng().next();
     let body = request.body.clone();
-    let operation = Operation::new(arrival, random, user, Precondition::None, body);
+    let operation = Operation::new(arrival, random, resource, Precondition::None, body);
     let mut message = message_of(&operation);
     match kind {
         0 => set_attribute(&mut message, "version", "2".to_owned()),
         1 => set_attribute(&mut message, "precondition", "a b".to_owned()),
         _ => {
-            let name = world.prng().pick(&["operation", "user", "version"]);
+            let name = world.prng().pick(&["operation", "resource", "version"]);
             message.message_attributes.remove(name);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use rules::{OperationId, UserId};
+use rules::{OperationId, ResourceId};
 use world::{Host, Metric, Report};
 
 use crate::events::Event;
@@ -21,8 +21,8 @@ const ENDLESS: Time = 60 * SECOND;
 /// What an invocation was told by its calls, for the checks of what it makes of that.
 #[derive(Default)]
 pub struct Told {
-    /// What it found a user at when its write was refused, and its clock then.
-    pub refusals: RefCell<BTreeMap<UserId, (Option<OperationId>, Duration)>>,
+    /// What it found a resource at when its write was refused, and its clock then.
+    pub refusals: RefCell<BTreeMap<ResourceId, (Option<OperationId>, Duration)>>,
     pub refused_calls: Cell<u32>,
     pub failed_calls: Cell<u32>,
     /// Whether a reply said that its own write landed.

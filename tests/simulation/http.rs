@@ -11,7 +11,7 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use rules::request::precondition::etag;
-use rules::{OperationId, Precondition, ProblemType, ReceiptKey, UserId};
+use rules::{OperationId, Precondition, ProblemType, ReceiptKey, ResourceId};
 use serde::Deserialize;
 
 use crate::clients::{Mode, PutRequest};
@@ -68,7 +68,7 @@ pub enum Shown {
 /// A PUT that arrived at `gateway_ms` by the gateway's clock, for the invocation that the
 /// `context` is of.
 pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Context) -> Request {
-    let path = format!("/users/{}", put.user);
+    let path = format!("/users/{}", put.resource);
     let mut request = Request::new(Body::Text(put.body.clone()));
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = path.parse().expect("a path");
@@ -98,7 +98,7 @@ pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Conte
     }
     let mut gateway = ApiGatewayV2httpRequestContext::default();
     gateway.time_epoch = gateway_ms as i64;
-    let parameters = HashMap::from([("id".to_owned(), vec![put.user.to_string()])]);
+    let parameters = HashMap::from([("id".to_owned(), vec![put.resource.to_string()])]);
     request
         .with_raw_http_path(path)
         .with_path_parameters(parameters)
@@ -106,10 +106,10 @@ pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Conte
         .with_lambda_context(context)
 }
 
-/// A GET of a user, or of the status of its operation with this receipt.
-pub fn get_request(user: &UserId, receipt: Option<&str>, context: Context) -> Request {
-    let mut path = format!("/users/{user}");
-    let mut parameters = HashMap::from([("id".to_owned(), vec![user.to_string()])]);
+/// A GET of a resource, or of the status of its operation with this receipt.
+pub fn get_request(resource: &ResourceId, receipt: Option<&str>, context: Context) -> Request {
+    let mut path = format!("/users/{resource}");
+    let mut parameters = HashMap::from([("id".to_owned(), vec![resource.to_string()])]);
     if let Some(receipt) = receipt {
         let _ = write!(path, "/operations/{receipt}");
         parameters.insert("receipt".to_owned(), vec![receipt.to_owned()]);
@@ -142,8 +142,9 @@ pub fn read_answer(put: &PutRequest, response: &Response<Body>) -> Result<Answer
         }
         StatusCode::ACCEPTED => {
             let location = field(response, LOCATION.as_str()).ok_or("no Location")?;
-            let of_user = location.strip_prefix(&format!("/users/{}/operations/", put.user));
-            let id = of_user.and_then(|receipt| RECEIPTS.verify(&put.user, receipt));
+            let of_resource =
+                location.strip_prefix(&format!("/users/{}/operations/", put.resource));
+            let id = of_resource.and_then(|receipt| RECEIPTS.verify(&put.resource, receipt));
             let id = id.ok_or_else(|| format!("Location {location}"))?;
             let document = Document::read(body)?;
             if document.id.parse() != Ok(id) || document.location != location {
@@ -163,14 +164,14 @@ pub fn read_answer(put: &PutRequest, response: &Response<Body>) -> Result<Answer
     }
 }
 
-/// The body and the operation of a user that was read.
+/// The body and the operation of a resource that was read.
 ///
 /// # Errors
 /// What is wrong with the form of the response, or the problem that it is.
-pub fn read_user(response: &Response<Body>) -> Result<Option<(String, OperationId)>, String> {
+pub fn read_resource(response: &Response<Body>) -> Result<Option<(String, OperationId)>, String> {
     if let Some(problem) = read_problem(response)? {
         return match problem {
-            ProblemType::UserNotFound => Ok(None),
+            ProblemType::NotFound => Ok(None),
             other => Err(other.slug().to_owned()),
         };
     }

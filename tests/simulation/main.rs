@@ -27,7 +27,7 @@
 //! # What is not modelled
 //! The adapters to AWS (that the condition expressions are `Operation::may_replace`, and
 //! how the SDK tells one error from another, is for other tests), more than 99 operations of
-//! a user in a batch, a host whose clock jumps, and deployments of the functions.
+//! a resource in a batch, a host whose clock jumps, and deployments of the functions.
 //!
 //! # How to replay
 //! A failure prints the command. The same seed gives the same steps, to the microsecond.

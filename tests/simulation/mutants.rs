@@ -37,17 +37,17 @@ mutants! {
     no_precondition => NoPrecondition,
     /// A replacement writes `created_by` anew.
     creator_overwritten => CreatorOverwritten,
-    /// `succeeded` is recorded first, then the user written.
+    /// `succeeded` is recorded first, then the resource written.
     outcome_before_write => OutcomeBeforeWrite,
-    /// The user is written first, then `succeeded` recorded.
+    /// The resource is written first, then `succeeded` recorded.
     outcome_after_write => OutcomeAfterWrite,
     /// Outcomes are recorded whether or not a final one stands.
     no_outcome_check => NoOutcomeCheck,
-    /// A user is read without `ConsistentRead`.
-    stale_user => StaleUser,
+    /// A resource is read without `ConsistentRead`.
+    stale_resource => StaleResource,
     /// A record is read without `ConsistentRead`.
     stale_record => StaleRecord,
-    /// Who created a user is read without `ConsistentRead`.
+    /// Who created a resource is read without `ConsistentRead`.
     stale_creator => StaleCreator,
     /// An outcome's time to live is six hours.
     outcome_kept_for_hours => OutcomeKeptForHours,

@@ -101,8 +101,8 @@ async fn let_days_pass(world: &Rc<World>, days: &Days) {
 
 async fn read_statuses(world: &Rc<World>) {
     let accepted = History::accepted(&world.history());
-    for (user, id) in accepted {
-        gateway::read_status(world, "watcher", &user, id).await;
+    for (resource, id) in accepted {
+        gateway::read_status(world, "watcher", &resource, id).await;
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Days {
 }
 
 pub struct Plan {
-    pub users: usize,
+    pub resources: usize,
     /// Requests of each client.
     pub clients: Vec<u32>,
     pub gateway_clocks: Vec<Clock>,
@@ -122,7 +122,11 @@ impl Plan {
         ]);
         let is_crowded = batch > 10 && prng.chance(30);
         Self {
-            users: if is_crowded { prng.pick(&[1, 2, 150]) } else { prng.pick(&[1, 1, 1, 2, 3]) },
+            resources: if is_crowded {
+                prng.pick(&[1, 2, 150])
+            } else {
+                prng.pick(&[1, 1, 1, 2, 3])
+            },
             clients: (0..clients)
                 .map(|_| if is_crowded { prng.range(20, 60) } else { prng.range(1, 4) } as u32)
                 .collect(),

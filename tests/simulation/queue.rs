@@ -226,7 +226,7 @@ pub fn message_of(operation: &Operation) -> SqsMessage {
     for (name, value) in queues::message::attributes(operation) {
         set_attribute(&mut message, name, value);
     }
-    let group = operation.user.as_str().to_owned();
+    let group = operation.resource.as_str().to_owned();
     message.attributes.insert("MessageGroupId".to_owned(), group);
     message
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rules::reply::status::{Decision, Outcome, Record};
 use rules::request::key::Claim;
-use rules::{Operation, OperationId, UserId};
-use world::{CallError, Host as _, Tables, Transaction, User, Write};
+use rules::{Operation, OperationId, ResourceId};
+use world::{CallError, Host as _, StoredResource, Tables, Transaction, Write};
 
 use crate::host::Invocation;
 use crate::mutants::Mutant;
@@ -33,10 +33,10 @@ impl Invocation {
         if self.world.is(mutant) { 2 * SECOND } else { 0 }
     }
 
-    fn is_told(&self, user: &UserId, stored: Option<OperationId>) {
+    fn is_told(&self, resource: &ResourceId, stored: Option<OperationId>) {
         self.told.refused_calls.set(self.told.refused_calls.get() + 1);
-        self.told.refusals.borrow_mut().insert(user.clone(), (stored, self.now()));
-        self.trace(|| format!("a write is refused, the user is at {stored:?}"));
+        self.told.refusals.borrow_mut().insert(resource.clone(), (stored, self.now()));
+        self.trace(|| format!("a write is refused, the resource is at {stored:?}"));
     }
 
     /// A transaction that is not atomic: the record first, or last.
@@ -54,8 +54,8 @@ impl Invocation {
         if is_record_first {
             decides(operation.id, Outcome::Succeeded).await?;
         }
-        if let Write::Refused { stored } = self.write_user(operation).await? {
-            return Ok(Transaction::Refused { user: Some(stored), decided: Vec::new() });
+        if let Write::Refused { stored } = self.write_resource(operation).await? {
+            return Ok(Transaction::Refused { resource: Some(stored), decided: Vec::new() });
         }
         if !is_record_first {
             decides(operation.id, Outcome::Succeeded).await?;
@@ -68,27 +68,31 @@ impl Invocation {
 }
 
 impl Tables for Invocation {
-    async fn user(&self, user: &UserId) -> Result<Option<User>, CallError> {
-        let (user, age) = (user.clone(), self.age(Mutant::StaleUser));
-        self.on_tables("read of a user", move |tables, step| tables.user(&user, step.now, age))
-            .await
+    async fn resource(&self, resource: &ResourceId) -> Result<Option<StoredResource>, CallError> {
+        let (resource, age) = (resource.clone(), self.age(Mutant::StaleResource));
+        self.on_tables("read of a resource", move |tables, step| {
+            tables.resource(&resource, step.now, age)
+        })
+        .await
     }
 
-    async fn creator(&self, user: &UserId) -> Result<Option<OperationId>, CallError> {
-        let (user, age) = (user.clone(), self.age(Mutant::StaleCreator));
-        let read =
-            move |tables: &mut tables::Tables, step: Step<'_>| tables.creator(&user, step.now, age);
+    async fn creator(&self, resource: &ResourceId) -> Result<Option<OperationId>, CallError> {
+        let (resource, age) = (resource.clone(), self.age(Mutant::StaleCreator));
+        let read = move |tables: &mut tables::Tables, step: Step<'_>| {
+            tables.creator(&resource, step.now, age)
+        };
         self.on_tables("read of a creator", read).await
     }
 
-    async fn write_user(&self, operation: &Operation) -> Result<Write, CallError> {
+    async fn write_resource(&self, operation: &Operation) -> Result<Write, CallError> {
         self.makes(operation);
         let write = operation.clone();
-        let reply =
-            self.on_tables("write", move |tables, step| tables.write_user(&write, step)).await?;
+        let reply = self
+            .on_tables("write", move |tables, step| tables.write_resource(&write, step))
+            .await?;
         match reply {
             Write::Refused { stored } => {
-                self.is_told(&operation.user, stored.map(|stored| stored.written_by));
+                self.is_told(&operation.resource, stored.map(|stored| stored.written_by));
             }
             Write::Written { .. } => self.told.has_written.set(true),
         }
@@ -115,10 +119,10 @@ impl Tables for Invocation {
         };
         let reply = self.on_tables("transaction", transaction).await?;
         match &reply {
-            Transaction::Refused { user: Some(stored), .. } => {
-                self.is_told(&operation.user, stored.map(|stored| stored.written_by));
+            Transaction::Refused { resource: Some(stored), .. } => {
+                self.is_told(&operation.resource, stored.map(|stored| stored.written_by));
             }
-            Transaction::Refused { user: None, .. } => {}
+            Transaction::Refused { resource: None, .. } => {}
             Transaction::Written => self.told.has_written.set(true),
         }
         self.world.history().on_transaction(&reply);
@@ -135,12 +139,12 @@ impl Tables for Invocation {
 
     async fn record(
         &self,
-        user: &UserId,
+        resource: &ResourceId,
         id: OperationId,
         record: &Record,
     ) -> Result<Option<Decision>, CallError> {
-        let judged = self.told.refusals.borrow().get(user).copied();
-        self.world.history().on_judged(self.name, user, id, record, judged);
+        let judged = self.told.refusals.borrow().get(resource).copied();
+        self.world.history().on_judged(self.name, resource, id, record, judged);
         let record = record.clone();
         self.on_tables("record", move |tables, step| tables.record(id, record, step)).await
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Operation, OperationId, UserId, Version};
-use world::{Transaction, User, Write};
+use rules::{Operation, OperationId, ResourceId, Version};
+use world::{StoredResource, Transaction, Write};
 
 use crate::history::History;
 use crate::mutants::Mutant;
@@ -19,7 +19,7 @@ use crate::world::since_epoch;
 const LONGEST_BEFORE_DELETION: Time = 3 * DAY;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserItem {
+pub struct ResourceItem {
     pub body: String,
     pub written_by: OperationId,
     pub created_by: OperationId,
@@ -36,7 +36,7 @@ struct Expiring<T> {
 type Versions<T> = Vec<(Time, T)>;
 
 pub struct Tables {
-    users: BTreeMap<UserId, Versions<UserItem>>,
+    resources: BTreeMap<ResourceId, Versions<ResourceItem>>,
     records: BTreeMap<OperationId, Versions<Expiring<Record>>>,
     claims: BTreeMap<String, Expiring<Claim>>,
     mutant: Option<Mutant>,
@@ -50,16 +50,16 @@ pub struct Step<'a> {
 
 impl Tables {
     pub fn new(mutant: Option<Mutant>) -> Self {
-        let (users, records) = (BTreeMap::new(), BTreeMap::new());
-        Self { users, records, claims: BTreeMap::new(), mutant }
+        let (resources, records) = (BTreeMap::new(), BTreeMap::new());
+        Self { resources, records, claims: BTreeMap::new(), mutant }
     }
 
     fn is(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
 
-    pub fn stored(&self, user: &UserId) -> Option<&UserItem> {
-        self.users.get(user)?.last().map(|(_, item)| item)
+    pub fn stored(&self, resource: &ResourceId) -> Option<&ResourceItem> {
+        self.resources.get(resource)?.last().map(|(_, item)| item)
     }
 
     /// What is recorded of an operation, unless DynamoDB has deleted it.
@@ -68,15 +68,15 @@ impl Tables {
         Some(item).filter(|item| !is_deleted(item.expires_at, id.to_bytes()[15], now))
     }
 
-    /// `Tables::user` as it was `age` ago, which is zero but for a mutant.
-    pub fn user(&self, user: &UserId, now: Time, age: Time) -> Option<User> {
-        let item = as_of(self.users.get(user)?, now - age.min(now))?;
-        Some(User { body: item.body.clone(), written_by: item.written_by })
+    /// `Tables::resource` as it was `age` ago, which is zero but for a mutant.
+    pub fn resource(&self, resource: &ResourceId, now: Time, age: Time) -> Option<StoredResource> {
+        let item = as_of(self.resources.get(resource)?, now - age.min(now))?;
+        Some(StoredResource { body: item.body.clone(), written_by: item.written_by })
     }
 
     /// `Tables::creator`
-    pub fn creator(&self, user: &UserId, now: Time, age: Time) -> Option<OperationId> {
-        as_of(self.users.get(user)?, now - age.min(now)).map(|item| item.created_by)
+    pub fn creator(&self, resource: &ResourceId, now: Time, age: Time) -> Option<OperationId> {
+        as_of(self.resources.get(resource)?, now - age.min(now)).map(|item| item.created_by)
     }
 
     /// `Tables::record_of`
@@ -92,12 +92,12 @@ impl Tables {
         Some(item.value.clone()).filter(|_| item.expires_at > clock.as_secs())
     }
 
-    /// `Tables::write_user`
-    pub fn write_user(&mut self, operation: &Operation, step: Step<'_>) -> Write {
+    /// `Tables::write_resource`
+    pub fn write_resource(&mut self, operation: &Operation, step: Step<'_>) -> Write {
         if !self.may_replace(operation) {
-            return Write::Refused { stored: self.version(&operation.user) };
+            return Write::Refused { stored: self.version(&operation.resource) };
         }
-        let created = self.stored(&operation.user).is_none();
+        let created = self.stored(&operation.resource).is_none();
         self.replace(operation, step);
         Write::Written { created }
     }
@@ -118,10 +118,10 @@ impl Tables {
             // Nobody says that DynamoDB names every reason of a cancelled transaction.
             let is_cut = is_refused && operation.id.to_bytes()[15].is_multiple_of(2);
             let decided = if is_cut { Vec::new() } else { decided };
-            let user = is_refused.then(|| self.version(&operation.user));
-            return Transaction::Refused { user, decided };
+            let resource = is_refused.then(|| self.version(&operation.resource));
+            return Transaction::Refused { resource, decided };
         }
-        let met = self.stored(&operation.user).map(|item| item.written_by);
+        let met = self.stored(&operation.resource).map(|item| item.written_by);
         self.replace(operation, Step { now, history: &mut *history });
         for id in ids() {
             let is_own = id == operation.id;
@@ -178,15 +178,15 @@ impl Tables {
         claim
     }
 
-    pub fn version(&self, user: &UserId) -> Option<Version> {
-        let item = self.stored(user)?;
+    pub fn version(&self, resource: &ResourceId) -> Option<Version> {
+        let item = self.stored(resource)?;
         Some(Version { written_by: item.written_by, created_by: Some(item.created_by) })
     }
 
     /// The write condition. The contract test holds `may_replace` and the expression that
     /// DynamoDB evaluates together.
     fn may_replace(&self, operation: &Operation) -> bool {
-        let stored = self.stored(&operation.user).map(|item| item.written_by);
+        let stored = self.stored(&operation.resource).map(|item| item.written_by);
         let holds = operation.precondition.holds(stored);
         match self.mutant {
             Some(Mutant::NoComparison) => holds,
@@ -205,16 +205,16 @@ impl Tables {
     }
 
     fn replace(&mut self, operation: &Operation, step: Step<'_>) {
-        let before = self.stored(&operation.user).cloned();
+        let before = self.stored(&operation.resource).cloned();
         let created_by = match &before {
             Some(before) if !self.is(Mutant::CreatorOverwritten) => before.created_by,
             _ => operation.id,
         };
         let (body, written_by) = (operation.body.clone(), operation.id);
-        let after = UserItem { body, written_by, created_by };
-        let versions = self.users.entry(operation.user.clone()).or_default();
+        let after = ResourceItem { body, written_by, created_by };
+        let versions = self.resources.entry(operation.resource.clone()).or_default();
         versions.push((step.now, after.clone()));
-        step.history.on_user_written(step.now, operation, before, &after);
+        step.history.on_resource_written(step.now, operation, before, &after);
     }
 
     fn put_record(&mut self, id: OperationId, record: Record, step: Step<'_>) {

@@ -13,8 +13,8 @@ use aws_types::SdkConfig;
 use tables::DynamoDb;
 use tokio::net::TcpListener;
 
-/// Name of the users table.
-pub const USERS: &str = "users";
+/// Name of the resources table.
+pub const RESOURCES: &str = "resources";
 /// Name of the operations table.
 pub const OPERATIONS: &str = "operations";
 
@@ -39,10 +39,10 @@ impl Engine {
         tokio::spawn(dynoxide::server::serve_on(listener, database));
         let config = config_for(&format!("http://{address}"));
         let client = Client::new(&config);
-        for table in [USERS, OPERATIONS] {
+        for table in [RESOURCES, OPERATIONS] {
             create_table(&client, table).await;
         }
-        Self { client, tables: DynamoDb::new(config, USERS.to_owned(), OPERATIONS.to_owned()) }
+        Self { client, tables: DynamoDb::new(config, RESOURCES.to_owned(), OPERATIONS.to_owned()) }
     }
 
     /// Puts an item of string attributes, of true booleans where the value is `true`, and of

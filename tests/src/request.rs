@@ -20,8 +20,8 @@ pub struct Sent {
 impl Sent {
     /// A PUT of this JSON body that arrived then, in ms since the Unix epoch.
     #[must_use]
-    pub fn put(user: &str, body: &str, arrived_ms: u64) -> Self {
-        let sent = Self::get(&format!("/users/{user}"));
+    pub fn put(resource: &str, body: &str, arrived_ms: u64) -> Self {
+        let sent = Self::get(&format!("/users/{resource}"));
         let sent = Self { method: "PUT", body: body.to_owned(), arrived_ms, ..sent };
         sent.with("content-type", "application/json")
     }

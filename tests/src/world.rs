@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
 use rules::reply::status::{Decision, Record};
 use rules::request::key::Claim;
-use rules::{Failure, Operation, OperationId, UserId};
+use rules::{Failure, Operation, OperationId, ResourceId};
 use serde_json::Value;
 use tables::DynamoDb;
 use tokio::sync::Semaphore;
-use world::{CallError, Host, Metric, Queue, Report, Tables, Transaction, User, Write};
+use world::{CallError, Host, Metric, Queue, Report, StoredResource, Tables, Transaction, Write};
 
 /// A host whose clock differs from this machine's, and which remembers the lines of its log.
 #[derive(Clone, Debug, Default)]
@@ -200,16 +200,16 @@ pub struct FaultyTables {
 }
 
 impl Tables for FaultyTables {
-    async fn user(&self, user: &UserId) -> Result<Option<User>, CallError> {
-        self.faults.meet("user", self.tables.user(user)).await
+    async fn resource(&self, resource: &ResourceId) -> Result<Option<StoredResource>, CallError> {
+        self.faults.meet("resource", self.tables.resource(resource)).await
     }
 
-    async fn creator(&self, user: &UserId) -> Result<Option<OperationId>, CallError> {
-        self.faults.meet("creator", self.tables.creator(user)).await
+    async fn creator(&self, resource: &ResourceId) -> Result<Option<OperationId>, CallError> {
+        self.faults.meet("creator", self.tables.creator(resource)).await
     }
 
-    async fn write_user(&self, operation: &Operation) -> Result<Write, CallError> {
-        self.faults.meet("write_user", self.tables.write_user(operation)).await
+    async fn write_resource(&self, operation: &Operation) -> Result<Write, CallError> {
+        self.faults.meet("write_resource", self.tables.write_resource(operation)).await
     }
 
     async fn transact(
@@ -228,11 +228,11 @@ impl Tables for FaultyTables {
 
     async fn record(
         &self,
-        user: &UserId,
+        resource: &ResourceId,
         id: OperationId,
         record: &Record,
     ) -> Result<Option<Decision>, CallError> {
-        self.faults.meet("record", self.tables.record(user, id, record)).await
+        self.faults.meet("record", self.tables.record(resource, id, record)).await
     }
 
     async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {

@@ -51,13 +51,13 @@ impl Calls {
         })
     }
 
-    /// The conditional write of a user.
+    /// The conditional write of a resource.
     ///
     /// # Errors
     /// The SDK's.
-    pub async fn update_item(&self, user: &str, body: &str) -> Result<(), Error> {
-        let call = self.dynamodb.update_item().table_name("users");
-        call.key("id", text(user))
+    pub async fn update_item(&self, resource: &str, body: &str) -> Result<(), Error> {
+        let call = self.dynamodb.update_item().table_name("resources");
+        call.key("id", text(resource))
             .update_expression(UPDATE)
             .condition_expression(CONDITION)
             .expression_attribute_values(":op", text(OPERATION))
@@ -69,14 +69,14 @@ impl Calls {
         Ok(())
     }
 
-    /// The write of a user and of an outcome.
+    /// The write of a resource and of an outcome.
     ///
     /// # Errors
     /// The SDK's.
-    pub async fn transact(&self, user: &str, body: &str) -> Result<(), Error> {
+    pub async fn transact(&self, resource: &str, body: &str) -> Result<(), Error> {
         let update = Update::builder()
-            .table_name("users")
-            .key("id", text(user))
+            .table_name("resources")
+            .key("id", text(resource))
             .update_expression(UPDATE)
             .condition_expression(CONDITION)
             .expression_attribute_values(":op", text(OPERATION))
@@ -85,7 +85,7 @@ impl Calls {
         let put = Put::builder()
             .table_name("operations")
             .item("id", text(OPERATION))
-            .item("user", text(user))
+            .item("resource", text(resource))
             .item("outcome", text("succeeded"))
             .item("completed_at", AttributeValue::N("1795168801020".to_owned()))
             .item("expires_at", AttributeValue::N("1800352801".to_owned()))
@@ -104,8 +104,8 @@ impl Calls {
     ///
     /// # Errors
     /// The SDK's.
-    pub async fn get_creator(&self, user: &str) -> Result<(), Error> {
-        let call = self.dynamodb.get_item().table_name("users").key("id", text(user));
+    pub async fn get_creator(&self, resource: &str) -> Result<(), Error> {
+        let call = self.dynamodb.get_item().table_name("resources").key("id", text(resource));
         call.projection_expression("created_by").consistent_read(true).send().await?;
         Ok(())
     }
@@ -146,10 +146,10 @@ impl Calls {
     ///
     /// # Errors
     /// The SDK's.
-    pub async fn send_message(&self, user: &str, body: &str) -> Result<(), Error> {
+    pub async fn send_message(&self, resource: &str, body: &str) -> Result<(), Error> {
         let mut call = self.sqs.send_message().queue_url(&self.queue_url);
-        call = call.message_body(body).message_group_id(user);
-        for (name, value) in [("version", "1"), ("operation", OPERATION), ("user", user)] {
+        call = call.message_body(body).message_group_id(resource);
+        for (name, value) in [("version", "1"), ("operation", OPERATION), ("resource", resource)] {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value);
             call = call.message_attributes(name, value.build()?);
         }

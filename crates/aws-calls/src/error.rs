@@ -17,7 +17,7 @@ where
     CallError::new(action, classify(error), reason(error))
 }
 
-/// Why the call failed, without the response's body, which may hold a user's.
+/// Why the call failed, without the response's body, which may hold a resource's.
 fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: Error + ProvideErrorMetadata + 'static,

@@ -2,10 +2,10 @@
 //!
 //! The gateway verifies signatures, tokens and policies. Here a request is refused that came
 //! without the identity which the gateway would have verified, as over a route that was left
-//! open, and a token that is another user's.
+//! open, and a token whose `sub` owns another resource.
 
 use lambda_http::Request;
-use rules::{Problem, ProblemType, UserId};
+use rules::{Problem, ProblemType, ResourceId};
 
 use crate::caller::{Claims, iam_name};
 use crate::target::parameter;
@@ -13,11 +13,11 @@ use crate::target::parameter;
 /// Whom the functions answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Callers with AWS credentials; their policies say which users are theirs.
+    /// Callers with AWS credentials; their policies say which resources are theirs.
     Iam,
-    /// Callers with a token, each for the user that its `sub` names.
+    /// Callers with a token, each for the resource that its `sub` names.
     Jwt {
-        /// The scope of the tokens that are good for every user.
+        /// The scope of the tokens that are good for every resource.
         admin_scope: Option<String>,
     },
     /// Everyone.
@@ -25,7 +25,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Lets a request for the user in its path pass.
+    /// Lets a request for the resource in its path pass.
     ///
     /// # Errors
     /// [`ProblemType::Forbidden`]
@@ -41,7 +41,11 @@ impl Access {
     }
 }
 
-fn check_token(claims: &Claims<'_>, user: &str, admin_scope: Option<&str>) -> Result<(), Problem> {
+fn check_token(
+    claims: &Claims<'_>,
+    resource: &str,
+    admin_scope: Option<&str>,
+) -> Result<(), Problem> {
     // The gateway cannot tell Amazon Cognito's ID tokens, which are for the client that asked
     // for them, from its access tokens.
     if !matches!(claims.get("token_use"), "" | "access") {
@@ -49,13 +53,14 @@ fn check_token(claims: &Claims<'_>, user: &str, admin_scope: Option<&str>) -> Re
     }
     let subject = claims.get("sub");
     if subject.is_empty() {
-        return Err(refused("The token names no user; send one that has a sub."));
+        return Err(refused("The token names no resource; send one that has a sub."));
     }
-    let is_own = UserId::from_path_segment(user).is_ok_and(|user| user.as_str() == subject);
+    let is_own =
+        ResourceId::from_path_segment(resource).is_ok_and(|resource| resource.as_str() == subject);
     if is_own || admin_scope.is_some_and(|scope| claims.grant(scope)) {
         return Ok(());
     }
-    Err(refused("The token is another user's; send one whose sub is the user in the path."))
+    Err(refused("The token is for another owner; send one whose sub is the id in the path."))
 }
 
 fn refused(detail: &str) -> Problem {
@@ -80,7 +85,7 @@ mod tests {
     }
 
     fn jwt() -> Access {
-        Access::Jwt { admin_scope: Some("users:admin".to_owned()) }
+        Access::Jwt { admin_scope: Some("resources:admin".to_owned()) }
     }
 
     #[test]
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_for_the_user_that_its_sub_names() {
+    fn a_token_is_for_the_resource_that_its_sub_names() {
         for (claims, passes) in [
             (r#"{"sub":"42"}"#, true),
             (r#"{"sub":"42","token_use":"access"}"#, true),
@@ -123,14 +128,14 @@ mod tests {
             (r#"{"sub":"421"}"#, false),
             (r#"{"sub":" 42"}"#, false),
             (r#"{"sub":"%34%32"}"#, false),
-            (r#"{"sub":"43","scope":"users:write"}"#, false),
-            (r#"{"sub":"43","scope":"openid users:admin"}"#, true),
-            (r#"{"sub":"43","scp":"[users:admin]"}"#, true),
-            (r#"{"sub":"43","scope":"users:admin","token_use":"id"}"#, false),
+            (r#"{"sub":"43","scope":"resources:write"}"#, false),
+            (r#"{"sub":"43","scope":"openid resources:admin"}"#, true),
+            (r#"{"sub":"43","scp":"[resources:admin]"}"#, true),
+            (r#"{"sub":"43","scope":"resources:admin","token_use":"id"}"#, false),
             // Nobody's token, whatever else it holds.
             ("{}", false),
-            (r#"{"sub":"","scope":"users:admin"}"#, false),
-            (r#"{"scope":"users:admin"}"#, false),
+            (r#"{"sub":"","scope":"resources:admin"}"#, false),
+            (r#"{"scope":"resources:admin"}"#, false),
         ] {
             let checked = jwt().check(&http_request("PUT", &of_token(claims)));
             assert_eq!(checked.is_ok(), passes, "{claims}");
@@ -138,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn without_an_admin_scope_no_token_is_good_for_every_user() {
+    fn without_an_admin_scope_no_token_is_good_for_every_resource() {
         let access = Access::Jwt { admin_scope: None };
-        let foreign = of_token(r#"{"sub":"43","scope":"users:admin"}"#);
+        let foreign = of_token(r#"{"sub":"43","scope":"resources:admin"}"#);
         assert!(access.check(&http_request("PUT", &foreign)).is_err());
     }
 }

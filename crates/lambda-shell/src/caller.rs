@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The name that the caller's idempotency keys are kept under; empty without an authorizer.
 ///
-/// For AWS credentials it is the Amazon Cognito identity, else the user or the role. The
+/// For AWS credentials it is the Amazon Cognito identity, else the resource or the role. The
 /// session of an assumed role is left out, since a program that starts anew has another. For
 /// a token it is the issuer with the subject.
 #[must_use]
@@ -108,7 +108,7 @@ fn principal(request: &Request) -> Option<&str> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A request for user 42 from an HTTP API, with this authorizer.
+    /// A request for resource 42 from an HTTP API, with this authorizer.
     pub(crate) fn http_request(method: &str, authorizer: &str) -> Request {
         let event = format!(
             r#"{{"version":"2.0","routeKey":"{method} /users/{{id}}","rawPath":"/users/42","rawQueryString":"",

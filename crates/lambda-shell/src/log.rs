@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use rules::reply::status::rfc_3339;
-use rules::{ProblemType, UserId};
+use rules::{ProblemType, ResourceId};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tracing::Level as LibraryLevel;
@@ -84,7 +84,7 @@ impl Serialize for Line<'_> {
             None => Ok(()),
         };
         optional("requestId", Some(report.request_id).filter(|id| !id.is_empty()))?;
-        optional("user", report.user.map(UserId::as_str))?;
+        optional("resource", report.resource.map(ResourceId::as_str))?;
         optional("operation", report.operation.map(|id| id.to_string()).as_deref())?;
         optional("messageId", report.message_id)?;
         optional("problem", report.problem.map(ProblemType::slug))?;
@@ -167,16 +167,16 @@ mod tests {
 
     #[test]
     fn a_line_is_log_and_metric_at_once() {
-        let (invocation, user) = (invocation(), UserId::new("42").unwrap());
+        let (invocation, resource) = (invocation(), ResourceId::new("42").unwrap());
         let id = OperationId::new(Tick::from_unix_ms(1), 1);
-        let report = Report::info(&invocation, "applied a PUT").user(&user).operation(id);
+        let report = Report::info(&invocation, "applied a PUT").resource(&resource).operation(id);
         let report = report.count(Metric::Applied).value(Metric::AcceptToApply, 250);
         let expected = json!({
             "timestamp": "2023-11-14T22:13:20.123Z",
             "level": "INFO",
             "message": "applied a PUT",
             "requestId": "r-1",
-            "user": "42",
+            "resource": "42",
             "operation": id.to_string(),
             "Stack": "prod",
             "Applied": 1,

@@ -4,7 +4,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, RETRY_A
 use http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
 use rules::reply::status;
-use rules::{Problem, ProblemType, user};
+use rules::{Problem, ProblemType, body};
 
 /// A response without a body.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn empty(status: StatusCode) -> Response<Body> {
 /// A JSON response with this text as its body.
 #[must_use]
 pub fn json(status: StatusCode, body: String) -> Response<Body> {
-    typed(status, user::MEDIA_TYPE, body)
+    typed(status, body::MEDIA_TYPE, body)
 }
 
 /// The problem document of `problem` (RFC 9457), with the header fields its type
@@ -33,7 +33,7 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     }
     // What would be taken instead (RFC 9110 section 15.5.16).
     match problem_type {
-        ProblemType::UnsupportedMediaType => set(&mut response, ACCEPT, user::MEDIA_TYPE),
+        ProblemType::UnsupportedMediaType => set(&mut response, ACCEPT, body::MEDIA_TYPE),
         ProblemType::UnsupportedContentCoding => set(&mut response, ACCEPT_ENCODING, "identity"),
         _ => {}
     }

@@ -2,7 +2,7 @@
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
-use rules::UserId;
+use rules::ResourceId;
 
 /// The path parameter `name`, as the gateway hands it over; empty if there is none.
 #[must_use]
@@ -32,36 +32,36 @@ pub fn gateway_time_ms(request: &Request) -> Option<u64> {
     u64::try_from(ms).ok().filter(|ms| *ms > 0)
 }
 
-/// The paths of a user and its operations, as the client sees them: with the stage or
+/// The paths of a resource and its operations, as the client sees them: with the stage or
 /// base path that the API is served under.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Paths {
-    user: String,
+    resource: String,
 }
 
 impl Paths {
-    /// The paths of `user`, from a request whose own path has `segments` segments
+    /// The paths of `resource`, from a request whose own path has `segments` segments
     /// from `users` on.
     #[must_use]
-    pub fn of(request: &Request, user: &UserId, segments: usize) -> Self {
+    pub fn of(request: &Request, resource: &ResourceId, segments: usize) -> Self {
         let path = match request.request_context_ref() {
             Some(RequestContext::ApiGatewayV1(context)) => context.path.as_deref(),
             _ => None,
         };
         let path = path.unwrap_or_else(|| request.raw_http_path());
-        Self { user: format!("{}/users/{}", prefix(path, segments), user.path_segment()) }
+        Self { resource: format!("{}/users/{}", prefix(path, segments), resource.path_segment()) }
     }
 
-    /// The path of the user.
+    /// The path of the resource.
     #[must_use]
-    pub fn user(&self) -> &str {
-        &self.user
+    pub fn resource(&self) -> &str {
+        &self.resource
     }
 
     /// The path of the status of the operation with this receipt.
     #[must_use]
     pub fn operation(&self, receipt: &str) -> String {
-        format!("{}/operations/{receipt}", self.user)
+        format!("{}/operations/{receipt}", self.resource)
     }
 }
 
@@ -91,18 +91,18 @@ mod tests {
         let request = request("null");
         assert_eq!((parameter(&request, "id"), parameter(&request, "receipt")), ("42", ""));
         assert_eq!(gateway_time_ms(&request), Some(7));
-        let paths = Paths::of(&request, &UserId::new("42").unwrap(), 2);
+        let paths = Paths::of(&request, &ResourceId::new("42").unwrap(), 2);
         assert_eq!(paths.operation("r"), "/prod/users/42/operations/r");
     }
 
     #[test]
-    fn the_prefix_is_what_stands_before_users() {
+    fn the_prefix_is_what_stands_before_resources() {
         assert_eq!(prefix("/users/42", 2), "");
         assert_eq!(prefix("/prod/users/42", 2), "/prod");
         assert_eq!(prefix("/prod/users/42/", 2), "/prod");
         assert_eq!(prefix("/users/42/operations/r/", 4), "");
-        assert_eq!(prefix("/users/users/operations/users", 4), "");
-        assert_eq!(prefix("/v1/users/users/operations/r", 4), "/v1");
+        assert_eq!(prefix("/users/resources/operations/users", 4), "");
+        assert_eq!(prefix("/v1/users/resources/operations/r", 4), "/v1");
         assert_eq!(prefix("", 2), "");
     }
 }

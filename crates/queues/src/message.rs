@@ -5,13 +5,13 @@
 //! |---|---|
 //! | `version` | `1` |
 //! | `operation` | operation id |
-//! | `user` | user id |
+//! | `resource` | resource id |
 //! | `precondition` | absent, `exists`, `absent`, or operation ids parted by commas |
 
 use std::fmt;
 
 use aws_lambda_events::sqs::SqsMessage;
-use rules::{Operation, OperationId, Precondition, UserId};
+use rules::{Operation, OperationId, Precondition, ResourceId};
 
 /// The form that this version writes. A reader of another version leaves the message
 /// to one that knows it, since old and new code share the queue during a deployment.
@@ -22,8 +22,8 @@ const VERSION: &str = "1";
 pub struct Unreadable {
     /// Why not.
     pub reason: Reason,
-    /// The operation and its user, where at least these can be read.
-    pub operation: Option<(OperationId, UserId)>,
+    /// The operation and its resource, where at least these can be read.
+    pub operation: Option<(OperationId, ResourceId)>,
 }
 
 /// Why a message cannot be read.
@@ -52,7 +52,7 @@ pub fn attributes(operation: &Operation) -> Vec<(&'static str, String)> {
     let mut attributes = vec![
         ("version", VERSION.to_owned()),
         ("operation", operation.id.to_string()),
-        ("user", operation.user.to_string()),
+        ("resource", operation.resource.to_string()),
     ];
     if let Some(precondition) = write_precondition(&operation.precondition) {
         attributes.push(("precondition", precondition));
@@ -70,8 +70,8 @@ pub fn read(record: &SqsMessage) -> Result<Operation, Unreadable> {
         attribute.string_value.as_deref()
     };
     let id = attribute("operation").and_then(|text| text.parse().ok());
-    let user = attribute("user").and_then(|text| UserId::new(text).ok());
-    let unreadable = |reason| Unreadable { reason, operation: id.zip(user.clone()) };
+    let resource = attribute("resource").and_then(|text| ResourceId::new(text).ok());
+    let unreadable = |reason| Unreadable { reason, operation: id.zip(resource.clone()) };
     let missing = |part| unreadable(Reason::Part(part));
     let version = attribute("version").ok_or_else(|| missing("version"))?;
     if version != VERSION {
@@ -83,7 +83,7 @@ pub fn read(record: &SqsMessage) -> Result<Operation, Unreadable> {
     };
     Ok(Operation {
         id: id.ok_or_else(|| missing("operation"))?,
-        user: user.clone().ok_or_else(|| missing("user"))?,
+        resource: resource.clone().ok_or_else(|| missing("resource"))?,
         precondition: precondition.ok_or_else(|| missing("precondition"))?,
         body: record.body.clone().ok_or_else(|| missing("body"))?,
     })
@@ -132,9 +132,9 @@ mod tests {
             prop::collection::vec(id(), 1..5).prop_map(Precondition::OneOf),
         ];
         (id(), "[!-$&-.0-~]{3,128}", precondition, ".{0,20}").prop_map(
-            |(id, user, precondition, body)| Operation {
+            |(id, resource, precondition, body)| Operation {
                 id,
-                user: UserId::new(&user).unwrap(),
+                resource: ResourceId::new(&resource).unwrap(),
                 precondition,
                 body,
             },
@@ -164,14 +164,14 @@ mod tests {
 
         #[test]
         fn a_part_that_is_missing_or_malformed_is_named(operation in operation(), part in 0..4usize, with in "[ a-c]{0,9}") {
-            let name = ["version", "operation", "user", "body"][part];
-            let known = Some((operation.id, operation.user.clone()));
+            let name = ["version", "operation", "resource", "body"][part];
+            let known = Some((operation.id, operation.resource.clone()));
             let mut broken = record(&operation);
             broken.message_attributes.remove(name);
             if name == "body" {
                 broken.body = None;
             }
-            let named = known.clone().filter(|_| !matches!(name, "operation" | "user"));
+            let named = known.clone().filter(|_| !matches!(name, "operation" | "resource"));
             let expected = Unreadable { reason: Reason::Part(name), operation: named };
             prop_assert_eq!(read(&broken), Err(expected));
             let mut broken = record(&operation);
@@ -184,9 +184,9 @@ mod tests {
         fn another_version_is_told_apart_with_its_operation(operation in operation()) {
             let mut other = record(&operation);
             set(&mut other, "version", "2".to_owned());
-            let (reason, known) = (Reason::Version("2".to_owned()), (operation.id, operation.user));
+            let (reason, known) = (Reason::Version("2".to_owned()), (operation.id, operation.resource));
             prop_assert_eq!(read(&other), Err(Unreadable { reason: reason.clone(), operation: Some(known) }));
-            set(&mut other, "user", "a b".to_owned());
+            set(&mut other, "resource", "a b".to_owned());
             prop_assert_eq!(read(&other), Err(Unreadable { reason, operation: None }));
         }
     }

@@ -48,7 +48,7 @@ impl Queue for Sqs {
             .send_message()
             .queue_url(&self.url)
             .message_body(&operation.body)
-            .message_group_id(operation.user.as_str());
+            .message_group_id(operation.resource.as_str());
         for (name, value) in message::attributes(operation) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value);
             call = call.message_attributes(name, value.build().map_err(not_built)?);

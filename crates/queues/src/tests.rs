@@ -7,7 +7,7 @@ use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
 use aws_sdk_sqs::config::Credentials;
 use aws_sdk_sqs::config::SharedHttpClient;
 use aws_smithy_http_client::test_util::capture_request;
-use rules::{Operation, OperationId, Precondition, Tick, UserId};
+use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
 use serde_json::{Value, json};
 use world::Queue;
 
@@ -18,7 +18,7 @@ const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42c
 fn operation() -> Operation {
     Operation {
         id: OperationId::new(Tick::from_unix_ms(1_800_000_000_000), 1),
-        user: UserId::new("42").unwrap(),
+        resource: ResourceId::new("42").unwrap(),
         precondition: Precondition::Exists,
         body: "{ \"a\" : 1 }".to_owned(),
     }
@@ -47,7 +47,7 @@ async fn a_message_is_the_body_with_all_else_in_its_attributes() {
     );
     let value = |name: &str| sent["MessageAttributes"][name]["StringValue"].clone();
     assert_eq!(value("operation"), operation.id.to_string());
-    assert_eq!((value("user"), value("precondition")), (json!("42"), json!("exists")));
+    assert_eq!((value("resource"), value("precondition")), (json!("42"), json!("exists")));
     assert_eq!(sent["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"], TRACE);
 }
 

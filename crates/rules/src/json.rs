@@ -23,7 +23,7 @@ pub fn check_size(body: &[u8], most: usize) -> Result<(), Problem> {
 ///
 /// # Errors
 /// [`MalformedJson`](ProblemType::MalformedJson),
-/// [`InvalidUser`](ProblemType::InvalidUser),
+/// [`InvalidBody`](ProblemType::InvalidBody),
 /// [`DuplicateMember`](ProblemType::DuplicateMember),
 /// [`TooDeep`](ProblemType::TooDeep),
 /// [`ForbiddenCharacter`](ProblemType::ForbiddenCharacter)
@@ -62,7 +62,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8], most_depth: usize) -> Result<(), Prob
         return Err(refused(
             body,
             start,
-            ProblemType::InvalidUser,
+            ProblemType::InvalidBody,
             "Send an object, as in {\"name\": \"Ada\"}",
         ));
     }

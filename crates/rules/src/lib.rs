@@ -7,17 +7,17 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`user`] | what a user's body may be: the file to edit for another resource |
+//! | [`body`] | what a resource's body may be: the file to edit for another resource |
 //! | [`request`] | what is asked for: header fields, path, mode |
 //! | [`order`] | the operation, its place in the order, and the one rule |
 //! | [`work`] | carrying an operation out: attempts, groups, pauses |
 //! | [`reply`] | what the client is told: problems, statuses, receipts |
 
+pub mod body;
 mod json;
 pub mod order;
 pub mod reply;
 pub mod request;
-pub mod user;
 pub mod work;
 
 pub use order::arrival::Arrival;
@@ -26,5 +26,5 @@ pub use order::operation::{Operation, Version};
 pub use reply::problem::{Problem, ProblemType};
 pub use reply::receipt::ReceiptKey;
 pub use request::precondition::Precondition;
-pub use request::user_id::UserId;
+pub use request::resource_id::ResourceId;
 pub use work::failure::Failure;

@@ -8,7 +8,7 @@ use rules::{Operation, Precondition};
 
 use crate::item::string;
 
-/// The update of a user: expressions, and the values they name.
+/// The update of a resource: expressions, and the values they name.
 pub(crate) struct ConditionalWrite {
     pub update: &'static str,
     pub condition: String,

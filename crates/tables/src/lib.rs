@@ -3,12 +3,12 @@
 //!
 //! | table | attribute | what it is |
 //! |---|---|---|
-//! | users | `id` (S, key) | user id |
+//! | resources | `id` (S, key) | resource id |
 //! | | `body` (S) | the body, byte for byte |
 //! | | `op` (S) | id of the operation that wrote the body |
-//! | | `created_by` (S) | id of the operation that created the user |
+//! | | `created_by` (S) | id of the operation that created the resource |
 //! | operations | `id` (S, key) | operation id |
-//! | | `user` (S) | user id |
+//! | | `resource` (S) | resource id |
 //! | | `outcome` (S) | `succeeded`, `superseded` or `failed` |
 //! | | `completed_at` (N) | ms since the Unix epoch |
 //! | | `problem` (S) | the problem document of a `failed` operation |
@@ -23,9 +23,9 @@ mod claims;
 mod condition;
 mod item;
 mod operations;
+mod resources;
 #[cfg(test)]
 mod tests;
-mod users;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -34,8 +34,8 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use rules::reply::status::{Decision, Record};
 use rules::request::key::Claim;
-use rules::{Operation, OperationId, UserId};
-use world::{CallError, Tables, Transaction, User, Write};
+use rules::{Operation, OperationId, ResourceId};
+use world::{CallError, StoredResource, Tables, Transaction, Write};
 
 const GET_ITEM: &str = "dynamodb:GetItem";
 const PUT_ITEM: &str = "dynamodb:PutItem";
@@ -45,15 +45,15 @@ const PUT_ITEM: &str = "dynamodb:PutItem";
 pub struct DynamoDb {
     config: SdkConfig,
     client: OnceLock<Client>,
-    users: String,
+    resources: String,
     operations: String,
 }
 
 impl DynamoDb {
     /// The tables named `users` and `operations`.
     #[must_use]
-    pub fn new(config: SdkConfig, users: String, operations: String) -> Self {
-        Self { config, client: OnceLock::new(), users, operations }
+    pub fn new(config: SdkConfig, resources: String, operations: String) -> Self {
+        Self { config, client: OnceLock::new(), resources, operations }
     }
 
     /// Made for the first call: it reads the endpoints of all AWS partitions, which is a
@@ -64,16 +64,16 @@ impl DynamoDb {
 }
 
 impl Tables for DynamoDb {
-    async fn user(&self, user: &UserId) -> Result<Option<User>, CallError> {
-        self.get_user(user).await
+    async fn resource(&self, resource: &ResourceId) -> Result<Option<StoredResource>, CallError> {
+        self.get_resource(resource).await
     }
 
-    async fn creator(&self, user: &UserId) -> Result<Option<OperationId>, CallError> {
-        self.get_creator(user).await
+    async fn creator(&self, resource: &ResourceId) -> Result<Option<OperationId>, CallError> {
+        self.get_creator(resource).await
     }
 
-    async fn write_user(&self, operation: &Operation) -> Result<Write, CallError> {
-        self.update_user(operation).await
+    async fn write_resource(&self, operation: &Operation) -> Result<Write, CallError> {
+        self.update_resource(operation).await
     }
 
     async fn transact(
@@ -91,11 +91,11 @@ impl Tables for DynamoDb {
 
     async fn record(
         &self,
-        user: &UserId,
+        resource: &ResourceId,
         id: OperationId,
         record: &Record,
     ) -> Result<Option<Decision>, CallError> {
-        self.put_record(user, id, record).await
+        self.put_record(resource, id, record).await
     }
 
     async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {

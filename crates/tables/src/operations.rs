@@ -6,7 +6,7 @@ use aws_calls::call_error;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
-use rules::{Failure, OperationId, UserId};
+use rules::{Failure, OperationId, ResourceId};
 use world::CallError;
 
 use crate::item::{Item, Unreadable, number, read_number, string, take_string};
@@ -41,7 +41,7 @@ impl DynamoDb {
 
     pub(crate) async fn put_record(
         &self,
-        user: &UserId,
+        resource: &ResourceId,
         id: OperationId,
         record: &Record,
     ) -> Result<Option<Decision>, CallError> {
@@ -49,7 +49,7 @@ impl DynamoDb {
             .client()
             .put_item()
             .table_name(&self.operations)
-            .set_item(Some(record_item(user, id, record)))
+            .set_item(Some(record_item(resource, id, record)))
             .condition_expression(UNDECIDED)
             .expression_attribute_values(":true", AttributeValue::Bool(true))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -75,7 +75,7 @@ impl DynamoDb {
     }
 }
 
-pub(crate) fn record_item(user: &UserId, id: OperationId, record: &Record) -> Item {
+pub(crate) fn record_item(resource: &ResourceId, id: OperationId, record: &Record) -> Item {
     let (outcome, problem, at) = match record {
         Record::Decided(Decision { outcome, completed_at }) => {
             let problem = match outcome {
@@ -88,7 +88,7 @@ pub(crate) fn record_item(user: &UserId, id: OperationId, record: &Record) -> It
     };
     let mut item = Item::from([
         ("id".to_owned(), string(id)),
-        ("user".to_owned(), string(user)),
+        ("resource".to_owned(), string(resource)),
         ("outcome".to_owned(), string(outcome)),
         ("completed_at".to_owned(), number(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))),
         ("expires_at".to_owned(), number((at + OUTCOME_KEPT).as_secs() + 1)),

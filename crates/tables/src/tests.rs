@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::test_util::capture_request;
 use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Operation, OperationId, Precondition, Tick, UserId};
+use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
 use serde_json::{Value, json};
 use world::Tables;
 
@@ -20,7 +20,7 @@ const NOW: Duration = Duration::from_millis(1_800_000_000_123);
 fn operation() -> Operation {
     Operation {
         id: OperationId::new(Tick::from_unix_ms(1_800_000_000_000), 1),
-        user: UserId::new("42").unwrap(),
+        resource: ResourceId::new("42").unwrap(),
         precondition: Precondition::None,
         body: "{}".to_owned(),
     }
@@ -35,7 +35,7 @@ async fn request_of<F: Future>(call: impl FnOnce(DynamoDb) -> F) -> (String, Val
         endpoint_url: Some("http://127.0.0.1:1".to_owned()),
     };
     let config = config(account, SharedHttpClient::new(client));
-    call(DynamoDb::new(config, "users".to_owned(), "operations".to_owned())).await;
+    call(DynamoDb::new(config, "resources".to_owned(), "operations".to_owned())).await;
     let request = captured.expect_request();
     let action = request.headers().get("x-amz-target").unwrap().rsplit('.').next().unwrap();
     let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
@@ -48,10 +48,10 @@ fn number(value: &Value) -> Duration {
 
 #[tokio::test]
 async fn every_read_is_strongly_consistent() {
-    let user = UserId::new("42").unwrap();
+    let resource = ResourceId::new("42").unwrap();
     let reads = [
-        request_of(async |tables: DynamoDb| drop(tables.user(&user).await)).await,
-        request_of(async |tables: DynamoDb| drop(tables.creator(&user).await)).await,
+        request_of(async |tables: DynamoDb| drop(tables.resource(&resource).await)).await,
+        request_of(async |tables: DynamoDb| drop(tables.creator(&resource).await)).await,
         request_of(async |tables: DynamoDb| drop(tables.record_of(operation().id, NOW).await))
             .await,
     ];
@@ -66,12 +66,12 @@ async fn what_is_recorded_lives_for_its_whole_time() {
         let expires_at = number(expires_at);
         assert!(expires_at >= from + for_ && expires_at <= from + for_ + Duration::from_secs(2));
     };
-    let (user, id) = (operation().user, operation().id);
+    let (resource, id) = (operation().resource, operation().id);
     let outcome = Outcome::Superseded;
     let decided = Record::Decided(Decision { outcome, completed_at: NOW });
     let stalled = Record::Stalled { problem: "{}".to_owned(), since: NOW };
     for (record, provisional) in [(decided, Value::Null), (stalled, json!({ "BOOL": true }))] {
-        let call = async |tables: DynamoDb| drop(tables.record(&user, id, &record).await);
+        let call = async |tables: DynamoDb| drop(tables.record(&resource, id, &record).await);
         let (action, put) = request_of(call).await;
         assert_eq!((action.as_str(), &put["Item"]["provisional"]), ("PutItem", &provisional));
         assert_eq!(put["ConditionExpression"], crate::operations::UNDECIDED);

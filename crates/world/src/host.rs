@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use rules::work::backoff::Retries;
-use rules::{Failure, OperationId, UserId};
+use rules::{Failure, OperationId, ResourceId};
 
 use crate::{CallError, Report};
 
@@ -54,7 +54,7 @@ pub async fn within<T>(
     }
 }
 
-/// Makes a call about an operation of `user` that is safe to repeat, and again where that
+/// Makes a call about an operation of `resource` that is safe to repeat, and again where that
 /// may help before the deadline of the `invocation`. Every failure is reported.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub async fn within<T>(
 pub async fn repeated<T, F>(
     host: &impl Host,
     invocation: &Invocation,
-    (user, operation): (&UserId, Option<OperationId>),
+    (resource, operation): (&ResourceId, Option<OperationId>),
     call: impl Fn() -> F,
 ) -> Result<T, Failure>
 where
@@ -77,7 +77,7 @@ where
         may_have_landed |= error.failure.may_have_landed();
         let pause = retries.after(error.failure, host.random());
         let pause = pause.filter(|pause| host.now() + *pause < invocation.deadline);
-        let report = Report::warn(invocation, "a call failed").user(user).failed(&error);
+        let report = Report::warn(invocation, "a call failed").resource(resource).failed(&error);
         host.report(&Report { operation, ..report }.retried(pause.is_some()));
         match pause {
             Some(pause) => host.sleep(pause).await,
@@ -128,10 +128,10 @@ mod tests {
         replies: &[Result<u8, Failure>],
     ) -> (Result<u8, Failure>, usize, u128) {
         let host = TestHost(tokio::time::Instant::now(), RefCell::default());
-        let (calls, user) = (Cell::new(0), UserId::new("42").unwrap());
+        let (calls, resource) = (Cell::new(0), ResourceId::new("42").unwrap());
         let deadline = Duration::from_millis(deadline_ms);
         let invocation = Invocation { deadline, ..Invocation::default() };
-        let result = repeated(&host, &invocation, (&user, None), || async {
+        let result = repeated(&host, &invocation, (&resource, None), || async {
             let reply = replies[calls.replace(calls.get() + 1)];
             host.sleep(Duration::from_millis(call_takes_ms)).await;
             reply.or_else(failed)

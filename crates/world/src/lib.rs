@@ -21,4 +21,4 @@ pub use error::CallError;
 pub use host::{Host, Invocation, repeated, within};
 pub use queue::Queue;
 pub use report::{Level, Metric, Report};
-pub use tables::{Tables, Transaction, User, Write};
+pub use tables::{StoredResource, Tables, Transaction, Write};

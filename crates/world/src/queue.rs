@@ -9,7 +9,7 @@ use crate::CallError;
 
 /// One of the queues that a deferred PUT passes through.
 pub trait Queue {
-    /// Sends an operation, with the user as its group so that one busy user does not
+    /// Sends an operation, with the resource as its group so that one busy resource does not
     /// delay the others (SQS fair queues), and an X-Ray trace header if there is one.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a function reports: one line of its log, and what is measured in it.
 
-use rules::{Failure, OperationId, Problem, ProblemType, UserId};
+use rules::{Failure, OperationId, Problem, ProblemType, ResourceId};
 
 use crate::{CallError, Invocation};
 
@@ -32,7 +32,7 @@ macro_rules! metrics {
 metrics! {
     /// `put` queued a PUT: 202.
     Accepted: Count,
-    /// `put` wrote a user itself.
+    /// `put` wrote a resource itself.
     WrittenInline: Count,
     /// `put` refused a PUT for good: 409 or 412.
     Refused: Count,
@@ -44,7 +44,7 @@ metrics! {
     NotRead: Count,
     /// A PUT was refused since the gateway's clock and the host's differ too much: 503.
     ClockRefusals: Count,
-    /// The stored user is ahead of the clock, so that the order is not known.
+    /// The stored resource is ahead of the clock, so that the order is not known.
     ClockSkews: Count,
     /// A caller who may not do this: 403.
     Forbidden: Count,
@@ -97,8 +97,8 @@ pub struct Report<'a> {
     pub message: &'static str,
     /// The id of the invocation.
     pub request_id: &'a str,
-    /// The user it is about.
-    pub user: Option<&'a UserId>,
+    /// The resource it is about.
+    pub resource: Option<&'a ResourceId>,
     /// The operation it is about.
     pub operation: Option<OperationId>,
     /// The message it is about.
@@ -144,7 +144,7 @@ impl<'a> Report<'a> {
             level,
             message,
             request_id: &invocation.request_id,
-            user: None,
+            resource: None,
             operation: None,
             message_id: None,
             problem: None,
@@ -154,10 +154,10 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// It is about this user.
+    /// It is about this resource.
     #[must_use]
-    pub fn user(self, user: &'a UserId) -> Self {
-        Self { user: Some(user), ..self }
+    pub fn resource(self, resource: &'a ResourceId) -> Self {
+        Self { resource: Some(resource), ..self }
     }
 
     /// It is about this operation.

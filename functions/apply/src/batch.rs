@@ -1,7 +1,7 @@
 //! A batch: which records brought which operation, and what becomes of them.
 
 use aws_lambda_events::sqs::SqsMessage;
-use rules::{Operation, OperationId, UserId};
+use rules::{Operation, OperationId, ResourceId};
 use world::{Level, Report};
 
 /// An operation of the batch, with the record that brought it; with several where SQS
@@ -17,7 +17,7 @@ pub(crate) struct Delivered<'a> {
 pub(crate) struct HandedBack<'a> {
     pub record: &'a SqsMessage,
     /// Its operation, where that can be read.
-    pub operation: Option<(OperationId, UserId)>,
+    pub operation: Option<(OperationId, ResourceId)>,
     /// Why, and how much that matters.
     pub reason: (Level, String),
 }
@@ -30,7 +30,7 @@ impl<'a> HandedBack<'a> {
     {
         let report = report.message(self.record.message_id.as_deref());
         match &self.operation {
-            Some((operation, user)) => report.user(user).operation(*operation),
+            Some((operation, resource)) => report.resource(resource).operation(*operation),
             None => report,
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Batch<'a> {
         let Some((level, reason)) = is_open else { return self.finished.extend(records) };
         self.handed_back.extend(records.into_iter().map(|record| HandedBack {
             record,
-            operation: Some((operation.id, operation.user.clone())),
+            operation: Some((operation.id, operation.resource.clone())),
             reason: (level, reason.to_owned()),
         }));
     }

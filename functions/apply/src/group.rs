@@ -1,11 +1,11 @@
-//! One group of operations of a user: makes the calls that the rules ask for.
+//! One group of operations of a resource: makes the calls that the rules ask for.
 
 use std::time::Duration;
 
 use rules::order::verdict::Refusal;
 use rules::reply::status::{Decision, Record};
 use rules::work::group::{Call, Group, Reason};
-use rules::{Operation, OperationId, UserId};
+use rules::{Operation, OperationId, ResourceId};
 use world::{CallError, Host, Invocation, Metric, Queue, Report, Tables, Transaction, within};
 
 use crate::{Apply, Work, Worked, unix_ms};
@@ -14,21 +14,21 @@ use crate::{Apply, Work, Worked, unix_ms};
 const TIME_FOR_A_CALL: Duration = Duration::from_secs(5);
 
 impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
-    /// Decides a group of operations of one user, sorted; returns those that are still
+    /// Decides a group of operations of one resource, sorted; returns those that are still
     /// without an outcome.
     pub(crate) async fn apply_group(
         &self,
         operations: Vec<&Operation>,
         invocation: &Invocation,
     ) -> Vec<OperationId> {
-        let Some(Operation { user, .. }) = operations.first().copied() else {
+        let Some(Operation { resource, .. }) = operations.first().copied() else {
             return Vec::new();
         };
         let mut group = Group::new(operations);
         loop {
             for id in group.drop_expired(self.host.now()) {
                 let report = Report::error(invocation, "dropped a PUT that is too old");
-                self.host.report(&report.user(user).operation(id).count(Metric::Expired));
+                self.host.report(&report.resource(resource).operation(id).count(Metric::Expired));
             }
             let next = group.next_call().filter(|_| self.has_time_for_a_call(invocation));
             let Some(call) = next else { return group.undecided().collect() };
@@ -38,7 +38,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                 Err(error) => {
                     let pause = group.on_failed(error.failure, self.host.random());
                     let report = Report::warn(invocation, "a call failed").failed(&error);
-                    let report = report.user(user).operation(id);
+                    let report = report.resource(resource).operation(id);
                     self.host.report(&report.retried(group.next_call().is_some()));
                     pause
                 }
@@ -67,7 +67,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                             invocation,
                             "the work before the write is to be tried later",
                         );
-                        let report = report.user(&operation.user).operation(operation.id);
+                        let report = report.resource(&operation.resource).operation(operation.id);
                         self.host.report(&report.because(reason));
                         group.on_try_later();
                         return Ok(Duration::ZERO);
@@ -80,17 +80,17 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                         self.report_applied(operation, invocation);
                         for id in superseded {
                             let report = Report::info(invocation, "a newer PUT beside it won");
-                            let report = report.user(&operation.user).operation(id);
+                            let report = report.resource(&operation.resource).operation(id);
                             let report = report.count(Metric::Superseded);
                             self.host.report(&report.count(Metric::Coalesced));
                         }
                     }
-                    Transaction::Refused { user, decided } => {
+                    Transaction::Refused { resource, decided } => {
                         for id in &decided {
-                            self.report_decided(&operation.user, *id, invocation);
+                            self.report_decided(&operation.resource, *id, invocation);
                         }
-                        let at = user.map(|stored| stored.map(|stored| stored.written_by));
-                        // The time of the reply: a user written while the call was under way
+                        let at = resource.map(|stored| stored.map(|stored| stored.written_by));
+                        // The time of the reply: a resource written while the call was under way
                         // is not ahead of the clock.
                         let (now, random) = (self.host.now(), self.host.random());
                         return Ok(group.on_refused(at, &decided, now, random));
@@ -100,10 +100,10 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
             Call::Record { operation, reason } => {
                 let (outcome, completed_at) = (reason.outcome(operation), self.host.now());
                 let record = Record::Decided(Decision { outcome, completed_at });
-                let call = self.tables.record(&operation.user, operation.id, &record);
+                let call = self.tables.record(&operation.resource, operation.id, &record);
                 match within(&self.host, invocation.deadline, call).await? {
                     None => self.report_recorded(operation, &reason, invocation),
-                    Some(_) => self.report_decided(&operation.user, operation.id, invocation),
+                    Some(_) => self.report_decided(&operation.resource, operation.id, invocation),
                 }
                 group.on_recorded();
             }
@@ -125,7 +125,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         let took = unix_ms(self.host.now().saturating_sub(arrived));
         let report = Report::info(invocation, "applied a PUT").count(Metric::Applied);
         let report = report.value(Metric::AcceptToApply, took);
-        self.host.report(&report.user(&operation.user).operation(operation.id));
+        self.host.report(&report.resource(&operation.resource).operation(operation.id));
     }
 
     fn report_recorded(&self, operation: &Operation, reason: &Reason, invocation: &Invocation) {
@@ -138,7 +138,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                 Report::info(invocation, "its precondition is false").count(Metric::Failed)
             }
             Reason::Refused(Refusal::OrderUnknown) => {
-                let report = Report::error(invocation, "the stored user is ahead of the clock");
+                let report = Report::error(invocation, "the stored resource is ahead of the clock");
                 report.count(Metric::Failed).count(Metric::ClockSkews)
             }
             Reason::RefusedByWork(problem) => {
@@ -146,13 +146,13 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                 report.problem(problem.problem_type()).count(Metric::Failed)
             }
         };
-        self.host.report(&report.user(&operation.user).operation(operation.id));
+        self.host.report(&report.resource(&operation.resource).operation(operation.id));
     }
 
     /// A redelivery, or an earlier call landed whose reply was lost.
-    fn report_decided(&self, user: &UserId, id: OperationId, invocation: &Invocation) {
+    fn report_decided(&self, resource: &ResourceId, id: OperationId, invocation: &Invocation) {
         let report = Report::info(invocation, "it was decided before");
-        self.host.report(&report.user(user).operation(id));
+        self.host.report(&report.resource(resource).operation(id));
     }
 
     fn has_time_for_a_call(&self, invocation: &Invocation) -> bool {

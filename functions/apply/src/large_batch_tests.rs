@@ -8,10 +8,12 @@ use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use rules::reply::status::{Decision, Record};
 use rules::request::key::Claim;
 use rules::work::batch::SUSPECT_RECEIVES;
-use rules::{Failure, Operation, OperationId, Precondition, Tick, UserId};
+use rules::{Failure, Operation, OperationId, Precondition, ResourceId, Tick};
 use tests::world::{message, received};
 use tokio::time::Instant;
-use world::{CallError, Host, Invocation, Queue, Report, Tables, Transaction, User, Write};
+use world::{
+    CallError, Host, Invocation, Queue, Report, StoredResource, Tables, Transaction, Write,
+};
 
 use crate::{Apply, CONCURRENCY, Work, Worked};
 
@@ -85,15 +87,15 @@ impl Tables for &Slow {
         self.transactions.make().await.map(|()| Transaction::Written)
     }
 
-    async fn user(&self, _: &UserId) -> Result<Option<User>, CallError> {
-        unreachable!("apply reads no user")
+    async fn resource(&self, _: &ResourceId) -> Result<Option<StoredResource>, CallError> {
+        unreachable!("apply reads no resource")
     }
 
-    async fn creator(&self, _: &UserId) -> Result<Option<OperationId>, CallError> {
-        unreachable!("apply reads no user")
+    async fn creator(&self, _: &ResourceId) -> Result<Option<OperationId>, CallError> {
+        unreachable!("apply reads no resource")
     }
 
-    async fn write_user(&self, _: &Operation) -> Result<Write, CallError> {
+    async fn write_resource(&self, _: &Operation) -> Result<Write, CallError> {
         unreachable!("apply writes in transactions")
     }
 
@@ -103,7 +105,7 @@ impl Tables for &Slow {
 
     async fn record(
         &self,
-        _: &UserId,
+        _: &ResourceId,
         _: OperationId,
         _: &Record,
     ) -> Result<Option<Decision>, CallError> {
@@ -159,11 +161,11 @@ impl Slow {
     }
 }
 
-/// The first receive of an update of each of so many users.
-fn of_users(count: u64) -> Vec<SqsMessage> {
+/// The first receive of an update of each of so many resources.
+fn of_resources(count: u64) -> Vec<SqsMessage> {
     let operation = |n: u64| Operation {
         id: OperationId::new(Tick::from_unix(BEGAN - Duration::from_secs(60)), n),
-        user: UserId::new(&format!("user-{n}")).unwrap(),
+        resource: ResourceId::new(&format!("resource-{n}")).unwrap(),
         precondition: Precondition::None,
         body: "{}".to_owned(),
     };
@@ -171,11 +173,11 @@ fn of_users(count: u64) -> Vec<SqsMessage> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_users_take_one_latency_and_a_thousand_take_ten() {
-    for (users, takes_ms) in [(1, 20), (100, 20), (1000, 200)] {
+async fn a_hundred_resources_take_one_latency_and_a_thousand_take_ten() {
+    for (resources, takes_ms) in [(1, 20), (100, 20), (1000, 200)] {
         let slow = Slow::new(Calls::that_take(20), Calls::that_take(10));
-        let (handed_back, ms) = slow.apply(of_users(users)).await;
-        assert_eq!((handed_back, ms / takes_ms), (0, 1), "{users} users in {ms} ms");
+        let (handed_back, ms) = slow.apply(of_resources(resources)).await;
+        assert_eq!((handed_back, ms / takes_ms), (0, 1), "{resources} resources in {ms} ms");
         assert!(slow.transactions.most_under_way.get() <= CONCURRENCY);
         assert_eq!(slow.queue.made.get(), 0);
     }
@@ -187,7 +189,7 @@ async fn a_hundred_users_take_one_latency_and_a_thousand_take_ten() {
 async fn what_a_slow_table_leaves_no_time_for_is_handed_back_before_the_deadline() {
     for (takes_ms, in_time) in [(100, 1000), (2900, 900)] {
         let slow = Slow::new(Calls::that_take(takes_ms), Calls::that_take(10));
-        let (handed_back, ms) = slow.apply(of_users(1000)).await;
+        let (handed_back, ms) = slow.apply(of_resources(1000)).await;
         assert_eq!(1000 - handed_back, in_time, "calls that take {takes_ms} ms");
         assert_eq!(slow.transactions.made.get(), in_time);
         assert!(ms < TIME.as_millis(), "{ms} ms");
@@ -198,7 +200,7 @@ async fn what_a_slow_table_leaves_no_time_for_is_handed_back_before_the_deadline
 #[tokio::test(start_paused = true)]
 async fn a_table_that_is_gone_hands_a_thousand_back_hidden() {
     let slow = Slow::new(Calls::that_fail_after(3000), Calls::that_take(10));
-    let (handed_back, ms) = slow.apply(of_users(1000)).await;
+    let (handed_back, ms) = slow.apply(of_resources(1000)).await;
     assert_eq!(handed_back, 1000);
     assert!(ms < TIME.as_millis(), "{ms} ms");
     let mut hidden = slow.hidden.take();
@@ -212,7 +214,7 @@ async fn a_table_that_is_gone_hands_a_thousand_back_hidden() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_is_gone_as_well_does_not_hold_the_answer_up() {
     let slow = Slow::new(Calls::that_fail_after(3000), Calls::that_fail_after(3000));
-    let (handed_back, ms) = slow.apply(of_users(1000)).await;
+    let (handed_back, ms) = slow.apply(of_resources(1000)).await;
     assert_eq!((handed_back, ms <= TIME.as_millis()), (1000, true), "{ms} ms");
 }
 
@@ -220,7 +222,7 @@ async fn a_queue_that_is_gone_as_well_does_not_hold_the_answer_up() {
 #[tokio::test(start_paused = true)]
 async fn suspects_that_there_is_no_time_for_are_handed_back() {
     for (takes_ms, in_time) in [(5, 1000), (20, 1000), (100, 240)] {
-        let suspects = of_users(1000).into_iter().map(|one| received(one, SUSPECT_RECEIVES));
+        let suspects = of_resources(1000).into_iter().map(|one| received(one, SUSPECT_RECEIVES));
         let slow = Slow::new(Calls::that_take(takes_ms), Calls::that_take(10));
         let (handed_back, ms) = slow.apply(suspects.collect()).await;
         let (done, most) = (1000 - handed_back, slow.transactions.most_under_way.get());
@@ -232,7 +234,7 @@ async fn suspects_that_there_is_no_time_for_are_handed_back() {
 
 #[tokio::test(start_paused = true)]
 async fn the_finished_are_deleted_a_hundred_at_a_time_before_a_suspect_runs() {
-    let mut records = of_users(1000);
+    let mut records = of_resources(1000);
     records[7] = received(records[7].clone(), SUSPECT_RECEIVES);
     let slow = Slow::new(Calls::that_take(5), Calls::that_take(10));
     let (handed_back, ms) = slow.apply(records).await;

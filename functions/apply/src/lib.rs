@@ -22,13 +22,13 @@ use lambda_shell::batch::{batch_response, receives};
 use queues::message::{self, Reason, Unreadable};
 use rules::work::backoff;
 use rules::work::batch::{POISON_RECEIVES, SUSPECT_RECEIVES, groups};
-use rules::{Operation, OperationId, Problem, UserId};
+use rules::{Operation, OperationId, Problem, ResourceId};
 pub use update::Update;
 use world::{Host, Invocation, Level, Metric, Queue, Report, Tables, within};
 
 use crate::batch::{Batch, Delivered, HandedBack};
 
-/// Most users at a time, and most calls on the queue. A batch as large takes one latency of
+/// Most resources at a time, and most calls on the queue. A batch as large takes one latency of
 /// the table, one of 1,000 takes ten. Each needs a connection of its own, and a function may
 /// have 1,024 files open
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
@@ -44,7 +44,7 @@ pub trait Work {
 /// How the work for an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Worked {
-    /// The user may be written.
+    /// The resource may be written.
     Done,
     /// It is refused for good: nothing is written, and the operation ends as `failed` with
     /// this problem, which the client sees.
@@ -59,13 +59,13 @@ pub enum Worked {
 pub struct Apply<H, T, Q, W> {
     /// The host it runs on.
     pub host: H,
-    /// Where users and outcomes are.
+    /// Where resources and outcomes are.
     pub tables: T,
     /// Where the messages come from.
     pub updates: Q,
     /// Where poison goes.
     pub dead_letters: Q,
-    /// What is done before a user is written.
+    /// What is done before a resource is written.
     pub work: W,
 }
 
@@ -81,7 +81,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         invocation: &Invocation,
     ) -> Result<SqsBatchResponse, Error> {
         let mut batch = Batch::default();
-        let (mut by_user, mut suspects) = (BTreeMap::new(), Vec::new());
+        let (mut by_resource, mut suspects) = (BTreeMap::new(), Vec::new());
         let (mut unreadable, mut lead) = (Vec::new(), None);
         for record in &event.records {
             match message::read(record) {
@@ -90,7 +90,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                     if receives(record) >= SUSPECT_RECEIVES {
                         suspects.push(Delivered { operation, records: vec![record] });
                     } else {
-                        add(&mut by_user, operation, record);
+                        add(&mut by_resource, operation, record);
                     }
                 }
                 Err(error) => unreadable.push((record, error)),
@@ -102,12 +102,12 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
             Some(lead) => report.value(Metric::ClockLead, lead),
             None => report,
         });
-        let users = by_user.into_values().map(|delivered| {
+        let resources = by_resource.into_values().map(|delivered| {
             let delivered: Vec<_> = delivered.into_values().collect();
-            self.apply_user(delivered, invocation)
+            self.apply_resource(delivered, invocation)
         });
-        let mut users = stream::iter(users).buffer_unordered(CONCURRENCY);
-        while let Some(applied) = users.next().await {
+        let mut resources = stream::iter(resources).buffer_unordered(CONCURRENCY);
+        while let Some(applied) = resources.next().await {
             batch.extend(applied);
         }
         for (record, error) in unreadable {
@@ -141,9 +141,9 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         }
     }
 
-    /// Applies the operations of one user, sorted by id. Where one is left open, those after
+    /// Applies the operations of one resource, sorted by id. Where one is left open, those after
     /// it are handed back with it, since their preconditions may be about it.
-    async fn apply_user<'a>(
+    async fn apply_resource<'a>(
         &self,
         delivered: Vec<Delivered<'a>>,
         invocation: &Invocation,
@@ -152,7 +152,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         let mut waits_for_older = false;
         for group in groups(delivered, |delivered| &delivered.operation) {
             if waits_for_older {
-                let reason = (Level::Warn, "it waits for an older one of its user");
+                let reason = (Level::Warn, "it waits for an older one of its resource");
                 group.into_iter().for_each(|one| batch.sort_in(one, Some(reason)));
                 continue;
             }
@@ -276,10 +276,10 @@ impl Open {
     }
 }
 
-type ByUser<'a> = BTreeMap<UserId, BTreeMap<OperationId, Delivered<'a>>>;
+type ByResource<'a> = BTreeMap<ResourceId, BTreeMap<OperationId, Delivered<'a>>>;
 
-fn add<'a>(by_user: &mut ByUser<'a>, operation: Operation, record: &'a SqsMessage) {
-    let delivered = by_user.entry(operation.user.clone()).or_default();
+fn add<'a>(by_resource: &mut ByResource<'a>, operation: Operation, record: &'a SqsMessage) {
+    let delivered = by_resource.entry(operation.resource.clone()).or_default();
     let delivered = delivered.entry(operation.id);
     delivered.or_insert(Delivered { operation, records: Vec::new() }).records.push(record);
 }

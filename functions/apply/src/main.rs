@@ -17,11 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 async fn main() -> Result<(), Error> {
     let host = LambdaHost::start()?;
     let http = http_client();
-    let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
+    let (resources, operations) = (required("RESOURCES_TABLE")?, required("OPERATIONS_TABLE")?);
     let sqs = aws("SQS", &http)?;
     let apply = Apply {
         host,
-        tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
+        tables: DynamoDb::new(aws("DYNAMODB", &http)?, resources, operations),
         updates: Sqs::new(sqs.clone(), required("UPDATES_QUEUE_URL")?),
         dead_letters: Sqs::new(sqs, required("DEAD_LETTERS_QUEUE_URL")?),
         work: Update::from_environment()?,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use rules::reply::status::{CARRIED_OUT_FOR, Decision, Outcome, Record};
-use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, Tick, UserId};
+use rules::{
+    Failure, Operation, OperationId, Precondition, Problem, ProblemType, ResourceId, Tick,
+};
 use tests::engine::Engine;
 use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
 use world::{Host, Invocation, Metric, Tables};
@@ -70,9 +72,10 @@ impl Bench {
         }
     }
 
-    async fn body(&self, user: &str) -> Option<String> {
-        let user = self.apply.tables.tables.user(&UserId::new(user).unwrap()).await.unwrap();
-        user.map(|user| user.body)
+    async fn body(&self, resource: &str) -> Option<String> {
+        let resource =
+            self.apply.tables.tables.resource(&ResourceId::new(resource).unwrap()).await.unwrap();
+        resource.map(|resource| resource.body)
     }
 
     fn queue_calls(&self) -> (Vec<&'static str>, Vec<&'static str>) {
@@ -81,12 +84,12 @@ impl Bench {
 }
 
 /// An operation of the last hour, the `n`th.
-fn operation(n: u64, user: &str, body: &str) -> Operation {
+fn operation(n: u64, resource: &str, body: &str) -> Operation {
     static START: std::sync::OnceLock<Duration> = std::sync::OnceLock::new();
     let start = START.get_or_init(|| TestHost::default().now() - Duration::from_secs(3600));
     let id = OperationId::new(Tick::from_unix(*start + Duration::from_millis(n)), n);
-    let (user, precondition) = (UserId::new(user).unwrap(), Precondition::None);
-    Operation { id, user, precondition, body: body.to_owned() }
+    let (resource, precondition) = (ResourceId::new(resource).unwrap(), Precondition::None);
+    Operation { id, resource, precondition, body: body.to_owned() }
 }
 
 fn id_of(message: &SqsMessage) -> String {
@@ -123,7 +126,7 @@ async fn what_cannot_be_sent_to_the_dead_letters_is_handed_back() {
     let bench = Bench::start().await;
     let poison = received(message(&operation(1, "a", "panic")), 5);
     let mut unreadable = message(&operation(2, "b", "{}"));
-    unreadable.message_attributes.remove("user");
+    unreadable.message_attributes.remove("resource");
     for failure in [Failure::NotLanded, Failure::MayHaveLanded, Failure::NeverLands] {
         for record in [&poison, &unreadable] {
             bench.apply.dead_letters.faults.plan("forward", 1, Fate::Fails(failure));
@@ -156,7 +159,7 @@ async fn a_suspect_runs_after_the_finished_records_were_deleted() {
 }
 
 #[tokio::test]
-async fn of_one_user_only_the_newest_is_written() {
+async fn of_one_resource_only_the_newest_is_written() {
     let bench = Bench::start().await;
     let [a, b, c] = [1, 2, 3].map(|n| operation(n, "a", &format!("{{\"n\":{n}}}")));
     let records = [message(&b), message(&c), message(&a), received(message(&c), 2)];
@@ -237,12 +240,12 @@ async fn nothing_older_than_its_time_is_carried_out_or_decided() {
 }
 
 #[tokio::test]
-async fn a_user_ahead_of_the_clock_fails_what_is_older_and_is_counted() {
+async fn a_resource_ahead_of_the_clock_fails_what_is_older_and_is_counted() {
     let bench = Bench::start().await;
     let ahead = bench.apply.host.now() + Duration::from_secs(20);
     let id = OperationId::new(Tick::from_unix(ahead), 1);
     let stored = Operation { id, ..operation(1, "a", "{}") };
-    bench.apply.tables.tables.write_user(&stored).await.unwrap();
+    bench.apply.tables.tables.write_resource(&stored).await.unwrap();
     let late = operation(2, "a", "{}");
     assert!(bench.apply(&[message(&late)]).await.is_empty());
     let Some(Outcome::Failed { problem }) = bench.outcome(&late).await else { panic!() };
@@ -251,7 +254,7 @@ async fn a_user_ahead_of_the_clock_fails_what_is_older_and_is_counted() {
 }
 
 #[tokio::test]
-async fn what_follows_an_open_operation_of_its_user_waits_for_it() {
+async fn what_follows_an_open_operation_of_its_resource_waits_for_it() {
     let bench = Bench::start().await;
     let older = operation(1, "a", "{}");
     let newer = Operation { precondition: Precondition::Exists, ..operation(2, "a", "{}") };
@@ -289,8 +292,8 @@ fn measured_of(bench: &Bench, operation: &Operation) -> Vec<String> {
     about
         .map(|line| {
             assert_eq!(
-                (&line["requestId"], &line["user"]),
-                (&"r-1".into(), &operation.user.as_str().into())
+                (&line["requestId"], &line["resource"]),
+                (&"r-1".into(), &operation.resource.as_str().into())
             );
             let members = line.as_object().unwrap().iter();
             let metrics =
@@ -310,7 +313,7 @@ async fn what_became_of_each_operation_is_one_line_with_its_ids_and_without_its_
     let older = operation(1, "a", secret);
     let newer = operation(2, "a", secret);
     let late = operation(3, "b", secret);
-    bench.apply.tables.tables.write_user(&operation(9, "b", secret)).await.unwrap();
+    bench.apply.tables.tables.write_resource(&operation(9, "b", secret)).await.unwrap();
     let refused = Operation { precondition: Precondition::Exists, ..operation(4, "c", secret) };
     let refused_by_work = operation(5, "d", "refuse");
     let open = operation(6, "e", "later");

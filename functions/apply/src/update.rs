@@ -24,7 +24,7 @@ impl Update {
 }
 
 impl Work for Update {
-    /// Runs before `apply` writes the user.
+    /// Runs before `apply` writes the resource.
     ///
     /// - It may run more than once for one operation, also for one that is decided already
     ///   or that loses to a newer one after all, so it must be idempotent; `operation.id` is

@@ -50,19 +50,19 @@ impl<H: Host, T: Tables, Q: Queue> Park<H, T, Q> {
     async fn park(&self, record: &SqsMessage, invocation: &Invocation) -> Result<(), CallError> {
         let mut report = Report::error(invocation, "parked a message");
         let known = match message::read(record) {
-            Ok(operation) => Some((operation.id, operation.user)),
+            Ok(operation) => Some((operation.id, operation.resource)),
             Err(error) => {
                 report = report.because(error.to_string());
                 error.operation
             }
         };
         report = report.message(record.message_id.as_deref());
-        if let Some((id, user)) = &known {
-            report = report.user(user).operation(*id);
+        if let Some((id, resource)) = &known {
+            report = report.resource(resource).operation(*id);
             let problem = Problem::new(ProblemType::NotApplied, reason(record));
             let problem = status::document(&problem);
             let stalled = Record::Stalled { problem, since: self.host.now() };
-            if self.tables.record(user, *id, &stalled).await?.is_some() {
+            if self.tables.record(resource, *id, &stalled).await?.is_some() {
                 let message = "dropped the dead letter of an operation that was decided";
                 self.host.report(&Report { level: Level::Info, message, ..report });
                 return Ok(());

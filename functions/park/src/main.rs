@@ -17,11 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 async fn main() -> Result<(), Error> {
     let host = LambdaHost::start()?;
     let http = http_client();
-    // A user is never touched here, so its table has no name.
-    let (users, operations) = (String::new(), required("OPERATIONS_TABLE")?);
+    // A resource is never touched here, so its table has no name.
+    let (resources, operations) = (String::new(), required("OPERATIONS_TABLE")?);
     let park = Park {
         host,
-        tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
+        tables: DynamoDb::new(aws("DYNAMODB", &http)?, resources, operations),
         parked: Sqs::new(aws("SQS", &http)?, required("PARKED_QUEUE_URL")?),
     };
     run(service_fn(async |event: LambdaEvent<_>| {

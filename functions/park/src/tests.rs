@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use rules::reply::status::{Decision, Outcome, Record};
-use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, Tick, UserId};
+use rules::{
+    Failure, Operation, OperationId, Precondition, Problem, ProblemType, ResourceId, Tick,
+};
 use tests::engine::Engine;
 use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
 use world::{Host, Invocation, Metric, Tables};
@@ -25,12 +27,12 @@ impl Bench {
             parked: TestQueue::default(),
         };
         let id = OperationId::new(Tick::from_unix(park.host.now()), 1);
-        let (user, precondition) = (UserId::new("42").unwrap(), Precondition::None);
+        let (resource, precondition) = (ResourceId::new("42").unwrap(), Precondition::None);
         Self {
             park,
             operation: Operation {
                 id,
-                user,
+                resource,
                 precondition,
                 body: "{\"secret\":\"unlogged\"}".to_owned(),
             },
@@ -53,9 +55,9 @@ impl Bench {
     }
 
     async fn decide(&self, outcome: Outcome) -> Option<Decision> {
-        let (tables, user) = (&self.park.tables.tables, &self.operation.user);
+        let (tables, resource) = (&self.park.tables.tables, &self.operation.resource);
         let record = Record::Decided(Decision { outcome, completed_at: self.park.host.now() });
-        tables.record(user, self.operation.id, &record).await.unwrap()
+        tables.record(resource, self.operation.id, &record).await.unwrap()
     }
 }
 
@@ -113,7 +115,7 @@ async fn a_dead_letter_of_another_version_or_with_a_malformed_part_stalls_its_op
 async fn what_names_no_operation_is_only_parked() {
     let bench = Bench::start().await;
     let mut record = message(&bench.operation);
-    record.message_attributes.remove("user");
+    record.message_attributes.remove("resource");
     assert!(!bench.hands_back(&record).await);
     assert_eq!(bench.park.parked.messages(), [record]);
     assert_eq!(bench.record().await, None);
@@ -148,7 +150,7 @@ async fn what_became_of_a_dead_letter_is_one_line_with_its_ids_and_without_its_b
     let record = message(&bench.operation);
     assert!(!bench.hands_back(&record).await);
     let mut unreadable = record.clone();
-    unreadable.message_attributes.remove("user");
+    unreadable.message_attributes.remove("resource");
     assert!(!bench.hands_back(&unreadable).await);
     bench.decide(Outcome::Succeeded).await;
     assert!(!bench.hands_back(&record).await);

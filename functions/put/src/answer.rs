@@ -17,12 +17,12 @@ use crate::prepare::Prepared;
 /// How a PUT went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The user was written.
+    /// The resource was written.
     Written {
         /// Whether it is new.
         created: bool,
     },
-    /// The user was written; whether it is new could not be read.
+    /// The resource was written; whether it is new could not be read.
     Succeeded {
         /// When, since the Unix epoch.
         completed_at: Duration,
@@ -51,15 +51,15 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
 
     /// The path of the status of the operation.
     pub(crate) fn location(&self, put: &Prepared) -> String {
-        put.paths.operation(&self.receipts.sign(&put.operation.user, put.operation.id))
+        put.paths.operation(&self.receipts.sign(&put.operation.resource, put.operation.id))
     }
 
     /// 202 with the status document, and where to find it from now on.
     fn accepted(&self, put: &Prepared, state: &State) -> Response<Body> {
-        let (now, user, id) = (self.host.now(), &put.operation.user, put.operation.id);
+        let (now, id) = (self.host.now(), put.operation.id);
         let location = self.location(put);
-        let paths = (location.as_str(), put.paths.user());
-        let document = StatusDocument::new(id, user, paths, state, now);
+        let paths = (location.as_str(), put.paths.resource());
+        let document = StatusDocument::new(id, paths, state, now);
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = reply::json(StatusCode::ACCEPTED, body);
         reply::set(&mut response, LOCATION, &location);
@@ -84,8 +84,8 @@ fn written(put: Prepared, created: bool) -> Response<Body> {
     };
     reply::set(&mut response, ETAG, &precondition::etag(id));
     if !is_minimal {
-        // The body is what a GET of the user would answer (RFC 9110 section 8.7).
-        reply::set(&mut response, CONTENT_LOCATION, paths.user());
+        // The body is what a GET of the resource would answer (RFC 9110 section 8.7).
+        reply::set(&mut response, CONTENT_LOCATION, paths.resource());
     }
     match representation {
         Some(Return::Minimal) => preference_applied(&mut response, "return=minimal"),

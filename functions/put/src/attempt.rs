@@ -12,9 +12,9 @@ use crate::prepare::Prepared;
 
 /// How a call that got a reply ended.
 enum Reply {
-    /// The user was written.
+    /// The resource was written.
     Written { created: bool },
-    /// The user was written with an outcome, completed then since the Unix epoch. Whether
+    /// The resource was written with an outcome, completed then since the Unix epoch. Whether
     /// it is new, a transaction does not tell.
     WrittenWithOutcome { completed_at: Duration },
     /// The operation is decided already.
@@ -24,7 +24,7 @@ enum Reply {
 }
 
 impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
-    /// Writes the user, in as many calls as it takes `until` then, since the Unix epoch.
+    /// Writes the resource, in as many calls as it takes `until` then, since the Unix epoch.
     /// `None` where the operation is still open at the end.
     ///
     /// # Errors
@@ -58,7 +58,8 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
                     let is_retried =
                         matches!(next, Next::Call { after } if self.host.now() + after < until);
                     let report = Report::warn(&put.invocation, "a write failed").failed(&error);
-                    let report = report.user(&put.operation.user).operation(put.operation.id);
+                    let report =
+                        report.resource(&put.operation.resource).operation(put.operation.id);
                     self.host.report(&report.retried(is_retried));
                     next
                 }
@@ -81,7 +82,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     async fn write(&self, put: &Prepared) -> Result<Reply, CallError> {
         let operation = &put.operation;
         if !put.leaves_outcome() {
-            return Ok(match self.tables.write_user(operation).await? {
+            return Ok(match self.tables.write_resource(operation).await? {
                 Write::Written { created } => Reply::Written { created },
                 Write::Refused { stored } => Reply::Refused { stored },
             });
@@ -90,17 +91,17 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
         Ok(match self.tables.transact(operation, &[], completed_at).await? {
             Transaction::Written => Reply::WrittenWithOutcome { completed_at },
             Transaction::Refused { decided, .. } if !decided.is_empty() => Reply::Decided,
-            Transaction::Refused { user, .. } => Reply::Refused { stored: user.flatten() },
+            Transaction::Refused { resource, .. } => Reply::Refused { stored: resource.flatten() },
         })
     }
 
     /// The answer to a write that landed with its outcome, completed then since the Unix
-    /// epoch. Where it cannot be read whether it made a new user, the client is told the
+    /// epoch. Where it cannot be read whether it made a new resource, the client is told the
     /// status, which is known.
     pub(crate) async fn written(&self, put: &Prepared, completed_at: Duration) -> Answer {
-        let (user, id) = (&put.operation.user, put.operation.id);
-        let read = || self.tables.creator(user);
-        match repeated(&self.host, &put.invocation, (user, Some(id)), read).await {
+        let (resource, id) = (&put.operation.resource, put.operation.id);
+        let read = || self.tables.creator(resource);
+        match repeated(&self.host, &put.invocation, (resource, Some(id)), read).await {
             Ok(creator) => Answer::Written { created: creator == Some(id) },
             Err(_) => Answer::Succeeded { completed_at },
         }

@@ -17,7 +17,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     pub(crate) async fn claim(&self, put: &mut Prepared) -> Result<Option<Decision>, Problem> {
         let Some((key, caller)) = &put.key else { return Ok(None) };
         let own = Claim::new(caller, key, &put.operation);
-        let about = (&put.operation.user, Some(put.operation.id));
+        let about = (&put.operation.resource, Some(put.operation.id));
         let claim = || self.tables.claim(&own, self.host.now());
         let holder = repeated(&self.host, &put.invocation, about, claim).await;
         let holder = holder.map_err(|_| put.undone_by_table())?;
@@ -40,7 +40,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     /// 503
     pub(crate) async fn decision(&self, put: &Prepared) -> Result<Option<Decision>, Problem> {
         let id = put.operation.id;
-        let about = (&put.operation.user, Some(id));
+        let about = (&put.operation.resource, Some(id));
         let read = || self.tables.record_of(id, self.host.now());
         let record = repeated(&self.host, &put.invocation, about, read).await;
         match record.map_err(|_| put.undone_by_table())? {

@@ -50,7 +50,7 @@ pub enum ArrivalClock {
 pub struct Put<H, T, Q> {
     /// The host it runs on.
     pub host: H,
-    /// Where users, outcomes and claims are.
+    /// Where resources, outcomes and claims are.
     pub tables: T,
     /// Where deferred PUTs go.
     pub updates: Q,

@@ -13,12 +13,12 @@ use tables::DynamoDb;
 async fn main() -> Result<(), Error> {
     let host = LambdaHost::start()?;
     let http = http_client();
-    let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
+    let (resources, operations) = (required("RESOURCES_TABLE")?, required("OPERATIONS_TABLE")?);
     let modes = [("inline", Mode::Inline), ("deferred", Mode::Deferred)];
     let clocks = [("gateway", ArrivalClock::Gateway), ("host", ArrivalClock::Host)];
     let put = Put {
         host,
-        tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
+        tables: DynamoDb::new(aws("DYNAMODB", &http)?, resources, operations),
         updates: Sqs::new(aws("SQS", &http)?, required("UPDATES_QUEUE_URL")?),
         receipts: receipt_key()?,
         default_mode: one_of("DEFAULT_MODE", &modes)?,

@@ -33,7 +33,7 @@ pub(crate) struct Prepared {
     pub preferences: Preferences,
     /// Whether it is awaited or queued.
     pub mode: Mode,
-    /// Where the client finds the user.
+    /// Where the client finds the resource.
     pub paths: Paths,
     /// The invocation's X-Ray trace header.
     pub trace: Option<String>,
@@ -65,17 +65,17 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
         let arrival = self.arrival(&request, now).map_err(|skew| {
             let problem = clock_skew(asked.key.is_some());
             let report = Report::error(&invocation, "refused a PUT that the clocks cannot order");
-            let report = report.user(&asked.user).problem(problem.problem_type());
+            let report = report.resource(&asked.resource).problem(problem.problem_type());
             self.host.report(&report.because(format!("{skew:?}")).count(Metric::ClockRefusals));
             problem
         })?;
         let trace = request.lambda_context_ref().and_then(|context| context.xray_trace_id.clone());
         let mode = asked.mode(self.default_mode);
         let key = asked.key.map(|key| (key, caller(&request)));
-        let paths = Paths::of(&request, &asked.user, 2);
+        let paths = Paths::of(&request, &asked.resource, 2);
         let body = text(request.into_body());
         let random = self.host.random();
-        let operation = Operation::new(arrival, random, asked.user, asked.precondition, body);
+        let operation = Operation::new(arrival, random, asked.resource, asked.precondition, body);
         Ok(Prepared {
             operation,
             arrival,
@@ -146,7 +146,7 @@ impl Prepared {
             return outcome_unknown_with_key(not_done);
         }
         if self.may_have_landed {
-            let detail = format!("{unknown}; read the user, or send the request again.");
+            let detail = format!("{unknown}; read the resource, or send the request again.");
             return Problem::new(ProblemType::OutcomeUnknown, detail);
         }
         let detail =

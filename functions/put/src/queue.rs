@@ -13,7 +13,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     /// # Errors
     /// 503
     pub(crate) async fn queue(&self, put: &mut Prepared) -> Result<Answer, Problem> {
-        let about = (&put.operation.user, Some(put.operation.id));
+        let about = (&put.operation.resource, Some(put.operation.id));
         let send = || self.updates.send(&put.operation, put.trace.as_deref());
         let sent = repeated(&self.host, &put.invocation, about, send).await;
         sent.map(|()| Answer::Queued).map_err(|failure| {

@@ -17,15 +17,15 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     /// # Errors
     /// What the client is told, and 503 where the decision is not confirmed.
     pub(crate) async fn refuse(&self, put: &Prepared, refusal: Refusal) -> Result<Answer, Problem> {
-        let (user, id) = (&put.operation.user, put.operation.id);
+        let (resource, id) = (&put.operation.resource, put.operation.id);
         if put.key.is_none() {
             return Err(refusal.problem(&put.operation.precondition));
         }
         let outcome = refusal.outcome(&put.operation.precondition);
         let own = Decision { outcome, completed_at: self.host.now() };
         let record = Record::Decided(own.clone());
-        let call = || self.tables.record(user, id, &record);
-        let stands = repeated(&self.host, &put.invocation, (user, Some(id)), call).await;
+        let call = || self.tables.record(resource, id, &record);
+        let stands = repeated(&self.host, &put.invocation, (resource, Some(id)), call).await;
         let stands = stands.map_err(|_| put.undone_by_table())?;
         self.replay(put, stands.unwrap_or(own)).await
     }

@@ -16,7 +16,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
             _ if put.is_replay => Report::info(invocation, "told again what became of a PUT"),
             Ok(Answer::Queued) => Report::info(invocation, "queued a PUT").count(Metric::Accepted),
             Ok(Answer::Written { .. } | Answer::Succeeded { .. }) => {
-                Report::info(invocation, "wrote a user").count(Metric::WrittenInline)
+                Report::info(invocation, "wrote a resource").count(Metric::WrittenInline)
             }
             Err(problem) => match problem.problem_type() {
                 ProblemType::NotWritten => {
@@ -27,7 +27,8 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
                     report.count(Metric::OutcomeUnknown)
                 }
                 ProblemType::OrderUnknown => {
-                    let report = Report::error(invocation, "the stored user is ahead of the clock");
+                    let report =
+                        Report::error(invocation, "the stored resource is ahead of the clock");
                     report.count(Metric::Refused).count(Metric::ClockSkews)
                 }
                 ProblemType::PreconditionFailed
@@ -38,7 +39,7 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
                 _ => Report::info(invocation, "refused a request"),
             },
         };
-        let report = report.user(&put.operation.user).operation(put.operation.id);
+        let report = report.resource(&put.operation.resource).operation(put.operation.id);
         let problem = answer.as_ref().err().map(Problem::problem_type);
         self.host.report(&Report { problem, ..report });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lambda_http::Body;
 use rules::request::accept::Mode;
-use rules::{Failure, Operation, OperationId, Precondition, ReceiptKey, Tick, UserId};
+use rules::{Failure, Operation, OperationId, Precondition, ReceiptKey, ResourceId, Tick};
 use tests::body::sample;
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
@@ -54,16 +54,16 @@ async fn answer(put: &TestPut, sent: &Sent) -> Answered {
 }
 
 async fn stored(engine: &Engine) -> Option<String> {
-    let stored = engine.tables.user(&UserId::new("42").unwrap()).await.unwrap();
-    stored.map(|user| user.body)
+    let stored = engine.tables.resource(&ResourceId::new("42").unwrap()).await.unwrap();
+    stored.map(|resource| resource.body)
 }
 
-/// Stores a user as an operation at `ms` leaves it.
+/// Stores a resource as an operation at `ms` leaves it.
 async fn store_at(engine: &Engine, ms: u64) -> OperationId {
     let id = OperationId::new(Tick::from_unix_ms(ms), 1);
-    let (user, precondition) = (UserId::new("42").unwrap(), Precondition::None);
-    let operation = Operation { id, user, precondition, body: sample("stored") };
-    engine.tables.write_user(&operation).await.unwrap();
+    let (resource, precondition) = (ResourceId::new("42").unwrap(), Precondition::None);
+    let operation = Operation { id, resource, precondition, body: sample("stored") };
+    engine.tables.write_resource(&operation).await.unwrap();
     id
 }
 
@@ -76,7 +76,7 @@ async fn each_mode_makes_no_call_too_many() {
         let (tables, queue) = (put.tables.faults.calls(), put.updates.faults.calls());
         (answered.status, [&tables[before.0..], &queue[before.1..]].concat())
     };
-    assert_eq!(calls(sent(0).await).await, (201, vec!["write_user"]));
+    assert_eq!(calls(sent(0).await).await, (201, vec!["write_resource"]));
     let later = sent(0).await.with("prefer", "respond-async");
     assert_eq!(calls(later.clone()).await, (202, vec!["send"]));
     let wait = sent(0).await.with("prefer", "respond-async, wait=5");
@@ -107,8 +107,8 @@ async fn what_was_written_is_answered_as_the_client_prefers() {
             let answered = answer(&put, &sent).await;
             assert_eq!((answered.status, answered.header("preference-applied")), (status, applied));
             let id: OperationId = answered.header("etag").trim_matches('"').parse().unwrap();
-            let user = UserId::new(&n.to_string()).unwrap();
-            let stored = put.tables.tables.user(&user).await.unwrap().unwrap();
+            let resource = ResourceId::new(&n.to_string()).unwrap();
+            let stored = put.tables.tables.resource(&resource).await.unwrap().unwrap();
             assert_eq!((stored.written_by, stored.body.as_str()), (id, &*body));
             let is_shown = answered.body == shown;
             assert_eq!((is_shown, answered.body.is_null()), (n != 1, n == 1), "{prefer}");
@@ -164,7 +164,7 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
 }
 
 /// The request is under way when a message of another sending of it is refused by the work
-/// before the write: nothing else keeps the user from being written.
+/// before the write: nothing else keeps the resource from being written.
 #[tokio::test]
 async fn what_was_decided_meanwhile_is_the_answer_even_where_the_write_could_land() {
     let (engine, put) = start().await;
@@ -284,7 +284,7 @@ async fn what_is_not_known_names_the_status_that_will_tell() {
         assert_eq!(answered.brief(), "503 outcome-unknown");
         answered.body["self"].as_str().map(str::to_owned)
     };
-    put.tables.faults.plan("write_user", 3, Fate::LosesReply);
+    put.tables.faults.plan("write_resource", 3, Fate::LosesReply);
     assert_eq!(unknown(&sent(0).await).await, None);
     let keyed = sent(0).await.with(KEY, "\"k\"");
     put.tables.faults.plan("claim", 3, THROTTLED);
@@ -379,7 +379,7 @@ async fn every_request_is_answered_before_its_deadline() {
         (&["claim"][..], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
         (&["transact"], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
         (&["creator"], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
-        (&["write_user"], Sent::put("42", &sample(0), now_ms())),
+        (&["write_resource"], Sent::put("42", &sample(0), now_ms())),
         (&["send"], Sent::put("42", &sample(0), now_ms()).with("prefer", "respond-async")),
         (
             &["transact", "send"],
@@ -416,7 +416,7 @@ async fn what_is_not_done_in_time_is_queued_as_the_same_operation() {
     assert_eq!((answered.status, &answered.body["status"]), (202, &"pending".into()));
     assert_eq!(answered.header("preference-applied"), "respond-async");
     let queued = queues::message::read(&put.updates.messages()[0]).unwrap();
-    let landed = engine.tables.user(&queued.user).await.unwrap().unwrap();
+    let landed = engine.tables.resource(&queued.resource).await.unwrap().unwrap();
     assert_eq!((landed.written_by, queued.body), (queued.id, landed.body));
 }
 
@@ -433,7 +433,7 @@ async fn outcome(put: &TestPut, sent: &Sent) -> String {
         assert!(!text.contains("unlogged"), "{text}");
         let line: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!((&line["requestId"], &line["Stack"]), (&"r-1".into(), &"test".into()), "{text}");
-        assert_eq!(line["user"], "42", "{text}");
+        assert_eq!(line["resource"], "42", "{text}");
         let is_outcome = line.get("failure").is_none();
         let measured = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array();
         let names = measured.into_iter().flatten().map(|metric| metric["Name"].as_str().unwrap());
@@ -460,9 +460,9 @@ async fn what_became_of_each_put_is_one_line_with_its_ids_and_without_its_body()
     assert_eq!(outcome(&put, &later).await, "INFO Accepted");
     let absent = sent(SECRET).await.with("if-none-match", "*");
     assert_eq!(outcome(&put, &absent).await, "INFO Refused");
-    put.tables.faults.plan("write_user", 3, THROTTLED);
+    put.tables.faults.plan("write_resource", 3, THROTTLED);
     assert_eq!(outcome(&put, &sent(SECRET).await).await, "WARN NotWritten");
-    put.tables.faults.plan("write_user", 3, Fate::Fails(Failure::MayHaveLanded));
+    put.tables.faults.plan("write_resource", 3, Fate::Fails(Failure::MayHaveLanded));
     assert_eq!(outcome(&put, &sent(SECRET).await).await, "WARN OutcomeUnknown");
     put.updates.faults.plan("send", 3, THROTTLED);
     let later = sent(SECRET).await.with("prefer", "respond-async");
@@ -493,7 +493,7 @@ async fn what_is_wrong_with_a_request_is_one_line_without_its_body() {
 async fn each_repetition_of_a_call_is_counted() {
     let (_engine, put) = start().await;
     let retries = || put.host.measured().iter().filter(|one| **one == Metric::Retries).count();
-    put.tables.faults.plan("write_user", 3, THROTTLED);
+    put.tables.faults.plan("write_resource", 3, THROTTLED);
     answer(&put, &sent(0).await).await;
     assert_eq!(retries(), 2);
     put.updates.faults.plan("send", 1, THROTTLED);

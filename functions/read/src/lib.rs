@@ -12,7 +12,7 @@ use lambda_shell::target::{Paths, parameter, request_id};
 use lambda_shell::{invocation, reply};
 use rules::reply::status::{State, StatusDocument};
 use rules::request::precondition;
-use rules::{OperationId, Problem, ProblemType, ReceiptKey, UserId};
+use rules::{OperationId, Problem, ProblemType, ReceiptKey, ResourceId};
 use world::{Host, Invocation, Metric, Report, Tables, repeated};
 
 /// The function's timeout in `template.yaml`.
@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Read<H, T> {
     /// The host it runs on.
     pub host: H,
-    /// Where users and outcomes are.
+    /// Where resources and outcomes are.
     pub tables: T,
     /// The keys whose receipts are genuine.
     pub receipts: Vec<ReceiptKey>,
@@ -39,11 +39,11 @@ impl<H: Host, T: Tables> Read<H, T> {
             return method_not_allowed(&request, allow);
         }
         let read = async {
-            let user = UserId::from_path_segment(parameter(&request, "id"))?;
+            let resource = ResourceId::from_path_segment(parameter(&request, "id"))?;
             if receipt.is_empty() {
-                self.user(&request, &user).await
+                self.resource(&request, &resource).await
             } else {
-                self.operation(&request, &user, receipt).await
+                self.operation(&request, &resource, receipt).await
             }
         };
         let response = read
@@ -52,12 +52,16 @@ impl<H: Host, T: Tables> Read<H, T> {
         if is_head { reply::without_body(response) } else { response }
     }
 
-    async fn user(&self, request: &Request, user: &UserId) -> Result<Response<Body>, Problem> {
-        let (invocation, read) = (self.invocation(request), || self.tables.user(user));
-        let stored = repeated(&self.host, &invocation, (user, None), read).await;
-        let stored = stored.map_err(|_| self.not_read(&invocation, user, None))?.ok_or_else(|| {
-            let detail = "No user is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
-            Problem::new(ProblemType::UserNotFound, detail)
+    async fn resource(
+        &self,
+        request: &Request,
+        resource: &ResourceId,
+    ) -> Result<Response<Body>, Problem> {
+        let (invocation, read) = (self.invocation(request), || self.tables.resource(resource));
+        let stored = repeated(&self.host, &invocation, (resource, None), read).await;
+        let stored = stored.map_err(|_| self.not_read(&invocation, resource, None))?.ok_or_else(|| {
+            let detail = "No resource is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
+            Problem::new(ProblemType::NotFound, detail)
         })?;
         let id = stored.written_by;
         let mut response = if precondition::wants_representation(request.headers(), id)? {
@@ -75,26 +79,26 @@ impl<H: Host, T: Tables> Read<H, T> {
     async fn operation(
         &self,
         request: &Request,
-        user: &UserId,
+        resource: &ResourceId,
         receipt: &str,
     ) -> Result<Response<Body>, Problem> {
-        let mut ids = self.receipts.iter().filter_map(|key| key.verify(user, receipt));
+        let mut ids = self.receipts.iter().filter_map(|key| key.verify(resource, receipt));
         let id = ids.next().ok_or_else(|| {
-            let detail = "No operation of this user has this receipt; take the URL from the Location of a 202.";
+            let detail = "No operation of this resource has this receipt; take the URL from the Location of a 202.";
             Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
         })?;
         let invocation = self.invocation(request);
         let read = || self.tables.record_of(id, self.host.now());
-        let record = repeated(&self.host, &invocation, (user, Some(id)), read).await;
-        let record = record.map_err(|_| self.not_read(&invocation, user, Some(id)))?;
+        let record = repeated(&self.host, &invocation, (resource, Some(id)), read).await;
+        let record = record.map_err(|_| self.not_read(&invocation, resource, Some(id)))?;
         let now = self.host.now();
         let state = State::derive(id, record, now);
-        let paths = Paths::of(request, user, 4);
+        let paths = Paths::of(request, resource, 4);
         let location = paths.operation(receipt);
-        let paths = (location.as_str(), paths.user());
-        let document = StatusDocument::new(id, user, paths, &state, now).ok_or_else(|| {
+        let paths = (location.as_str(), paths.resource());
+        let document = StatusDocument::new(id, paths, &state, now).ok_or_else(|| {
             let detail =
-                "The operation is so old that nothing is told of it any more; read the user.";
+                "The operation is so old that nothing is told of it any more; read the resource.";
             Problem::new(ProblemType::OperationGone, detail)
         })?;
         let body = serde_json::to_string(&document).unwrap_or_default();
@@ -110,10 +114,10 @@ impl<H: Host, T: Tables> Read<H, T> {
     fn not_read(
         &self,
         invocation: &Invocation,
-        user: &UserId,
+        resource: &ResourceId,
         operation: Option<OperationId>,
     ) -> Problem {
-        let report = Report::warn(invocation, "could not read").user(user);
+        let report = Report::warn(invocation, "could not read").resource(resource);
         let report = report.problem(ProblemType::NotRead).count(Metric::NotRead);
         self.host.report(&Report { operation, ..report });
         let detail = "The table could not be read; send the request again.";

@@ -11,10 +11,10 @@ use tables::DynamoDb;
 async fn main() -> Result<(), Error> {
     let host = LambdaHost::start()?;
     let http = http_client();
-    let (users, operations) = (required("USERS_TABLE")?, required("OPERATIONS_TABLE")?);
+    let (resources, operations) = (required("RESOURCES_TABLE")?, required("OPERATIONS_TABLE")?);
     let read = Read {
         host,
-        tables: DynamoDb::new(aws("DYNAMODB", &http)?, users, operations),
+        tables: DynamoDb::new(aws("DYNAMODB", &http)?, resources, operations),
         receipts: receipt_keys()?,
     };
     run(read.host.clone(), access()?, |request| read.handle(request)).await

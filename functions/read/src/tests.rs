@@ -1,11 +1,11 @@
-//! What a client is told of a user and of an operation, on a real DynamoDB engine.
+//! What a client is told of a resource and of an operation, on a real DynamoDB engine.
 
 use std::time::Duration;
 
 use http::Method;
 use rules::reply::status::{Decision, Outcome, PENDING_FOR, Record, TOLD_FOR};
 use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, ReceiptKey};
-use rules::{Tick, UserId};
+use rules::{ResourceId, Tick};
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
 use tests::world::{Fate, Faults, FaultyTables, TestHost};
@@ -24,8 +24,8 @@ async fn start() -> Read<TestHost, FaultyTables> {
     }
 }
 
-fn user() -> UserId {
-    UserId::new("42").unwrap()
+fn resource() -> ResourceId {
+    ResourceId::new("42").unwrap()
 }
 
 /// An operation that was accepted this long ago.
@@ -34,7 +34,7 @@ fn accepted(read: &Read<TestHost, FaultyTables>, age: Duration) -> OperationId {
 }
 
 async fn status(read: &Read<TestHost, FaultyTables>, id: OperationId) -> Answered {
-    let path = format!("/users/42/operations/{}", read.receipts[0].sign(&user(), id));
+    let path = format!("/users/42/operations/{}", read.receipts[0].sign(&resource(), id));
     let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
     if answered.status == 200 {
         assert_eq!(
@@ -46,7 +46,7 @@ async fn status(read: &Read<TestHost, FaultyTables>, id: OperationId) -> Answere
 }
 
 async fn record(read: &Read<TestHost, FaultyTables>, id: OperationId, record: Record) {
-    read.tables.tables.record(&user(), id, &record).await.unwrap();
+    read.tables.tables.record(&resource(), id, &record).await.unwrap();
 }
 
 #[tokio::test]
@@ -94,12 +94,12 @@ async fn a_stalled_operation_may_still_be_decided_and_expires_like_any() {
 }
 
 #[tokio::test]
-async fn a_user_is_told_with_its_version_and_time() {
+async fn a_resource_is_told_with_its_version_and_time() {
     let read = start().await;
     let id = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 1);
-    let (user, body) = (user(), "{ \"a\" : 1 }".to_owned());
-    let operation = Operation { id, user, precondition: Precondition::None, body };
-    read.tables.tables.write_user(&operation).await.unwrap();
+    let (resource, body) = (resource(), "{ \"a\" : 1 }".to_owned());
+    let operation = Operation { id, resource, precondition: Precondition::None, body };
+    read.tables.tables.write_resource(&operation).await.unwrap();
     let etag = format!("\"{id}\"");
     let get = Sent::get("/users/42");
     for (sent, status) in [(get.clone(), 200), (get.with("if-none-match", &etag), 304)] {
@@ -110,7 +110,7 @@ async fn a_user_is_told_with_its_version_and_time() {
         assert_eq!(answered.body.is_null(), status == 304);
     }
     let absent = Answered::of(read.handle(Sent::get("/users/43").request()).await);
-    assert_eq!(absent.brief(), "404 user-not-found");
+    assert_eq!(absent.brief(), "404 not-found");
 }
 
 #[tokio::test]
@@ -137,9 +137,9 @@ async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn a_receipt_is_of_one_user() {
+async fn a_receipt_is_of_one_resource() {
     let read = start().await;
-    let receipt = read.receipts[0].sign(&user(), accepted(&read, MINUTE));
+    let receipt = read.receipts[0].sign(&resource(), accepted(&read, MINUTE));
     let other = Sent::get(&format!("/users/43/operations/{receipt}"));
     assert_eq!(Answered::of(read.handle(other.request()).await).brief(), "404 operation-not-found");
 }
@@ -151,7 +151,7 @@ async fn receipts_of_either_key_are_genuine() {
     read.receipts.push(ReceiptKey::new(&[8; 32]).unwrap());
     for (key, expected) in [(7, "200"), (8, "200"), (9, "404 operation-not-found")] {
         let key = ReceiptKey::new(&[key; 32]).unwrap();
-        let receipt = key.sign(&user(), accepted(&read, MINUTE));
+        let receipt = key.sign(&resource(), accepted(&read, MINUTE));
         let path = format!("/users/42/operations/{receipt}");
         let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
         assert_eq!(answered.brief(), expected);
@@ -164,17 +164,17 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
     let read = start().await;
     let operation = Operation {
         id: accepted(&read, MINUTE),
-        user: user(),
+        resource: resource(),
         precondition: Precondition::None,
         body: "{ \"a\" : 1 }".to_owned(),
     };
-    read.tables.tables.write_user(&operation).await.unwrap();
+    read.tables.tables.write_resource(&operation).await.unwrap();
     let get = async || Answered::of(read.handle(Sent::get("/users/42").request()).await);
-    read.tables.faults.plan("user", 2, Fate::Fails(Failure::MayHaveLanded));
+    read.tables.faults.plan("resource", 2, Fate::Fails(Failure::MayHaveLanded));
     let answered = get().await;
     assert_eq!((answered.status, &answered.body), (200, &serde_json::json!({ "a": 1 })));
     assert_eq!(answered.header("etag"), format!("\"{}\"", operation.id));
-    for (name, path) in [("user", "/users/42".to_owned()), ("record_of", status_path(&read))] {
+    for (name, path) in [("resource", "/users/42".to_owned()), ("record_of", status_path(&read))] {
         read.tables.faults.plan(name, 3, Fate::Fails(Failure::NotLanded));
         let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
         assert_eq!(
@@ -182,7 +182,7 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
             ("503 not-read", "1")
         );
         let line = read.host.measuring_lines().pop().unwrap();
-        assert_eq!((&line["NotRead"], &line["user"]), (&1.into(), &"42".into()), "{line}");
+        assert_eq!((&line["NotRead"], &line["resource"]), (&1.into(), &"42".into()), "{line}");
         assert_eq!(line["operation"].is_string(), name == "record_of", "{line}");
     }
     let measured = read.host.measured();
@@ -190,5 +190,5 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
 }
 
 fn status_path(read: &Read<TestHost, FaultyTables>) -> String {
-    format!("/users/42/operations/{}", read.receipts[0].sign(&user(), accepted(read, MINUTE)))
+    format!("/users/42/operations/{}", read.receipts[0].sign(&resource(), accepted(read, MINUTE)))
 }

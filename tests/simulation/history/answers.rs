@@ -61,8 +61,8 @@ impl History {
                     self.count(Event::WaitWritten);
                 }
                 self.check_written(put, id, answer);
-                let user = &self.puts[put].request.user;
-                let first = self.states.get(user).and_then(|states| states.first().copied());
+                let resource = &self.puts[put].request.resource;
+                let first = self.states.get(resource).and_then(|states| states.first().copied());
                 let is_creator = first.is_some_and(|(_, first)| first == id);
                 self.check(created == is_creator, || {
                     format!("created: #{put} was told {answer:?}, the creator: {first:?}")

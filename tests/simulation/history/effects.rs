@@ -1,28 +1,28 @@
-//! Writes of the users table.
+//! Writes of the resources table.
 
 use rules::reply::status::Outcome;
-use rules::{Operation, OperationId, Precondition, UserId};
+use rules::{Operation, OperationId, Precondition, ResourceId};
 
 use super::{History, PutId, is_true};
 use crate::clients::Mode;
 use crate::events::Event;
 use crate::http::Answer;
 use crate::scheduler::Time;
-use crate::tables::UserItem;
+use crate::tables::ResourceItem;
 
 impl History {
-    pub fn on_user_written(
+    pub fn on_resource_written(
         &mut self,
         now: Time,
         operation: &Operation,
-        before: Option<UserItem>,
-        after: &UserItem,
+        before: Option<ResourceItem>,
+        after: &ResourceItem,
     ) {
-        let Operation { id, user, body, .. } = operation;
-        self.trace(now, || format!("{user} moves to {body}, {id}"));
+        let Operation { id, resource, body, .. } = operation;
+        self.trace(now, || format!("{resource} moves to {body}, {id}"));
         self.check(
             before.as_ref().is_none_or(|before| before.created_by == after.created_by),
-            || format!("creator: {user} moved from {before:?} to {after:?}"),
+            || format!("creator: {resource} moved from {before:?} to {after:?}"),
         );
         let Some(put) = self.by_body.get(body).copied() else {
             return self.violate(|| format!("body: {body} is nobody's"));
@@ -42,7 +42,9 @@ impl History {
         self.check(claims.is_empty() || claims.iter().any(|(claimed, _)| claimed == id), || {
             format!("key: #{put} took effect as {id}, its key stands for {claims:?}")
         });
-        self.check(stored < Some(*id), || format!("down: {user} moved from {stored:?} to {id}"));
+        self.check(stored < Some(*id), || {
+            format!("down: {resource} moved from {stored:?} to {id}")
+        });
         self.check(refused.is_none(), || {
             format!("refused: #{put} took effect after its client was told {refused:?}")
         });
@@ -52,10 +54,10 @@ impl History {
             format!("outcome: #{put} took effect after {decided:?}")
         });
         self.check(expired.is_none(), || format!("expired: #{put} took effect after that"));
-        self.check_overwritten(user, *id);
+        self.check_overwritten(resource, *id);
         self.count_effect(put);
         self.puts[put].effects.push((now, *id));
-        self.states.entry(user.clone()).or_default().push((now, *id));
+        self.states.entry(resource.clone()).or_default().push((now, *id));
     }
 
     fn count_effect(&mut self, put: PutId) {
@@ -73,14 +75,14 @@ impl History {
         }
     }
 
-    /// What the user was at between `from` and `to`, both included.
+    /// What the resource was at between `from` and `to`, both included.
     pub(super) fn states_between(
         &self,
-        user: &UserId,
+        resource: &ResourceId,
         from: Time,
         to: Time,
     ) -> Vec<Option<OperationId>> {
-        let writes = self.states.get(user).map_or(&[][..], Vec::as_slice);
+        let writes = self.states.get(resource).map_or(&[][..], Vec::as_slice);
         let earlier = writes.iter().rev().find(|(at, _)| *at < from).map(|(_, id)| *id);
         let within = writes.iter().filter(|(at, _)| (from..=to).contains(at));
         std::iter::once(earlier).chain(within.map(|(_, id)| Some(*id))).collect()
@@ -90,7 +92,7 @@ impl History {
     pub(super) fn was_false(&self, put: PutId, now: Time) -> bool {
         let known = &self.puts[put];
         let from = known.sendings.first().map_or(0, |first| first.requested);
-        let states = self.states_between(&known.request.user, from, now);
+        let states = self.states_between(&known.request.resource, from, now);
         states.iter().any(|state| !is_true(&known.request.precondition, *state))
     }
 }

@@ -72,11 +72,12 @@ impl History {
         }
     }
 
-    /// That the user's body is that of the newest operation that was not refused, by id
+    /// That the resource's body is that of the newest operation that was not refused, by id
     /// and, within the bound, also by who was over before whom was sent.
     fn check_last(&mut self, put: PutId) {
         let known = &self.puts[put];
-        let last = self.states.get(&known.request.user).and_then(|states| states.last().copied());
+        let last =
+            self.states.get(&known.request.resource).and_then(|states| states.last().copied());
         let effects = known.effects.clone();
         if let (Some((_, last)), Some((_, newest))) = (last, effects.last()) {
             self.check(last >= *newest, || format!("end: {last} stands over {newest} of #{put}"));

@@ -1,7 +1,7 @@
 //! What really happened, as only the simulation can know it, and the checks of what was
 //! said against it.
 //!
-//! Every write of the users table is known with its time, so that no search for a
+//! Every write of the resources table is known with its time, so that no search for a
 //! linearization is needed: it is enough that each acknowledged write took effect once,
 //! between its request and its answer, and that each read gives what was stored at a
 //! moment between its request and its answer. These moments are the linearization
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
 use rules::reply::status::Outcome;
-use rules::{Operation, OperationId, Precondition, UserId};
+use rules::{Operation, OperationId, Precondition, ResourceId};
 
 pub use answers::Invoked;
 
@@ -61,7 +61,7 @@ struct Sending {
 struct Known {
     request: PutRequest,
     sendings: Vec<Sending>,
-    /// Its writes of the user.
+    /// Its writes of the resource.
     effects: Vec<(Time, OperationId)>,
     /// What its key stood for, with whether a late sending learnt it.
     claims: Vec<(OperationId, bool)>,
@@ -100,8 +100,8 @@ pub struct History {
     /// Whose id it is.
     owners: BTreeMap<OperationId, PutId>,
     fates: BTreeMap<OperationId, Fate>,
-    /// What each user was at, from when on.
-    states: BTreeMap<UserId, Vec<(Time, OperationId)>>,
+    /// What each resource was at, from when on.
+    states: BTreeMap<ResourceId, Vec<(Time, OperationId)>>,
     gap: Option<Time>,
     /// Until how long after its arrival a PUT may step over newer ids, by true time.
     steps_for: Time,
@@ -167,14 +167,14 @@ impl History {
         keyed.map(|(number, _)| number).collect()
     }
 
-    /// The operations that were accepted, with their users.
-    pub fn accepted(&self) -> Vec<(UserId, OperationId)> {
+    /// The operations that were accepted, with their resources.
+    pub fn accepted(&self) -> Vec<(ResourceId, OperationId)> {
         let accepted = self.fates.iter().filter(|(_, fate)| fate.is_accepted);
-        let with_user = accepted.filter_map(|(id, _)| {
+        let with_resource = accepted.filter_map(|(id, _)| {
             let put = self.owners.get(id)?;
-            Some((self.puts[*put].request.user.clone(), *id))
+            Some((self.puts[*put].request.resource.clone(), *id))
         });
-        with_user.collect()
+        with_resource.collect()
     }
 
     pub fn behaviour_of(&self, operation: &Operation) -> Behaviour {
@@ -263,8 +263,8 @@ impl History {
         };
         let owner = *self.owners.entry(operation.id).or_insert(put);
         let request = &self.puts[put].request;
-        let is_same =
-            request.user == operation.user && request.precondition == operation.precondition;
+        let is_same = request.resource == operation.resource
+            && request.precondition == operation.precondition;
         self.check(is_same && by_put.is_none_or(|by| by == put), || {
             format!("operation: #{put} is carried out as {operation:?}")
         });

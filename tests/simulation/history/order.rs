@@ -1,7 +1,7 @@
 //! The order: whatever was answered before a PUT was sent never wins over it, as long as
 //! the gateway's clocks keep the bound.
 
-use rules::{OperationId, UserId};
+use rules::{OperationId, ResourceId};
 
 use super::{History, PutId, Sending};
 use crate::clients::Mode;
@@ -45,9 +45,9 @@ impl History {
         }
     }
 
-    /// That the write of `winner` may stand over all that the user was at before.
-    pub(super) fn check_overwritten(&mut self, user: &UserId, winner: OperationId) {
-        let earlier = self.states.get(user).map_or(&[][..], Vec::as_slice);
+    /// That the write of `winner` may stand over all that the resource was at before.
+    pub(super) fn check_overwritten(&mut self, resource: &ResourceId, winner: OperationId) {
+        let earlier = self.states.get(resource).map_or(&[][..], Vec::as_slice);
         let losers: Vec<_> =
             earlier.iter().filter_map(|(_, id)| self.owners.get(id).copied()).collect();
         for loser in losers {
@@ -57,8 +57,8 @@ impl History {
 
     /// That some newer operation that was stored may stand where `loser` (`id`) does not.
     pub(super) fn check_superseded(&mut self, id: OperationId, loser: PutId) {
-        let user = &self.puts[loser].request.user;
-        let states = self.states.get(user).map_or(&[][..], Vec::as_slice);
+        let resource = &self.puts[loser].request.resource;
+        let states = self.states.get(resource).map_or(&[][..], Vec::as_slice);
         let newer = states.iter().filter(|(_, state)| *state > id);
         let winners: Vec<_> =
             newer.filter_map(|(_, state)| self.owners.get(state).copied()).collect();

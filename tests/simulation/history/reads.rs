@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rules::{OperationId, UserId};
+use rules::{OperationId, ResourceId};
 
 use super::History;
 use super::records::{Kind, kind};
@@ -19,24 +19,24 @@ const TOLD_FOR: Duration = Duration::from_secs(44 * DAY);
 const OUTCOME_KEPT: Duration = Duration::from_secs(60 * DAY);
 
 impl History {
-    /// A GET of a user that was sent at `from` gave `seen`.
-    pub fn on_user_read(
+    /// A GET of a resource that was sent at `from` gave `seen`.
+    pub fn on_resource_read(
         &mut self,
         from: Time,
         now: Time,
-        user: &UserId,
+        resource: &ResourceId,
         seen: Option<(String, OperationId)>,
     ) {
-        self.count(Event::UserRead);
-        let states = self.states_between(user, from, now);
+        self.count(Event::ResourceRead);
+        let states = self.states_between(resource, from, now);
         let version = seen.as_ref().map(|(_, version)| *version);
         self.check(states.contains(&version), || {
-            format!("read: {user} was read as {seen:?}, but was at {states:?}")
+            format!("read: {resource} was read as {seen:?}, but was at {states:?}")
         });
         let owner = version.and_then(|version| self.owner(version));
         let body = owner.map(|put| self.puts[put].request.body.clone());
         self.check(seen.as_ref().map(|(body, _)| body) == body.as_ref(), || {
-            format!("read: {user} was read as {seen:?}, but the body is {body:?}")
+            format!("read: {resource} was read as {seen:?}, but the body is {body:?}")
         });
     }
 

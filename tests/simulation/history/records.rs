@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rules::reply::status::{Outcome, Record};
-use rules::{OperationId, Precondition, Problem, ProblemType, UserId};
+use rules::{OperationId, Precondition, Problem, ProblemType, ResourceId};
 use world::Transaction;
 
 use super::{Decided, History, PutId, is_true};
@@ -15,11 +15,11 @@ const MAX_LEAD: Duration = Duration::from_secs(1);
 
 impl History {
     /// A function is about to record something of an operation, after a write was refused
-    /// as `judged`: for the version the user was at, by its clock then.
+    /// as `judged`: for the version the resource was at, by its clock then.
     pub fn on_judged(
         &mut self,
         who: &'static str,
-        user: &UserId,
+        resource: &ResourceId,
         id: OperationId,
         record: &Record,
         judged: Option<(Option<OperationId>, Duration)>,
@@ -28,9 +28,11 @@ impl History {
             return self.violate(|| format!("record: {id} is nobody's"));
         };
         let request = &self.puts[put].request;
-        let (of, behaviour) = (request.user.clone(), request.behaviour);
+        let (of, behaviour) = (request.resource.clone(), request.behaviour);
         let precondition = request.precondition.clone();
-        self.check(of == *user, || format!("record: {id} of #{put} is recorded for {user}"));
+        self.check(of == *resource, || {
+            format!("record: {id} of #{put} is recorded for {resource}")
+        });
         let Record::Decided(decision) = record else {
             let is_dead = self.puts[put].is_dead_lettered && who == "park";
             return self.check(is_dead, || format!("stalled: #{put}, by {who}"));
@@ -79,7 +81,7 @@ impl History {
         }
     }
 
-    /// A transaction on a user that was at `met` is to record an operation: the one that it
+    /// A transaction on a resource that was at `met` is to record an operation: the one that it
     /// writes, or an older one, which is superseded only where it would have been written.
     pub fn on_transacted(&mut self, id: OperationId, is_own: bool, met: Option<OperationId>) {
         self.count(if is_own { Event::Transacted } else { Event::Coalesced });

@@ -1,4 +1,4 @@
-//! The clients of one user: they send, they listen, and they write down all of it.
+//! The clients of one resource: they send, they listen, and they write down all of it.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,9 +22,9 @@ const MAX_SENDINGS: usize = 6;
 /// How long a status is asked for. A message that was parked needs some seconds.
 const LONGEST_PENDING: Duration = Duration::from_secs(300);
 
-/// One user, and what its clients know.
+/// One resource, and what its clients know.
 #[derive(Debug)]
-pub struct User {
+pub struct StoredResource {
     rig: Arc<Rig>,
     name: String,
     known: Mutex<Known>,
@@ -42,8 +42,8 @@ struct Known {
     locations: Vec<(usize, String)>,
 }
 
-impl User {
-    /// A user that nobody has heard of.
+impl StoredResource {
+    /// A resource that nobody has heard of.
     #[must_use]
     pub fn new(rig: &Arc<Rig>, name: String) -> Arc<Self> {
         Arc::new(Self { rig: Arc::clone(rig), name, known: Mutex::default() })
@@ -62,14 +62,17 @@ impl User {
         let _ = timeout(Duration::from_secs(2), self.decided()).await;
     }
 
-    /// Waits until nothing about the user is on its way, and tells its story.
+    /// Waits until nothing about the resource is on its way, and tells its story.
     pub async fn close(self: &Arc<Self>) -> Story {
         self.decided().await;
         self.rig.watch.calm(&self.name);
         let deadline = Instant::now() + LONGEST_PENDING;
         while !self.is_quiet() {
             if Instant::now() > deadline {
-                self.trouble(format!("{} messages never end", self.rig.queues.of_user(&self.name)));
+                self.trouble(format!(
+                    "{} messages never end",
+                    self.rig.queues.of_resource(&self.name)
+                ));
                 break;
             }
             sleep(Duration::from_millis(20)).await;
@@ -81,11 +84,11 @@ impl User {
         self.get(Duration::ZERO).await;
         let mut known = self.known.lock().unwrap();
         Story {
-            user: self.name.clone(),
+            resource: self.name.clone(),
             puts: std::mem::take(&mut known.puts),
             gets: std::mem::take(&mut known.gets),
             landed: self.rig.watch.leave(&self.name),
-            stored: self.rig.engine.user(&self.name),
+            stored: self.rig.engine.resource(&self.name),
             troubles: std::mem::take(&mut known.troubles),
         }
     }
@@ -97,7 +100,7 @@ impl User {
     }
 
     fn is_quiet(&self) -> bool {
-        self.rig.queues.of_user(&self.name) == 0 && self.rig.watch.is_quiet(&self.name)
+        self.rig.queues.of_resource(&self.name) == 0 && self.rig.watch.is_quiet(&self.name)
     }
 
     async fn decided(&self) {
@@ -201,8 +204,8 @@ impl User {
             && known.locations.iter().all(|(of, _)| *of != put)
         {
             known.locations.push((put, location.clone()));
-            let user = Arc::clone(self);
-            known.polls.push(tokio::spawn(async move { user.poll(put, &location).await }));
+            let resource = Arc::clone(self);
+            known.polls.push(tokio::spawn(async move { resource.poll(put, &location).await }));
         }
     }
 
@@ -244,7 +247,7 @@ impl User {
                 let etag = reply.header("etag").unwrap_or_default().trim_matches('"').to_owned();
                 Some((etag, reply.body))
             }
-            404 if reply.problem() == "user-not-found" => None,
+            404 if reply.problem() == "not-found" => None,
             503 if reply.problem() == "not-read" => return,
             500 if !reply.is_ours => return,
             status => return self.trouble(format!("a GET was answered {status} {}", reply.body)),
@@ -299,7 +302,7 @@ impl Drop for PutBack<'_> {
     }
 }
 
-/// Asks for the status at `location`, of any user.
+/// Asks for the status at `location`, of any resource.
 pub async fn ask(rig: &Rig, location: String) -> Option<Status> {
     let arrival_ms = unix_ms();
     let request = Request { method: "GET", path: location, arrival_ms, ..Request::default() };

@@ -2,8 +2,8 @@
 //! account of each.
 //!
 //! [`rig`] is the service without an emulator, for whoever wants to drive it. On top of it
-//! [`plan`] says what the clients of one user do, [`client`] does it and writes down what
-//! it hears, [`check`] reads these [`record`]s, and [`run`] does it for many users while
+//! [`plan`] says what the clients of one resource do, [`client`] does it and writes down what
+//! it hears, [`check`] reads these [`record`]s, and [`run`] does it for many resources while
 //! processes die and wires are cut.
 //!
 //! A seed fixes the plans: who sends what, and how likely which fault is. It does not fix

@@ -1,4 +1,4 @@
-//! `soak [--puts N] [--seed N] [--users N] [--bins FOLDER] [--only USER]`: prints its
+//! `soak [--puts N] [--seed N] [--resources N] [--bins FOLDER] [--only RESOURCE]`: prints its
 //! account, and ends with 1 if anything is wrong. A story that something is wrong with is
 //! written to `target/stories`.
 
@@ -32,7 +32,7 @@ async fn run() -> ExitCode {
     let settings = Settings {
         seed: number("seed", u64::from(now.subsec_micros())),
         puts: number("puts", 100_000),
-        users: number("users", 40) as usize,
+        resources: number("resources", 40) as usize,
         only: options.get("only").map(|_| number("only", 0)),
         folder: PathBuf::from(options.get("stories").map_or("target/stories", String::as_str)),
     };
@@ -46,7 +46,10 @@ async fn run() -> ExitCode {
         visibility: Duration::from_secs(3),
         mischief: true,
     };
-    println!("seed {}: {} PUTs, {} users at a time", settings.seed, settings.puts, settings.users);
+    println!(
+        "seed {}: {} PUTs, {} resources at a time",
+        settings.seed, settings.puts, settings.resources
+    );
     let started = Instant::now();
     let rig = Arc::new(Rig::start(&bins, setup, settings.seed).await);
     let found = soak(&rig, &settings).await;
@@ -100,7 +103,7 @@ fn tell(rig: &Rig, found: &Found, time: Duration) {
         }
     }
     let [yes, no, unknown] = found.histories;
-    println!("\nhistories, one of each user, of {} PUTs and GETs", found.operations);
+    println!("\nhistories, one of each resource, of {} PUTs and GETs", found.operations);
     println!("{yes:9} linearizable");
     println!("{no:9} not linearizable");
     println!("{unknown:9} took too long to tell");
@@ -110,7 +113,7 @@ fn tell(rig: &Rig, found: &Found, time: Duration) {
         let count = found.findings.iter().filter(|(_, finding)| finding.word == word).count();
         println!("{count:9} {word}: {meaning}");
     }
-    for (user, finding) in found.findings.iter().take(TOLD) {
-        println!("  {user} {}: {}", finding.word, finding.text);
+    for (resource, finding) in found.findings.iter().take(TOLD) {
+        println!("  {resource} {}: {}", finding.word, finding.text);
     }
 }

@@ -1,4 +1,4 @@
-//! What is done to one user: a function of the seed and of the user's number alone.
+//! What is done to one resource: a function of the seed and of the resource's number alone.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub enum Key {
     Raced(Duration, Mode),
 }
 
-/// What is done to one user.
+/// What is done to one resource.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What each client does.
@@ -75,7 +75,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of the user `number`.
+    /// The plan of the resource `number`.
     #[must_use]
     pub fn new(seed: u64, number: u64) -> Self {
         let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number);

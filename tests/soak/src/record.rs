@@ -1,9 +1,9 @@
-//! What the clients of one user sent and heard.
+//! What the clients of one resource sent and heard.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What must be true of the stored user.
+/// What must be true of the stored resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
     /// Nothing.
@@ -35,7 +35,7 @@ pub enum Answer {
     Written {
         /// The entity tag, which is the operation id.
         etag: String,
-        /// Whether it says that there was no such user.
+        /// Whether it says that there was no such resource.
         created: bool,
     },
     /// 202: queued.
@@ -112,7 +112,7 @@ pub struct Put {
     pub statuses: Vec<(Duration, Status)>,
 }
 
-/// A version of the user: entity tag and body.
+/// A version of the resource: entity tag and body.
 pub type Version = (String, String);
 
 /// A GET that was answered.
@@ -129,11 +129,11 @@ pub struct Get {
 /// A write that took effect, as the wire saw it.
 pub use crate::rig::watch::Landed;
 
-/// All that is known of one user.
+/// All that is known of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
-    /// The user.
-    pub user: String,
+    /// The resource.
+    pub resource: String,
     /// Every PUT.
     pub puts: Vec<Put>,
     /// Every GET.
@@ -237,7 +237,7 @@ impl Put {
 }
 
 impl Story {
-    /// The number of each body, from 1 on; 0 is no user.
+    /// The number of each body, from 1 on; 0 is no resource.
     #[must_use]
     pub fn numbers(&self) -> HashMap<&str, u32> {
         let bodies = self.puts.iter().map(|put| put.body.as_str());

@@ -1,4 +1,4 @@
-//! A soak: user after user, while processes die and the wires are cut.
+//! A soak: resource after resource, while processes die and the wires are cut.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::check::{Finding, Verdict, account, linearizable};
-use crate::client::{User, ask};
+use crate::client::{StoredResource, ask};
 use crate::plan::Plan;
 use crate::record::{Answer, Mode, Status, Story};
 use crate::rig::Rig;
@@ -25,9 +25,9 @@ pub struct Settings {
     pub seed: u64,
     /// How many PUTs.
     pub puts: u64,
-    /// How many users at a time.
-    pub users: usize,
-    /// Only the user of this number.
+    /// How many resources at a time.
+    pub resources: usize,
+    /// Only the resource of this number.
     pub only: Option<u64>,
     /// Where the stories are written that something is wrong with.
     pub folder: PathBuf,
@@ -36,13 +36,13 @@ pub struct Settings {
 /// What a soak has found.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// What is wrong, with the user.
+    /// What is wrong, with the resource.
     pub findings: Vec<(String, Finding)>,
     /// Histories that are linearizable, that are not, and that are not decided.
     pub histories: [u64; 3],
     /// PUTs and GETs in them.
     pub operations: u64,
-    /// A status of each user, to be asked for once more at the end.
+    /// A status of each resource, to be asked for once more at the end.
     statuses: Vec<(String, String, Status)>,
     /// Statuses that were asked for once more at the end.
     pub asked_again: u64,
@@ -68,9 +68,9 @@ pub async fn soak(rig: &Arc<Rig>, settings: &Settings) -> Found {
     operator.abort();
     ask_again(rig, &found).await;
     let mut found = std::mem::take(&mut *found.lock().unwrap());
-    for (user, landed) in rig.watch.strays() {
+    for (resource, landed) in rig.watch.strays() {
         let text = format!("landed after all was quiet: {landed:?}");
-        found.findings.push((user, Finding { word: "LIE", text }));
+        found.findings.push((resource, Finding { word: "LIE", text }));
     }
     for (name, count) in rig.tally.counts() {
         if name.ends_with(ENDED) {
@@ -83,9 +83,9 @@ pub async fn soak(rig: &Arc<Rig>, settings: &Settings) -> Found {
 
 async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
     let started = Instant::now();
-    let seats = Arc::new(Semaphore::new(settings.users));
+    let seats = Arc::new(Semaphore::new(settings.resources));
     let sent = Arc::new(AtomicU64::new(0));
-    let mut users = JoinSet::new();
+    let mut resources = JoinSet::new();
     let mut said = Instant::now();
     for number in settings.only.unwrap_or(0).. {
         let seat = Arc::clone(&seats).acquire_owned().await.expect("it is open");
@@ -98,22 +98,22 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
             let (seconds, wrong) =
                 (started.elapsed().as_secs(), found.lock().unwrap().findings.len());
             eprintln!(
-                "[{seconds:5} s] {so_far} PUTs, {} users under way, {wrong} findings",
-                users.len()
+                "[{seconds:5} s] {so_far} PUTs, {} resources under way, {wrong} findings",
+                resources.len()
             );
         }
         let (rig, sent, found) = (Arc::clone(rig), Arc::clone(&sent), Arc::clone(found));
         let settings = settings.clone();
-        users.spawn(async move {
+        resources.spawn(async move {
             let plan = Plan::new(settings.seed, number);
-            let user = User::new(&rig, format!("u{number}"));
-            user.play(&plan).await;
+            let resource = StoredResource::new(&rig, format!("u{number}"));
+            resource.play(&plan).await;
             drop(seat);
-            let story = user.close().await;
+            let story = resource.close().await;
             let count: usize = story.puts.iter().map(|put| put.sendings.len()).sum();
             sent.fetch_add(count as u64, Ordering::Relaxed);
             count_answers(&rig, &story);
-            let locations = user.locations();
+            let locations = resource.locations();
             let checked = tokio::task::spawn_blocking(move || {
                 let found = (account(&story), linearizable(&story));
                 (story, found)
@@ -122,9 +122,9 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
             let location = locations.into_iter().next();
             found.lock().unwrap().add(&story, findings, verdict, location, &settings);
         });
-        while users.try_join_next().is_some() {}
+        while resources.try_join_next().is_some() {}
     }
-    while users.join_next().await.is_some() {}
+    while resources.join_next().await.is_some() {}
 }
 
 impl Found {
@@ -145,15 +145,15 @@ impl Found {
         if let Some((put, location)) = location
             && let Some((_, status)) = story.puts[put].statuses.last()
         {
-            self.statuses.push((story.user.clone(), location, status.clone()));
+            self.statuses.push((story.resource.clone(), location, status.clone()));
         }
         if !findings.is_empty() {
-            let name = format!("{}-{}.txt", settings.seed, story.user);
+            let name = format!("{}-{}.txt", settings.seed, story.resource);
             let text = format!("{findings:#?}\n{story:#?}\n");
             let _ = std::fs::create_dir_all(&settings.folder);
             let _ = std::fs::write(settings.folder.join(name), text);
         }
-        self.findings.extend(findings.into_iter().map(|finding| (story.user.clone(), finding)));
+        self.findings.extend(findings.into_iter().map(|finding| (story.resource.clone(), finding)));
     }
 }
 
@@ -179,7 +179,7 @@ fn count_answers(rig: &Rig, story: &Story) {
         }
     }
     rig.tally.add_many("GET answered", story.gets.len() as u64);
-    rig.tally.add_many("writes of users", story.landed.len() as u64);
+    rig.tally.add_many("writes of resources", story.landed.len() as u64);
 }
 
 fn name(answer: &Answer) -> String {
@@ -230,13 +230,13 @@ async fn operate(rig: Arc<Rig>) {
 async fn ask_again(rig: &Rig, found: &Mutex<Found>) {
     let statuses = std::mem::take(&mut found.lock().unwrap().statuses);
     let step = statuses.len().div_ceil(5000).max(1);
-    for (user, location, then) in statuses.into_iter().step_by(step) {
+    for (resource, location, then) in statuses.into_iter().step_by(step) {
         let now = ask(rig, location).await;
         let mut found = found.lock().unwrap();
         found.asked_again += 1;
         if now.as_ref() != Some(&then) {
             let text = format!("its status was {then:?}, and at the end {now:?}");
-            found.findings.push((user, Finding { word: "LIE", text }));
+            found.findings.push((resource, Finding { word: "LIE", text }));
         }
     }
 }

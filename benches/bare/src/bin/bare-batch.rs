@@ -53,9 +53,10 @@ async fn one_at_a_time(calls: &Calls, records: Vec<SqsMessage>) -> SqsBatchRespo
 }
 
 async fn update(calls: &Calls, record: &SqsMessage) -> Result<(), Error> {
-    let user = record.message_attributes.get("user");
-    let user = user.and_then(|user| user.string_value.as_deref()).ok_or("no user")?;
-    calls.update_item(user, record.body.as_deref().ok_or("no body")?).await
+    let resource = record.message_attributes.get("resource");
+    let resource =
+        resource.and_then(|resource| resource.string_value.as_deref()).ok_or("no resource")?;
+    calls.update_item(resource, record.body.as_deref().ok_or("no body")?).await
 }
 
 fn response(failed: impl Iterator<Item = Option<String>>) -> SqsBatchResponse {

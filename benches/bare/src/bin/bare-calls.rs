@@ -12,20 +12,20 @@ async fn main() -> Result<(), Error> {
 
 async fn answer(calls: &Calls, what: &str, request: &Request) -> Result<Response<Body>, Error> {
     let parameters = request.path_parameters_ref();
-    let user = parameters.and_then(|parameters| parameters.first("id")).unwrap_or_default();
+    let resource = parameters.and_then(|parameters| parameters.first("id")).unwrap_or_default();
     let body = std::str::from_utf8(request.body())?;
     match what {
-        "inline" => calls.update_item(user, body).await?,
-        "deferred" => calls.send_message(user, body).await?,
+        "inline" => calls.update_item(resource, body).await?,
+        "deferred" => calls.send_message(resource, body).await?,
         "wait" | "keyed" => {
             if what == "keyed" {
                 calls.put_claim().await?;
             }
-            calls.transact(user, body).await?;
-            calls.get_creator(user).await?;
+            calls.transact(resource, body).await?;
+            calls.get_creator(resource).await?;
         }
         "get" => {
-            let stored = calls.get_item("users", user).await?;
+            let stored = calls.get_item("resources", resource).await?;
             return Ok(Response::new(Body::from(stored.unwrap_or_default())));
         }
         "status" => drop(calls.get_item("operations", OPERATION).await?),

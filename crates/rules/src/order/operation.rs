@@ -1,7 +1,7 @@
 //! The operation: one PUT that is to be carried out, in whatever way.
 
 use crate::order::arrival::MAX_LEAD;
-use crate::{Arrival, OperationId, Precondition, UserId};
+use crate::{Arrival, OperationId, Precondition, ResourceId};
 
 /// One PUT that is to be carried out: made once, by `put`, then written or queued, and
 /// the same wherever it is met.
@@ -10,19 +10,19 @@ pub struct Operation {
     /// What it goes by: identity, place in the order, version and idempotency token.
     pub id: OperationId,
     /// Whom it is for.
-    pub user: UserId,
-    /// What must be true of the stored user.
+    pub resource: ResourceId,
+    /// What must be true of the stored resource.
     pub precondition: Precondition,
-    /// The user's new body.
+    /// The resource's new body.
     pub body: String,
 }
 
-/// What a stored user is at.
+/// What a stored resource is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {
     /// The operation that wrote the body.
     pub written_by: OperationId,
-    /// The operation that created the user; it never changes. Absent from items that
+    /// The operation that created the resource; it never changes. Absent from items that
     /// something else than this service wrote.
     pub created_by: Option<OperationId>,
 }
@@ -33,7 +33,7 @@ impl Operation {
     pub fn new(
         arrival: Arrival,
         random: u64,
-        user: UserId,
+        resource: ResourceId,
         precondition: Precondition,
         body: String,
     ) -> Self {
@@ -42,7 +42,7 @@ impl Operation {
             Some(tag) if tag.tick() >= own.tick() => tag.successor(random),
             _ => own,
         };
-        Self { id, user, precondition, body }
+        Self { id, resource, precondition, body }
     }
 }
 
@@ -51,7 +51,7 @@ impl Operation {
 ///
 /// A tag after the arrival's millisecond counts only if it is the only one: then the
 /// write can land on no other version. Beside a real tag a made-up one would lift the
-/// user over the newer deferred PUTs of others, who would lose to it.
+/// resource over the newer deferred PUTs of others, who would lose to it.
 fn followed_tag(precondition: &Precondition, arrival: Arrival) -> Option<OperationId> {
     let Precondition::OneOf(tags) = precondition else { return None };
     let arrived_ms = arrival.tick().unix_ms();
@@ -80,8 +80,8 @@ mod tests {
     fn id_with(tags: &[OperationId]) -> OperationId {
         let arrival = Arrival::at_gateway(ARRIVED_MS, Duration::from_millis(ARRIVED_MS)).unwrap();
         let precondition = Precondition::OneOf(tags.to_vec());
-        let user = UserId::new("42").unwrap();
-        Operation::new(arrival, 7, user, precondition, "{}".to_owned()).id
+        let resource = ResourceId::new("42").unwrap();
+        Operation::new(arrival, 7, resource, precondition, "{}".to_owned()).id
     }
 
     const OWN: fn() -> OperationId = || tag(ARRIVED_MS, 7);

@@ -1,6 +1,6 @@
 //! The one rule, and what it makes of an operation.
 //!
-//! **The users table only ever moves up**: a user is replaced only by a newer
+//! **The resources table only ever moves up**: a resource is replaced only by a newer
 //! operation. The `tables` crate states the same rule as DynamoDB condition
 //! expressions; a contract test holds the two together.
 
@@ -10,7 +10,7 @@ use crate::order::arrival;
 use crate::reply::status::Outcome;
 use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
 
-/// What becomes of an operation that meets a user.
+/// What becomes of an operation that meets a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// An earlier call of it landed.
@@ -26,23 +26,23 @@ pub enum Verdict {
 pub enum Refusal {
     /// Its precondition is false.
     PreconditionFailed {
-        /// What the user was at; `None` if there is none, or it was not looked at.
+        /// What the resource was at; `None` if there is none, or it was not looked at.
         stored: Option<OperationId>,
     },
     /// A newer operation won.
     Superseded,
-    /// The user is at an id so far ahead of the clock that the true order is not known.
+    /// The resource is at an id so far ahead of the clock that the true order is not known.
     OrderUnknown,
 }
 
 impl Operation {
-    /// Whether it may replace the user at `stored`, or create it.
+    /// Whether it may replace the resource at `stored`, or create it.
     #[must_use]
     pub fn may_replace(&self, stored: Option<OperationId>) -> bool {
         self.precondition.holds(stored) && stored.is_none_or(|stored| stored < self.id)
     }
 
-    /// Judges it against the operation that the user is at, by a clock that showed
+    /// Judges it against the operation that the resource is at, by a clock that showed
     /// `now` since the Unix epoch after that was read.
     #[must_use]
     pub fn judge(&self, stored: Option<OperationId>, now: Duration) -> Verdict {
@@ -79,11 +79,11 @@ impl Refusal {
             Self::PreconditionFailed { stored } => return precondition.is_false(stored),
             Self::Superseded => (
                 ProblemType::Superseded,
-                "A newer PUT was stored before this one could be, so nothing was written; read the user and decide anew.",
+                "A newer PUT was stored before this one could be, so nothing was written; read the resource and decide anew.",
             ),
             Self::OrderUnknown => (
                 ProblemType::OrderUnknown,
-                "The stored user was written under a clock that is ahead, so which PUT is newer is not known and nothing was written; read the user and decide anew.",
+                "The stored resource was written under a clock that is ahead, so which PUT is newer is not known and nothing was written; read the resource and decide anew.",
             ),
         };
         Problem::new(problem_type, detail)
@@ -93,7 +93,7 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Precondition, Tick, UserId};
+    use crate::{Precondition, ResourceId, Tick};
 
     fn id(ms: u64) -> OperationId {
         OperationId::new(Tick::from_unix_ms(ms), 1)
@@ -123,8 +123,8 @@ mod tests {
             (&none, Some(id(4)), Write),
             (&none, None, Write),
         ] {
-            let (precondition, user) = (precondition.clone(), UserId::new("42").unwrap());
-            let operation = Operation { id: id(5), user, precondition, body: "{}".to_owned() };
+            let (precondition, resource) = (precondition.clone(), ResourceId::new("42").unwrap());
+            let operation = Operation { id: id(5), resource, precondition, body: "{}".to_owned() };
             assert_eq!(operation.judge(stored, now), expected, "{operation:?} {stored:?}");
             assert_eq!(operation.may_replace(stored), expected == Write, "{stored:?}");
         }

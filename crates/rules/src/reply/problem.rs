@@ -17,21 +17,21 @@ const TYPES: &str = "tag:async-put.example,2026:";
 /// What went wrong, one variant for each `type` a problem document can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProblemType {
-    /// The `{id}` of the path is no user id.
-    InvalidUserId,
+    /// The `{id}` of the path is no resource id.
+    InvalidId,
     /// A header field that decides what the request means cannot be read.
     MalformedHeader,
     /// `Content-Range` on a PUT (RFC 9110 section 14.5): a partial PUT.
     PartialPut,
     /// The body is not JSON (RFC 8259).
     MalformedJson,
-    /// The caller may not read or write this user.
+    /// The caller may not read or write this resource.
     Forbidden,
-    /// There is no such user.
-    UserNotFound,
+    /// There is no such resource.
+    NotFound,
     /// The resource has no such method.
     MethodNotAllowed,
-    /// The receipt was never issued for this user.
+    /// The receipt was never issued for this resource.
     OperationNotFound,
     /// The operation is so old that its outcome is no longer kept.
     OperationGone,
@@ -39,21 +39,21 @@ pub enum ProblemType {
     PreconditionFailed,
     /// The operation of this idempotency key lost to a newer PUT.
     Superseded,
-    /// The user is at an id so far ahead of the clock that the true order is not known.
+    /// The resource is at an id so far ahead of the clock that the true order is not known.
     OrderUnknown,
     /// The slow work before the write refused a deferred PUT for good.
     Refused,
-    /// The body is larger than [`crate::user::MAX_BYTES`].
+    /// The body is larger than [`crate::body::MAX_BYTES`].
     BodyTooLarge,
     /// `Content-Type` is not JSON.
     UnsupportedMediaType,
     /// The body is content-coded.
     UnsupportedContentCoding,
-    /// The body is JSON but no user.
-    InvalidUser,
+    /// The body is JSON but no resource.
+    InvalidBody,
     /// An object of the body has two members of one name.
     DuplicateMember,
-    /// The body nests deeper than [`crate::user::MAX_DEPTH`].
+    /// The body nests deeper than [`crate::body::MAX_DEPTH`].
     TooDeep,
     /// The body holds a character that SQS refuses.
     ForbiddenCharacter,
@@ -74,12 +74,12 @@ pub enum ProblemType {
 impl ProblemType {
     /// Every problem type.
     pub const ALL: [Self; 26] = [
-        Self::InvalidUserId,
+        Self::InvalidId,
         Self::MalformedHeader,
         Self::PartialPut,
         Self::MalformedJson,
         Self::Forbidden,
-        Self::UserNotFound,
+        Self::NotFound,
         Self::MethodNotAllowed,
         Self::OperationNotFound,
         Self::OperationGone,
@@ -90,7 +90,7 @@ impl ProblemType {
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::UnsupportedContentCoding,
-        Self::InvalidUser,
+        Self::InvalidBody,
         Self::DuplicateMember,
         Self::TooDeep,
         Self::ForbiddenCharacter,
@@ -105,14 +105,16 @@ impl ProblemType {
     const fn about(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Self::InvalidUserId => ("invalid-user-id", S::BAD_REQUEST, "The user id is not valid"),
+            Self::InvalidId => ("invalid-id", S::BAD_REQUEST, "The resource id is not valid"),
             Self::MalformedHeader => {
                 ("malformed-header", S::BAD_REQUEST, "A header field is malformed")
             }
-            Self::PartialPut => ("partial-put", S::BAD_REQUEST, "A PUT replaces the whole user"),
+            Self::PartialPut => {
+                ("partial-put", S::BAD_REQUEST, "A PUT replaces the whole resource")
+            }
             Self::MalformedJson => ("malformed-json", S::BAD_REQUEST, "The body is not valid JSON"),
             Self::Forbidden => ("forbidden", S::FORBIDDEN, "The caller may not do this"),
-            Self::UserNotFound => ("user-not-found", S::NOT_FOUND, "There is no such user"),
+            Self::NotFound => ("not-found", S::NOT_FOUND, "There is no such resource"),
             Self::OperationNotFound => {
                 ("operation-not-found", S::NOT_FOUND, "There is no such operation")
             }
@@ -137,7 +139,9 @@ impl ProblemType {
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The body must not be encoded",
             ),
-            Self::InvalidUser => ("invalid-user", S::UNPROCESSABLE_ENTITY, "The user is not valid"),
+            Self::InvalidBody => {
+                ("invalid-body", S::UNPROCESSABLE_ENTITY, "The resource is not valid")
+            }
             Self::DuplicateMember => (
                 "duplicate-member",
                 S::UNPROCESSABLE_ENTITY,
@@ -247,7 +251,7 @@ impl Problem {
         self
     }
 
-    /// Names the version that the user was at.
+    /// Names the version that the resource was at.
     #[must_use]
     pub fn etag(mut self, id: OperationId) -> Self {
         self.etag = Some(precondition::etag(id).into());

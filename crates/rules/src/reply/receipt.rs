@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::{OperationId, UserId};
+use crate::{OperationId, ResourceId};
 
 const ID_BYTES: usize = 16;
 const MAC_BYTES: usize = 12;
@@ -32,29 +32,29 @@ impl ReceiptKey {
         Hmac::new_from_slice(secret).ok().map(Self)
     }
 
-    /// `base64url(id ‖ HMAC-SHA256(key, user ‖ id) cut to 12 bytes)`, 38 characters.
+    /// `base64url(id ‖ HMAC-SHA256(key, resource ‖ id) cut to 12 bytes)`, 38 characters.
     #[must_use]
-    pub fn sign(&self, user: &UserId, id: OperationId) -> String {
-        let mac = self.mac(user, id).finalize().into_bytes();
+    pub fn sign(&self, resource: &ResourceId, id: OperationId) -> String {
+        let mac = self.mac(resource, id).finalize().into_bytes();
         let mut receipt = id.to_bytes().to_vec();
         receipt.extend_from_slice(&mac[..MAC_BYTES]);
         URL_SAFE_NO_PAD.encode(receipt)
     }
 
-    /// The operation id of a receipt that this key signed for `user`.
+    /// The operation id of a receipt that this key signed for `resource`.
     #[must_use]
-    pub fn verify(&self, user: &UserId, receipt: &str) -> Option<OperationId> {
+    pub fn verify(&self, resource: &ResourceId, receipt: &str) -> Option<OperationId> {
         let bytes = URL_SAFE_NO_PAD.decode(receipt).ok()?;
         let (id, mac) = bytes.split_first_chunk::<ID_BYTES>()?;
         let id = OperationId::from_bytes(*id)?;
         let is_whole = mac.len() == MAC_BYTES;
-        (is_whole && self.mac(user, id).verify_truncated_left(mac).is_ok()).then_some(id)
+        (is_whole && self.mac(resource, id).verify_truncated_left(mac).is_ok()).then_some(id)
     }
 
-    /// The user id has no fixed length but the operation id has, so no two pairs
+    /// The resource id has no fixed length but the operation id has, so no two pairs
     /// feed the same bytes to the MAC.
-    fn mac(&self, user: &UserId, id: OperationId) -> Hmac<Sha256> {
-        self.0.clone().chain_update(user.as_str()).chain_update(id.to_bytes())
+    fn mac(&self, resource: &ResourceId, id: OperationId) -> Hmac<Sha256> {
+        self.0.clone().chain_update(resource.as_str()).chain_update(id.to_bytes())
     }
 }
 
@@ -85,31 +85,31 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_is_for_one_user_and_one_key() {
-        let user = UserId::new("42").unwrap();
-        let receipt = key(1).sign(&user, id(7));
+    fn a_receipt_is_for_one_resource_and_one_key() {
+        let resource = ResourceId::new("42").unwrap();
+        let receipt = key(1).sign(&resource, id(7));
         assert_eq!(receipt.len(), 38);
-        assert_eq!(key(1).verify(&user, &receipt), Some(id(7)));
-        assert_eq!(key(2).verify(&user, &receipt), None);
-        assert_eq!(key(1).verify(&UserId::new("43").unwrap(), &receipt), None);
+        assert_eq!(key(1).verify(&resource, &receipt), Some(id(7)));
+        assert_eq!(key(2).verify(&resource, &receipt), None);
+        assert_eq!(key(1).verify(&ResourceId::new("43").unwrap(), &receipt), None);
     }
 
     proptest! {
         #[test]
         fn no_other_text_is_a_receipt(random: u64, at in 0..38usize, to in "[A-Za-z0-9_=+/.~-]") {
-            let user = UserId::new("42").unwrap();
-            let receipt = key(1).sign(&user, id(random));
+            let resource = ResourceId::new("42").unwrap();
+            let receipt = key(1).sign(&resource, id(random));
             let mut changed = receipt.clone();
             changed.replace_range(at..=at, &to);
             prop_assume!(changed != receipt);
-            prop_assert_eq!(key(1).verify(&user, &changed), None);
-            prop_assert_eq!(key(1).verify(&user, &receipt[..at]), None);
-            prop_assert_eq!(key(1).verify(&user, &(receipt + &to)), None);
+            prop_assert_eq!(key(1).verify(&resource, &changed), None);
+            prop_assert_eq!(key(1).verify(&resource, &receipt[..at]), None);
+            prop_assert_eq!(key(1).verify(&resource, &(receipt + &to)), None);
         }
 
         #[test]
         fn any_text_is_read_without_a_panic(text in ".{0,60}") {
-            prop_assert_eq!(key(1).verify(&UserId::new("42").unwrap(), &text), None);
+            prop_assert_eq!(key(1).verify(&ResourceId::new("42").unwrap(), &text), None);
         }
     }
 }

@@ -9,7 +9,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::request::precondition;
-use crate::{OperationId, Problem, UserId};
+use crate::{OperationId, Problem};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -156,7 +156,6 @@ pub struct StatusDocument<'a> {
     #[serde(rename = "self")]
     location: &'a str,
     receipt: &'a str,
-    user_id: &'a str,
     status: &'static str,
     accepted_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,11 +169,10 @@ pub struct StatusDocument<'a> {
 
 impl<'a> StatusDocument<'a> {
     /// The document, to be found at the URL path `location`, for the operation `id` of
-    /// `user`, whose own URL path is `resource`; `None` if it is [`State::Gone`].
+    /// `resource`, whose own URL path is `resource`; `None` if it is [`State::Gone`].
     #[must_use]
     pub fn new(
         id: OperationId,
-        user: &'a UserId,
         (location, resource): (&'a str, &'a str),
         state: &'a State,
         now: Duration,
@@ -194,7 +192,6 @@ impl<'a> StatusDocument<'a> {
             id: id.to_string(),
             location,
             receipt: location.rsplit('/').next().unwrap_or_default(),
-            user_id: user.as_str(),
             status,
             accepted_at: rfc_3339(id.tick().to_unix().min(now)),
             completed_at: decision.map(|decision| rfc_3339(decision.completed_at)),
@@ -233,9 +230,8 @@ mod tests {
 
     fn document(record: Option<Record>, age: Duration) -> Option<serde_json::Value> {
         let state = State::derive(id(), record, ACCEPTED + age);
-        let user = UserId::new("42").unwrap();
         let paths = ("/users/42/operations/r", "/users/42");
-        let document = StatusDocument::new(id(), &user, paths, &state, ACCEPTED + age)?;
+        let document = StatusDocument::new(id(), paths, &state, ACCEPTED + age)?;
         Some(serde_json::to_value(document).unwrap())
     }
 
@@ -285,7 +281,6 @@ mod tests {
             "id": "018bcfe5-687b-7000-8000-000000000000",
             "self": "/users/42/operations/r",
             "receipt": "r",
-            "userId": "42",
             "status": "succeeded",
             "acceptedAt": "2023-11-14T22:13:20.123Z",
             "completedAt": "2023-11-14T22:13:22.123Z",

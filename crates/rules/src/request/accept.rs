@@ -7,16 +7,16 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE
 
 use crate::request::key::IdempotencyKey;
 use crate::request::prefer::Preferences;
-use crate::{Precondition, Problem, ProblemType, UserId, user};
+use crate::{Precondition, Problem, ProblemType, ResourceId, body as rule};
 
 /// What a PUT asks for, beside its body.
 #[derive(Debug)]
 pub struct PutRequest {
     /// Whom it is for.
-    pub user: UserId,
+    pub resource: ResourceId,
     /// What the client prefers.
     pub preferences: Preferences,
-    /// What must be true of the stored user.
+    /// What must be true of the stored resource.
     pub precondition: Precondition,
     /// What makes another sending of this request the same operation.
     pub key: Option<IdempotencyKey>,
@@ -51,14 +51,14 @@ impl PutRequest {
     }
 }
 
-/// Checks a PUT to the user in the path segment `id`.
+/// Checks a PUT to the resource in the path segment `id`.
 ///
 /// # Errors
-/// The first of: 400 for the id or a header field, 415, then what [`user::check`] finds.
+/// The first of: 400 for the id or a header field, 415, then what [`rule::check`] finds.
 pub fn accept(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<PutRequest, Problem> {
-    let user = UserId::from_path_segment(id)?;
+    let resource = ResourceId::from_path_segment(id)?;
     if headers.contains_key(CONTENT_RANGE) {
-        let detail = "Content-Range was refused: a PUT replaces the whole user; send all of it, without Content-Range.";
+        let detail = "Content-Range was refused: a PUT replaces the whole resource; send all of it, without Content-Range.";
         return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
     }
     let precondition = Precondition::parse(headers)?;
@@ -72,9 +72,9 @@ pub fn accept(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<PutRequest, 
     }
     check_content_type(headers)?;
     check_length(headers, body)?;
-    user::check(body)?;
+    rule::check(body)?;
     let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    Ok(PutRequest { user, preferences: Preferences::parse(fields), precondition, key })
+    Ok(PutRequest { resource, preferences: Preferences::parse(fields), precondition, key })
 }
 
 /// Whether the body is not content-coded: `identity` is no coding (RFC 9110 section 12.5.3).
@@ -109,7 +109,7 @@ fn check_length(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |found: &str| {
         let detail =
-            format!("Content-Type was refused: {found}; send Content-Type: {}.", user::MEDIA_TYPE);
+            format!("Content-Type was refused: {found}; send Content-Type: {}.", rule::MEDIA_TYPE);
         Problem::new(ProblemType::UnsupportedMediaType, detail).field("Content-Type")
     };
     let Some(value) = headers.get(CONTENT_TYPE) else {
@@ -117,7 +117,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     };
     let text = value.to_str().map_err(|_| refused("it is not ASCII"))?;
     let mut parts = text.split(';').map(str::trim);
-    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(user::MEDIA_TYPE)) {
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(rule::MEDIA_TYPE)) {
         return Err(refused(&format!("it is {text:?}")));
     }
     for parameter in parts {
@@ -152,7 +152,7 @@ mod tests {
         let gzip = ("content-encoding", "gzip");
         let range = ("content-range", "bytes 0-1/2");
         let bad_match = ("if-match", "x");
-        assert_eq!(refusal("", &[range], b""), Some(InvalidUserId));
+        assert_eq!(refusal("", &[range], b""), Some(InvalidId));
         assert_eq!(refusal("1", &[range, bad_match], b""), Some(PartialPut));
         assert_eq!(refusal("1", &[bad_match, gzip], b""), Some(MalformedHeader));
         assert_eq!(refusal("1", &[gzip], b""), Some(UnsupportedContentCoding));

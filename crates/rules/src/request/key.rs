@@ -72,7 +72,7 @@ impl<'a> ItemVisitor<'a> for Text {
 /// A claim of a key: what it stands for, from its first use on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The name of the claim: a hash of caller, user and key, so that none of them
+    /// The name of the claim: a hash of caller, resource and key, so that none of them
     /// stands in the table and a key says nothing to another caller.
     pub id: String,
     /// A hash of what another request with the key must have in common with the first:
@@ -86,9 +86,9 @@ impl Claim {
     /// The claim of `key` that `caller` makes for `operation`.
     #[must_use]
     pub fn new(caller: &str, key: &IdempotencyKey, operation: &Operation) -> Self {
-        let (IdempotencyKey(key), user) = (key, operation.user.as_str());
+        let (IdempotencyKey(key), resource) = (key, operation.resource.as_str());
         Self {
-            id: format!("key#{}", hash(&[caller, user, key])),
+            id: format!("key#{}", hash(&[caller, resource, key])),
             fingerprint: fingerprint(operation),
             operation: operation.id,
         }
@@ -104,7 +104,7 @@ fn fingerprint(operation: &Operation) -> String {
         Precondition::OneOf(tags) if tags.is_empty() => ",".to_owned(),
         Precondition::OneOf(tags) => tags.iter().map(|tag| format!("{tag},")).collect(),
     };
-    hash(&["PUT", operation.user.as_str(), &precondition, &operation.body])
+    hash(&["PUT", operation.resource.as_str(), &precondition, &operation.body])
 }
 
 /// SHA-256 of the parts, each behind its length so that no two lists feed it the same.
@@ -129,7 +129,7 @@ fn malformed(reason: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Tick, UserId};
+    use crate::{ResourceId, Tick};
     use proptest::prelude::*;
 
     fn parse(values: &[&str]) -> Result<Option<String>, ProblemType> {
@@ -177,8 +177,8 @@ mod tests {
     fn a_claim_is_what_earlier_versions_made_of_the_request() {
         let tag = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 7);
         let precondition = Precondition::OneOf(vec![tag]);
-        let (user, body) = (UserId::new("42").unwrap(), "{}".to_owned());
-        let operation = Operation { id: tag, user, precondition, body };
+        let (resource, body) = (ResourceId::new("42").unwrap(), "{}".to_owned());
+        let operation = Operation { id: tag, resource, precondition, body };
         let claim = Claim::new("me", &IdempotencyKey("k".to_owned()), &operation);
         assert_eq!(
             claim.id,
@@ -209,10 +209,10 @@ mod tests {
         ) {
             let tags = |count| Precondition::OneOf(vec![OperationId::new(Tick::from_unix_ms(1), 1); count]);
             let kinds = [Precondition::None, Precondition::Exists, Precondition::Absent, tags(0), tags(1)];
-            let claim = |(user, text, precondition): &(String, String, usize), ms| {
+            let claim = |(resource, text, precondition): &(String, String, usize), ms| {
                 let operation = Operation {
                     id: OperationId::new(Tick::from_unix_ms(ms), ms),
-                    user: UserId::new(user).unwrap(),
+                    resource: ResourceId::new(resource).unwrap(),
                     precondition: kinds[*precondition].clone(),
                     body: text.clone(),
                 };

@@ -4,4 +4,4 @@ pub mod accept;
 pub mod key;
 pub mod precondition;
 pub mod prefer;
-pub mod user_id;
+pub mod resource_id;

@@ -5,18 +5,18 @@ use http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
 use crate::{OperationId, Problem, ProblemType};
 
-/// What must be true of the stored user for a PUT to replace it.
+/// What must be true of the stored resource for a PUT to replace it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
     /// Nothing.
     #[default]
     None,
-    /// `If-Match: *`: there is a user.
+    /// `If-Match: *`: there is a resource.
     Exists,
-    /// `If-Match` with a list: the user is at one of these ids. Tags that are no
+    /// `If-Match` with a list: the resource is at one of these ids. Tags that are no
     /// operation ids match nothing and are left out.
     OneOf(Vec<OperationId>),
-    /// `If-None-Match: *`: there is no user.
+    /// `If-None-Match: *`: there is no resource.
     Absent,
 }
 
@@ -50,7 +50,7 @@ impl Precondition {
         }
     }
 
-    /// Whether it is true of a user at `stored`, or of no user.
+    /// Whether it is true of a resource at `stored`, or of no resource.
     #[must_use]
     pub fn holds(&self, stored: Option<OperationId>) -> bool {
         match self {
@@ -61,7 +61,7 @@ impl Precondition {
         }
     }
 
-    /// Whether it is true of a user at `stored`, or of no user, or may become so: a user
+    /// Whether it is true of a resource at `stored`, or of no resource, or may become so: a resource
     /// only ever moves up, and is never deleted.
     #[must_use]
     pub fn may_come_true(&self, stored: Option<OperationId>) -> bool {
@@ -72,18 +72,18 @@ impl Precondition {
         }
     }
 
-    /// What the client is told where it is false of a user at `stored`; `None` if there is
-    /// no user, or it was not looked at.
+    /// What the client is told where it is false of a resource at `stored`; `None` if there is
+    /// no resource, or it was not looked at.
     #[must_use]
     pub fn is_false(&self, stored: Option<OperationId>) -> Problem {
         let (field, reason) = match (self, stored) {
-            (Self::Absent, _) => ("If-None-Match", "it is *, and there is such a user"),
-            (Self::Exists, _) => ("If-Match", "it is *, and there is no such user"),
-            (_, Some(_)) => ("If-Match", "the user is at another version"),
-            (_, None) => ("If-Match", "it names no version that the user is at"),
+            (Self::Absent, _) => ("If-None-Match", "it is *, and there is such a resource"),
+            (Self::Exists, _) => ("If-Match", "it is *, and there is no such resource"),
+            (_, Some(_)) => ("If-Match", "the resource is at another version"),
+            (_, None) => ("If-Match", "it names no version that the resource is at"),
         };
         let detail = format!(
-            "{field} is false: {reason}, so nothing was written; read the user and decide anew."
+            "{field} is false: {reason}, so nothing was written; read the resource and decide anew."
         );
         let problem = Problem::new(ProblemType::PreconditionFailed, detail).field(field);
         match stored {
@@ -92,7 +92,7 @@ impl Precondition {
         }
     }
 
-    /// Whether it can be true of no user at all.
+    /// Whether it can be true of no resource at all.
     #[must_use]
     pub fn is_never_true(&self) -> bool {
         matches!(self, Self::OneOf(tags) if tags.is_empty())
@@ -105,7 +105,7 @@ pub fn etag(id: OperationId) -> String {
     format!("\"{id}\"")
 }
 
-/// Evaluates the conditional fields of a GET or HEAD of a user at `stored`: whether its
+/// Evaluates the conditional fields of a GET or HEAD of a resource at `stored`: whether its
 /// representation is to be sent, or else 304.
 ///
 /// # Errors
@@ -118,7 +118,8 @@ pub fn wants_representation(headers: &HeaderMap, stored: OperationId) -> Result<
         }
     };
     if tags(headers, &IF_MATCH, "If-Match")?.is_some_and(|tags| !matches(&tags, false)) {
-        let detail = "If-Match is false: the user is at another version; read it without If-Match.";
+        let detail =
+            "If-Match is false: the resource is at another version; read it without If-Match.";
         let problem = Problem::new(ProblemType::PreconditionFailed, detail);
         return Err(problem.field("If-Match").etag(stored));
     }
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_only_moves_up_which_some_preconditions_cannot_follow() {
+    fn a_resource_only_moves_up_which_some_preconditions_cannot_follow() {
         let at = |ms| Some(id(ms));
         let one_of = |ms: &[u64]| Precondition::OneOf(ms.iter().map(|ms| id(*ms)).collect());
         assert!(one_of(&[1, 5]).may_come_true(at(5)));

@@ -1,4 +1,4 @@
-//! The attempt of `put` to write a user: one conditional write, repeated until its fate
+//! The attempt of `put` to write a resource: one conditional write, repeated until its fate
 //! is known.
 //!
 //! The caller makes each call itself, without retries of the SDK, so that this state
@@ -22,9 +22,9 @@ pub enum Next {
         /// Zero where the write was refused only for its id.
         after: Duration,
     },
-    /// An earlier call wrote the user.
+    /// An earlier call wrote the resource.
     Landed {
-        /// Whether that made a new user.
+        /// Whether that made a new resource.
         created: bool,
     },
     /// The operation is refused, and none of its calls so far landed or will.
@@ -76,7 +76,7 @@ impl Attempt {
         }
     }
 
-    /// The last call was refused, since its condition was false of the user at `stored`,
+    /// The last call was refused, since its condition was false of the resource at `stored`,
     /// by a clock that showed `now` after that. A newer id is stepped over by giving the
     /// operation its successor.
     pub fn on_refused(
@@ -94,7 +94,7 @@ impl Attempt {
         let is_overtaken = stored.is_some_and(|stored| stored > operation.id);
         match (operation.judge(stored, now), self.arrival) {
             (Verdict::Landed, _) => Next::Landed { created: false },
-            // The user cannot have moved back, so the refusal was of another item's form.
+            // The resource cannot have moved back, so the refusal was of another item's form.
             (Verdict::Write, _) => self.on_failed(Failure::NotLanded, random),
             (Verdict::Refused(refusal), None) => Next::Refused(refusal),
             // An earlier call may have landed and been overtaken.
@@ -125,7 +125,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OperationId, Precondition, Tick, UserId};
+    use crate::{OperationId, Precondition, ResourceId, Tick};
 
     /// When the operation arrived, which is its id.
     const ARRIVED: u64 = 1000;
@@ -154,8 +154,8 @@ mod tests {
     }
 
     fn operation(precondition: Precondition) -> Operation {
-        let (user, body) = (UserId::new("42").unwrap(), "{}".to_owned());
-        Operation { id: id(ARRIVED), user, precondition, body }
+        let (resource, body) = (ResourceId::new("42").unwrap(), "{}".to_owned());
+        Operation { id: id(ARRIVED), resource, precondition, body }
     }
 
     /// Runs an attempt through `replies`, all `after` ms after the arrival: what is next,
@@ -191,7 +191,7 @@ mod tests {
         run(Precondition::None, replies)
     }
 
-    /// Refused, since the precondition is false of the user at this id.
+    /// Refused, since the precondition is false of the resource at this id.
     fn refused(stored: Option<OperationId>) -> Next {
         Next::Refused(Refusal::PreconditionFailed { stored })
     }

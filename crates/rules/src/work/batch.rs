@@ -1,9 +1,9 @@
-//! How the operations of one user in one batch are carried out.
+//! How the operations of one resource in one batch are carried out.
 
 use crate::{Operation, Precondition};
 
 /// Most operations that one transaction decides: DynamoDB takes 100 actions, one of
-/// which updates the user.
+/// which updates the resource.
 pub const MAX_DECIDED_AT_ONCE: usize = 99;
 
 /// Receives from which a message is suspected of ending the process, and is carried
@@ -13,7 +13,7 @@ pub const SUSPECT_RECEIVES: u32 = 4;
 /// Receives from which a message that panics is taken for poison.
 pub const POISON_RECEIVES: u32 = 5;
 
-/// Splits the operations of one user into groups, to be decided in this order. Of each
+/// Splits the operations of one resource into groups, to be decided in this order. Of each
 /// group only the newest is written, and the others are superseded with it.
 ///
 /// Unconditional operations need no more than the newest of them; where any is
@@ -38,12 +38,12 @@ pub fn groups<T>(operations: Vec<T>, of: impl Fn(&T) -> &Operation) -> Vec<Vec<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OperationId, Tick, UserId};
+    use crate::{OperationId, ResourceId, Tick};
 
     fn operations(count: u64, conditional: Option<usize>) -> Vec<Operation> {
         let operation = |ms| Operation {
             id: OperationId::new(Tick::from_unix_ms(ms), 0),
-            user: UserId::new("42").unwrap(),
+            resource: ResourceId::new("42").unwrap(),
             precondition: Precondition::None,
             body: "{}".to_owned(),
         };

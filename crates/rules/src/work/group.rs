@@ -1,4 +1,4 @@
-//! Applying one group of operations of a user: which call comes next, and what its
+//! Applying one group of operations of a resource: which call comes next, and what its
 //! reply decides.
 
 use std::collections::VecDeque;
@@ -12,14 +12,14 @@ use crate::{Failure, Operation, OperationId, Problem};
 /// A call to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call<'a> {
-    /// Write the user for this operation, with the outcomes, in one transaction.
+    /// Write the resource for this operation, with the outcomes, in one transaction.
     Write {
         /// The operation, which becomes `succeeded`.
         operation: &'a Operation,
         /// Older operations, which become `superseded`.
         superseded: Vec<OperationId>,
     },
-    /// Record the outcome of an operation that writes no user (any more).
+    /// Record the outcome of an operation that writes no resource (any more).
     Record {
         /// The operation.
         operation: &'a Operation,
@@ -38,7 +38,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Why an operation writes no user (any more).
+/// Why an operation writes no resource (any more).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// An earlier call of it landed.
@@ -126,7 +126,7 @@ impl<'a> Group<'a> {
     }
 
     /// The transaction was refused, by a clock that showed `now` after that: because of
-    /// what the user was `at`, if its own condition was false, and because the operations
+    /// what the resource was `at`, if its own condition was false, and because the operations
     /// `decided` have a final outcome. Returns the pause before the next call.
     pub fn on_refused(
         &mut self,
@@ -175,14 +175,14 @@ impl<'a> Group<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Precondition, ProblemType, Tick, UserId};
+    use crate::{Precondition, ProblemType, ResourceId, Tick};
 
     const NOW: Duration = Duration::from_secs(1000);
 
     fn operation(ms: u64) -> Operation {
         Operation {
             id: OperationId::new(Tick::from_unix_ms(ms), 1),
-            user: UserId::new("42").unwrap(),
+            resource: ResourceId::new("42").unwrap(),
             precondition: Precondition::None,
             body: "{}".to_owned(),
         }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_user_supersedes_all() {
+    fn a_newer_resource_supersedes_all() {
         let [a, b] = &operations([1, 2]);
         let mut group = Group::new(vec![a, b]);
         group.on_refused(Some(Some(operation(5).id)), &[], NOW, 0);

@@ -162,7 +162,7 @@ fn stale(story: &Story) -> Vec<Finding> {
     found
 }
 
-/// The user is at the newest write that landed, which is as new as any that is known to
+/// The resource is at the newest write that landed, which is as new as any that is known to
 /// have succeeded.
 fn end(story: &Story) -> Option<Finding> {
     let newest = story.landed.iter().max_by_key(|write| &write.operation);

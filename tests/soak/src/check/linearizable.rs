@@ -1,4 +1,4 @@
-//! Whether what the clients saw of a user is what one register would have shown, by the
+//! Whether what the clients saw of a resource is what one register would have shown, by the
 //! checker of Wing, Gong and Lowe in `todc-utils`. (The tester of `stateright` does not
 //! remember what it tried: deferred PUTs overlap so much that it does not come to an end.)
 
@@ -31,7 +31,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// The number of the body that is stored; 0 is no user.
+/// The number of the body that is stored; 0 is no resource.
 type Body = u32;
 
 /// What must be true of the stored body.
@@ -57,7 +57,7 @@ impl Is {
 #[derive(Clone, Debug)]
 enum Operation {
     Read(Body),
-    /// `created`, if the answer told whether there was no user before.
+    /// `created`, if the answer told whether there was no resource before.
     Write {
         body: Body,
         condition: Is,
@@ -79,7 +79,7 @@ thread_local! {
 /// The search took too long.
 struct TooLong;
 
-/// A user: one register.
+/// A resource: one register.
 struct Register;
 
 impl Specification for Register {

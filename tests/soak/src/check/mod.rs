@@ -1,4 +1,4 @@
-//! The account of one user.
+//! The account of one resource.
 
 mod account;
 mod linearizable;

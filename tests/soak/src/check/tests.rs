@@ -53,7 +53,7 @@ fn sound() -> Story {
     let mut refused = put(3, Mode::Inline, 30, 35, Answer::PreconditionFailed);
     refused.condition = Condition::Absent;
     Story {
-        user: "u".to_owned(),
+        resource: "u".to_owned(),
         puts: vec![
             written(1, 10, true),
             deferred(2, 20, (90, Status::Succeeded(id(2)))),
@@ -102,7 +102,7 @@ fn a_spoiled_history_is_refused() {
     let mut story = sound();
     story.puts[2].condition = Condition::Exists;
     assert_eq!(linearizable(&story), Verdict::No);
-    // Said to have made a user who was there.
+    // Said to have made a resource who was there.
     let mut story = sound();
     story.puts.push(written(5, 160, true));
     story.landed.push(landed(5, 162));

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::rig::names::{OPERATIONS, USERS};
+use crate::rig::names::{OPERATIONS, RESOURCES};
 
 /// A running engine with both tables.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl Engine {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/", listener.local_addr().expect("a bound address"));
         let database = Database::memory().expect("a database in memory");
-        for table in [USERS, OPERATIONS] {
+        for table in [RESOURCES, OPERATIONS] {
             let create = json!({
                 "TableName": table,
                 "BillingMode": "PAY_PER_REQUEST",
@@ -73,13 +73,13 @@ impl Engine {
         (status, body)
     }
 
-    /// The operation and the body that a user is at.
+    /// The operation and the body that a resource is at.
     ///
     /// # Panics
     /// If the engine does not answer.
     #[must_use]
-    pub fn user(&self, user: &str) -> Option<(String, String)> {
-        let get = json!({ "TableName": USERS, "Key": { "id": { "S": user } } });
+    pub fn resource(&self, resource: &str) -> Option<(String, String)> {
+        let get = json!({ "TableName": RESOURCES, "Key": { "id": { "S": resource } } });
         let get = serde_json::from_value(get).expect("a request");
         let reply = self.database.get_item(get).expect("the table is read");
         let item = serde_json::to_value(reply.item?).expect("an item");
@@ -88,7 +88,7 @@ impl Engine {
     }
 }
 
-/// What a call writes to users, if it lands: user, operation and body of each.
+/// What a call writes to resources, if it lands: resource, operation and body of each.
 #[must_use]
 pub fn writes(target: &str, call: &Value) -> Vec<[String; 3]> {
     let updates: Vec<_> = match target {
@@ -99,8 +99,8 @@ pub fn writes(target: &str, call: &Value) -> Vec<[String; 3]> {
         }
         _ => vec![],
     };
-    let users = updates.into_iter().filter(|update| update["TableName"] == USERS);
-    users.filter_map(written).collect()
+    let resources = updates.into_iter().filter(|update| update["TableName"] == RESOURCES);
+    resources.filter_map(written).collect()
 }
 
 fn written(update: &Value) -> Option<[String; 3]> {
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_write_is_read_from_its_call() {
         let update = json!({
-            "TableName": "users",
+            "TableName": "resources",
             "Key": { "id": { "S": "u" } },
             "UpdateExpression": "SET body = :body, op = :o, created_by = if_not_exists(created_by, :o)",
             "ExpressionAttributeValues": { ":o": { "S": "7" }, ":body": { "S": "{}" } },

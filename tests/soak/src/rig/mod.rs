@@ -51,7 +51,7 @@ pub struct Setup {
     /// How long the queue hides a message that it delivered.
     pub visibility: Duration,
     /// Whether queues deliver twice, late and in any order and lose deletions, and calls
-    /// that name no user fail at times. A bench wants none of it.
+    /// that name no resource fail at times. A bench wants none of it.
     pub mischief: bool,
 }
 

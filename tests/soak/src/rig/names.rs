@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Name of the users table.
-pub const USERS: &str = "users";
+/// Name of the resources table.
+pub const RESOURCES: &str = "resources";
 /// Name of the operations table.
 pub const OPERATIONS: &str = "operations";
 
@@ -63,7 +63,7 @@ pub fn environment(
         ("AWS_SECRET_ACCESS_KEY", "soak".to_owned()),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.clone()),
         ("AWS_ENDPOINT_URL_SQS", sqs.clone()),
-        ("USERS_TABLE", USERS.to_owned()),
+        ("RESOURCES_TABLE", RESOURCES.to_owned()),
         ("OPERATIONS_TABLE", OPERATIONS.to_owned()),
         ("UPDATES_QUEUE_URL", queue("updates")),
         ("DEAD_LETTERS_QUEUE_URL", queue("dead-letters")),

@@ -33,10 +33,10 @@ impl Sqs {
         self.queues.iter().find(|queue| queue.name == name).expect("a queue")
     }
 
-    /// How many messages about `user` are anywhere.
+    /// How many messages about `resource` are anywhere.
     #[must_use]
-    pub fn of_user(&self, user: &str) -> usize {
-        self.queues.iter().map(|queue| queue.of_group(user)).sum()
+    pub fn of_resource(&self, resource: &str) -> usize {
+        self.queues.iter().map(|queue| queue.of_group(resource)).sum()
     }
 
     /// Moves what is parked back, as an operator does by a message move task: each is a

@@ -1,4 +1,4 @@
-//! What the wire knows of each user: the weather of its calls, what is still on its way,
+//! What the wire knows of each resource: the weather of its calls, what is still on its way,
 //! and every write that landed.
 
 use std::collections::HashMap;
@@ -9,20 +9,20 @@ use fastrand::Rng;
 
 use crate::rig::fault::{Fault, Weather};
 
-/// A write of a user that took effect.
+/// A write of a resource that took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landed {
-    /// The operation that the user was then at.
+    /// The operation that the resource was then at.
     pub operation: String,
-    /// The user's body.
+    /// The resource's body.
     pub body: String,
     /// When the engine had confirmed it.
     pub at: Duration,
 }
 
-/// A user under watch.
+/// A resource under watch.
 #[derive(Debug)]
-struct User {
+struct StoredResource {
     weather: Weather,
     /// Until when the table takes no write of it.
     hot_until: Option<Duration>,
@@ -31,12 +31,12 @@ struct User {
     landed: Vec<Landed>,
 }
 
-/// All users under watch.
+/// All resources under watch.
 #[derive(Debug)]
 pub struct Watch {
     started: Instant,
-    users: Mutex<HashMap<String, User>>,
-    /// For calls that name no user.
+    resources: Mutex<HashMap<String, StoredResource>>,
+    /// For calls that name no resource.
     others: Mutex<(Weather, Rng)>,
     strays: Mutex<Vec<(String, Landed)>>,
 }
@@ -46,7 +46,7 @@ impl Watch {
         let others = if mischief { Weather::MILD } else { Weather::FAIR };
         Self {
             started: Instant::now(),
-            users: Mutex::default(),
+            resources: Mutex::default(),
             others: Mutex::new((others, Rng::with_seed(seed))),
             strays: Mutex::default(),
         }
@@ -58,78 +58,83 @@ impl Watch {
         self.started.elapsed()
     }
 
-    /// Watches `user` from now on, whose calls meet this weather. `hot`: how long the
+    /// Watches `resource` from now on, whose calls meet this weather. `hot`: how long the
     /// table takes no write of it.
-    pub fn enter(&self, user: &str, weather: Weather, hot: Option<Duration>, seed: u64) {
-        let user_now = User {
+    pub fn enter(&self, resource: &str, weather: Weather, hot: Option<Duration>, seed: u64) {
+        let resource_now = StoredResource {
             weather,
             hot_until: hot.map(|hot| self.now() + hot),
             rng: Rng::with_seed(seed),
             under_way: 0,
             landed: Vec::new(),
         };
-        self.users.lock().unwrap().insert(user.to_owned(), user_now);
+        self.resources.lock().unwrap().insert(resource.to_owned(), resource_now);
     }
 
-    /// From now on the weather of `user`, and of calls that name no user, is fair.
-    pub fn calm(&self, user: &str) {
-        if let Some(user) = self.users.lock().unwrap().get_mut(user) {
-            user.weather = Weather::FAIR;
+    /// From now on the weather of `resource`, and of calls that name no resource, is fair.
+    pub fn calm(&self, resource: &str) {
+        if let Some(resource) = self.resources.lock().unwrap().get_mut(resource) {
+            resource.weather = Weather::FAIR;
         }
     }
 
-    /// Sets the weather of calls that name no user.
+    /// Sets the weather of calls that name no resource.
     pub fn set_others(&self, weather: Weather) {
         self.others.lock().unwrap().0 = weather;
     }
 
-    /// Whether no call about `user` is under way.
+    /// Whether no call about `resource` is under way.
     #[must_use]
-    pub fn is_quiet(&self, user: &str) -> bool {
-        self.users.lock().unwrap().get(user).is_none_or(|user| user.under_way == 0)
+    pub fn is_quiet(&self, resource: &str) -> bool {
+        self.resources.lock().unwrap().get(resource).is_none_or(|resource| resource.under_way == 0)
     }
 
-    /// Ends the watch of a user; returns all that landed.
+    /// Ends the watch of a resource; returns all that landed.
     #[must_use]
-    pub fn leave(&self, user: &str) -> Vec<Landed> {
-        self.users.lock().unwrap().remove(user).map(|user| user.landed).unwrap_or_default()
+    pub fn leave(&self, resource: &str) -> Vec<Landed> {
+        self.resources
+            .lock()
+            .unwrap()
+            .remove(resource)
+            .map(|resource| resource.landed)
+            .unwrap_or_default()
     }
 
-    /// What landed on a user that nobody watched any more.
+    /// What landed on a resource that nobody watched any more.
     #[must_use]
     pub fn strays(&self) -> Vec<(String, Landed)> {
         self.strays.lock().unwrap().clone()
     }
 
-    /// What happens to a call about `user`, which is under way until the second value is
+    /// What happens to a call about `resource`, which is under way until the second value is
     /// dropped.
     pub(crate) fn begin(
         self: &Arc<Self>,
-        user: Option<String>,
+        resource: Option<String>,
         is_write: bool,
     ) -> (Fault, UnderWay) {
         let now = self.now();
-        let mut users = self.users.lock().unwrap();
-        let watched = user.as_ref().and_then(|user| users.get_mut(user));
+        let mut resources = self.resources.lock().unwrap();
+        let watched = resource.as_ref().and_then(|resource| resources.get_mut(resource));
         let fault = match watched {
-            Some(user) => {
-                user.under_way += 1;
-                let is_hot = is_write && user.hot_until.is_some_and(|until| now < until);
-                if is_hot { Fault::Throttled } else { user.weather.next(&mut user.rng) }
+            Some(resource) => {
+                resource.under_way += 1;
+                let is_hot = is_write && resource.hot_until.is_some_and(|until| now < until);
+                if is_hot { Fault::Throttled } else { resource.weather.next(&mut resource.rng) }
             }
             None => {
                 let (weather, rng) = &mut *self.others.lock().unwrap();
                 weather.next(rng)
             }
         };
-        (fault, UnderWay { watch: Arc::clone(self), user })
+        (fault, UnderWay { watch: Arc::clone(self), resource })
     }
 
-    pub(crate) fn land(&self, [user, operation, body]: [String; 3]) {
+    pub(crate) fn land(&self, [resource, operation, body]: [String; 3]) {
         let landed = Landed { operation, body, at: self.now() };
-        match self.users.lock().unwrap().get_mut(&user) {
-            Some(user) => user.landed.push(landed),
-            None => self.strays.lock().unwrap().push((user, landed)),
+        match self.resources.lock().unwrap().get_mut(&resource) {
+            Some(resource) => resource.landed.push(landed),
+            None => self.strays.lock().unwrap().push((resource, landed)),
         }
     }
 }
@@ -138,15 +143,15 @@ impl Watch {
 #[derive(Debug)]
 pub(crate) struct UnderWay {
     watch: Arc<Watch>,
-    user: Option<String>,
+    resource: Option<String>,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if let Some(user) = &self.user
-            && let Some(user) = self.watch.users.lock().unwrap().get_mut(user)
+        if let Some(resource) = &self.resource
+            && let Some(resource) = self.watch.resources.lock().unwrap().get_mut(resource)
         {
-            user.under_way = user.under_way.saturating_sub(1);
+            resource.under_way = resource.under_way.saturating_sub(1);
         }
     }
 }

@@ -55,8 +55,8 @@ struct Call {
     /// The operation of the service, such as `UpdateItem`.
     target: String,
     /// Whom it is about, if it says so.
-    user: Option<String>,
-    /// What it writes to users if it lands.
+    resource: Option<String>,
+    /// What it writes to resources if it lands.
     writes: Vec<[String; 3]>,
 }
 
@@ -117,7 +117,7 @@ impl Ends {
         let call = Call::read(request);
         let caller = caller(&call.parts);
         // Until the call has landed, or never will.
-        let (fault, under_way) = self.watch.begin(call.user.clone(), !call.writes.is_empty());
+        let (fault, under_way) = self.watch.begin(call.resource.clone(), !call.writes.is_empty());
         if let Some(name) = fault.name() {
             self.tally.add(&format!("{} {name}", self.service()));
         }
@@ -225,9 +225,9 @@ impl Call {
         }
         let writes = writes(&target, &call);
         let group = call["MessageGroupId"].as_str().map(str::to_owned);
-        let owner = call["Item"]["user"]["S"].as_str().map(str::to_owned);
-        let user = writes.first().map(|[user, ..]| user.clone()).or(group).or(owner);
-        Self { parts, body, target, user, writes }
+        let owner = call["Item"]["resource"]["S"].as_str().map(str::to_owned);
+        let resource = writes.first().map(|[resource, ..]| resource.clone()).or(group).or(owner);
+        Self { parts, body, target, resource, writes }
     }
 }
 

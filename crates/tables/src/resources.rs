@@ -1,4 +1,4 @@
-//! Reading and writing users.
+//! Reading and writing resources.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, Update,
 };
 use rules::reply::status::{Decision, Outcome, Record};
-use rules::{Failure, Operation, OperationId, UserId, Version};
-use world::{CallError, Transaction, User, Write};
+use rules::{Failure, Operation, OperationId, ResourceId, Version};
+use world::{CallError, StoredResource, Transaction, Write};
 
 use crate::condition::ConditionalWrite;
 use crate::item::{Item, Unreadable, operation_id, string, take_string};
@@ -22,30 +22,33 @@ const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
 const TRANSACT_WRITE_ITEMS: &str = "dynamodb:TransactWriteItems";
 
 impl DynamoDb {
-    pub(crate) async fn get_user(&self, user: &UserId) -> Result<Option<User>, CallError> {
+    pub(crate) async fn get_resource(
+        &self,
+        resource: &ResourceId,
+    ) -> Result<Option<StoredResource>, CallError> {
         let reply = self
             .client()
             .get_item()
-            .table_name(&self.users)
-            .key("id", string(user))
+            .table_name(&self.resources)
+            .key("id", string(resource))
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| call_error(GET_ITEM, &error))?;
         let read = |mut item: Item| {
             let written_by = operation_id(&item, "op")?;
-            Ok(User { body: take_string(&mut item, "body")?, written_by })
+            Ok(StoredResource { body: take_string(&mut item, "body")?, written_by })
         };
         reply.item.map(read).transpose().map_err(|error| unreadable(GET_ITEM, &error))
     }
 
-    pub(crate) async fn update_user(&self, operation: &Operation) -> Result<Write, CallError> {
+    pub(crate) async fn update_resource(&self, operation: &Operation) -> Result<Write, CallError> {
         let write = ConditionalWrite::new(operation);
         let sent = self
             .client()
             .update_item()
-            .table_name(&self.users)
-            .key("id", string(&operation.user))
+            .table_name(&self.resources)
+            .key("id", string(&operation.resource))
             .update_expression(write.update)
             .condition_expression(write.condition)
             .set_expression_attribute_values(Some(write.values))
@@ -71,13 +74,13 @@ impl DynamoDb {
 
     pub(crate) async fn get_creator(
         &self,
-        user: &UserId,
+        resource: &ResourceId,
     ) -> Result<Option<OperationId>, CallError> {
         let reply = self
             .client()
             .get_item()
-            .table_name(&self.users)
-            .key("id", string(user))
+            .table_name(&self.resources)
+            .key("id", string(resource))
             .projection_expression("created_by")
             .consistent_read(true)
             .send()
@@ -93,11 +96,11 @@ impl DynamoDb {
         now: Duration,
     ) -> Result<Transaction, CallError> {
         let build_error = |error| CallError::new(TRANSACT_WRITE_ITEMS, Failure::NeverLands, error);
-        let user = &operation.user;
+        let resource = &operation.resource;
         let write = ConditionalWrite::new(operation);
         let update = Update::builder()
-            .table_name(&self.users)
-            .key("id", string(user))
+            .table_name(&self.resources)
+            .key("id", string(resource))
             .update_expression(write.update)
             .condition_expression(write.condition)
             .set_expression_attribute_values(Some(write.values))
@@ -114,7 +117,7 @@ impl DynamoDb {
             let record = Record::Decided(Decision { outcome, completed_at: now });
             let put = Put::builder()
                 .table_name(&self.operations)
-                .set_item(Some(record_item(user, id, &record)))
+                .set_item(Some(record_item(resource, id, &record)))
                 .condition_expression(UNDECIDED)
                 .expression_attribute_values(":true", AttributeValue::Bool(true))
                 .build()
@@ -159,7 +162,7 @@ impl Reason {
     }
 }
 
-/// Reads why a transaction was cancelled: its first action writes the user, the others
+/// Reads why a transaction was cancelled: its first action writes the resource, the others
 /// the outcomes of `ids`. Whatever the reasons, it wrote nothing; of mixed reasons one
 /// that is worth a retry decides.
 fn refusal(reasons: &[CancellationReason], ids: &[OperationId]) -> Result<Transaction, CallError> {
@@ -176,12 +179,13 @@ fn refusal(reasons: &[CancellationReason], ids: &[OperationId]) -> Result<Transa
     if kinds.contains(&Reason::ForGood) || !is_refused || kinds.len() != ids.len() + 1 {
         return failed(Failure::NeverLands);
     }
-    let is_user_refused = kinds[0] == Reason::ConditionalCheckFailed;
-    let user = is_user_refused.then(|| reasons[0].item.as_ref().map(version).transpose());
-    let user = user.transpose().map_err(|error| unreadable(TRANSACT_WRITE_ITEMS, &error))?;
+    let is_resource_refused = kinds[0] == Reason::ConditionalCheckFailed;
+    let resource = is_resource_refused.then(|| reasons[0].item.as_ref().map(version).transpose());
+    let resource =
+        resource.transpose().map_err(|error| unreadable(TRANSACT_WRITE_ITEMS, &error))?;
     let decided =
         ids.iter().zip(&kinds[1..]).filter(|(_, kind)| **kind == Reason::ConditionalCheckFailed);
-    Ok(Transaction::Refused { user, decided: decided.map(|(id, _)| *id).collect() })
+    Ok(Transaction::Refused { resource, decided: decided.map(|(id, _)| *id).collect() })
 }
 
 fn version(item: &Item) -> Result<Version, Unreadable> {
@@ -202,7 +206,7 @@ mod tests {
         OperationId::new(Tick::from_unix_ms(ms), 1)
     }
 
-    /// The reading of a transaction of a user and the operations 1 and 2.
+    /// The reading of a transaction of a resource and the operations 1 and 2.
     fn read(codes: [&str; 3]) -> Result<Transaction, Failure> {
         let reasons = codes.map(|code| CancellationReason::builder().code(code).build());
         refusal(&reasons, &[id(1), id(2)]).map_err(|error| error.failure)
@@ -223,15 +227,15 @@ mod tests {
         let refused = CancellationReason::builder().code(condition).build();
         let too_few = refusal(&[refused.clone(), refused], &[id(1), id(2)]);
         assert_eq!(too_few.map_err(|error| error.failure), Err(Failure::NeverLands));
-        let user = Some(None);
+        let resource = Some(None);
         assert_eq!(
             read([condition, "None", "None"]),
-            Ok(Transaction::Refused { user, decided: vec![] })
+            Ok(Transaction::Refused { resource, decided: vec![] })
         );
         let decided = vec![id(2)];
         assert_eq!(
             read(["None", "None", condition]),
-            Ok(Transaction::Refused { user: None, decided })
+            Ok(Transaction::Refused { resource: None, decided })
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The id of a user, as it stands in `/users/{id}`.
+//! The id of a resource, as it stands in `/users/{id}`.
 
 use std::fmt;
 
@@ -32,19 +32,19 @@ const ENCODED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// `/` cannot stand in a path segment. `%` is left out because an HTTP API hands
 /// over `%25` undecoded and a REST API every escape, so that an id with a `%`
-/// would name different users through different gateways. `.` and `..` are
+/// would name different resources through different gateways. `.` and `..` are
 /// removed from a path by clients (RFC 3986 section 5.2.4).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(String);
+pub struct ResourceId(String);
 
-impl UserId {
+impl ResourceId {
     /// Longest id, in characters.
     pub const MAX_CHARS: usize = 128;
 
     /// The id in the text of a path segment, percent-encoded or already decoded.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidUserId`]
+    /// [`ProblemType::InvalidId`]
     pub fn from_path_segment(segment: &str) -> Result<Self, Problem> {
         let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| {
             invalid(
@@ -57,7 +57,7 @@ impl UserId {
     /// The id in plain text.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidUserId`]
+    /// [`ProblemType::InvalidId`]
     pub fn new(id: &str) -> Result<Self, Problem> {
         if id.is_empty() {
             return Err(invalid("it is empty; put 1 to 128 characters after /users/"));
@@ -91,7 +91,7 @@ impl UserId {
     }
 }
 
-impl fmt::Display for UserId {
+impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -99,8 +99,8 @@ impl fmt::Display for UserId {
 
 fn invalid(reason: &str) -> Problem {
     Problem::new(
-        ProblemType::InvalidUserId,
-        format!("The user id in the path was refused: {reason}."),
+        ProblemType::InvalidId,
+        format!("The resource id in the path was refused: {reason}."),
     )
     .field("path.id")
 }
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn refuses_what_is_no_id() {
         let long = "x".repeat(129);
-        assert!(UserId::new(&long[1..]).is_ok());
+        assert!(ResourceId::new(&long[1..]).is_ok());
         for (segment, reason) in [
             ("", "empty"),
             ("a b", "' '"),
@@ -127,9 +127,9 @@ mod tests {
             ("..", "removed"),
             (&long, "129"),
         ] {
-            let problem = UserId::from_path_segment(segment).unwrap_err();
+            let problem = ResourceId::from_path_segment(segment).unwrap_err();
             assert!(problem.detail().contains(reason), "{segment}: {}", problem.detail());
-            assert_eq!(problem.problem_type(), ProblemType::InvalidUserId);
+            assert_eq!(problem.problem_type(), ProblemType::InvalidId);
         }
     }
 
@@ -137,10 +137,10 @@ mod tests {
         #[test]
         fn any_allowed_id_survives_the_path(id in "[!-~&&[^/%]]{1,128}") {
             prop_assume!(id != "." && id != "..");
-            let user = UserId::new(&id).unwrap();
-            let segment = user.path_segment();
+            let resource = ResourceId::new(&id).unwrap();
+            let segment = resource.path_segment();
             prop_assert!(!segment.contains(['/', '?', '#', '"', '<']));
-            prop_assert_eq!(UserId::from_path_segment(&segment).unwrap(), user);
+            prop_assert_eq!(ResourceId::from_path_segment(&segment).unwrap(), resource);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a user's body may be. **This is the file to edit for another resource.**
+//! What a resource's body may be. **This is the file to edit for another resource.**
 //!
 //! A body is stored and given back byte for byte, so the check reads it once and
 //! builds nothing from it.
@@ -6,7 +6,7 @@
 use crate::Problem;
 use crate::json;
 
-/// The media type of a user.
+/// The media type of a resource.
 pub const MEDIA_TYPE: &str = "application/json";
 
 /// Largest body, in bytes. An item holds 400 KB, a Lambda batch of ten 6 MB.
@@ -59,8 +59,8 @@ mod tests {
             (b"", MalformedJson, 1, 0),
             (b"{\"a\":1}x", MalformedJson, 1, 8),
             (b"{\"a\":\"\xff\"}", MalformedJson, 1, 7),
-            (b"[1]", InvalidUser, 1, 1),
-            (b"\n null", InvalidUser, 2, 2),
+            (b"[1]", InvalidBody, 1, 1),
+            (b"\n null", InvalidBody, 2, 2),
             (b"[1", MalformedJson, 1, 2),
             (b"{\"a\":1,\n\"\\u0061\":2}", DuplicateMember, 2, 10),
             (b"{\"a\":\"\xef\xbf\xbe\"}", ForbiddenCharacter, 1, 7),
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(kind(nested(MAX_DEPTH).as_bytes()), None);
         assert_eq!(kind(nested(MAX_DEPTH + 2).as_bytes()), Some(ProblemType::TooDeep));
         let array = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(kind(array(MAX_DEPTH).as_bytes()), Some(ProblemType::InvalidUser));
+        assert_eq!(kind(array(MAX_DEPTH).as_bytes()), Some(ProblemType::InvalidBody));
         assert_eq!(kind(array(1000).as_bytes()), Some(ProblemType::TooDeep));
         let number = |digits: usize| format!("{{\"a\":{}}}", "9".repeat(digits));
         assert_eq!(kind(number(4300).as_bytes()), None);
@@ -131,7 +131,7 @@ mod tests {
         if let Ok(value) = expected {
             prop_assert_eq!(
                 !value.is_object(),
-                refused == Some(ProblemType::InvalidUser),
+                refused == Some(ProblemType::InvalidBody),
                 "{}",
                 shown
             );
