@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use rules::{OperationId, Precondition, ResourceId, Tick};
-use tests::body::sample;
+use tests::thing::sample;
 
 use crate::events::Event;
 use crate::gateway;

@@ -8,7 +8,7 @@ use put::{ArrivalClock, Put};
 use read::Read;
 use rules::request::accept::Mode as DefaultMode;
 use rules::{Arrival, Operation, OperationId, Precondition, ResourceId};
-use tests::body::sample;
+use tests::thing::sample;
 use world::Host as _;
 
 use crate::clients::{Mode, PutRequest};

@@ -23,8 +23,10 @@ pub const OPERATIONS: &str = "operations";
 pub struct Engine {
     /// A plain client, for looking past the code under test.
     pub client: Client,
-    /// The code under test.
-    pub tables: DynamoDb,
+    /// The code under test: the table of resources.
+    pub resources: tables::Resources,
+    /// The code under test: the table of outcomes and claims.
+    pub operations: tables::Operations,
 }
 
 impl Engine {
@@ -42,7 +44,9 @@ impl Engine {
         for table in [RESOURCES, OPERATIONS] {
             create_table(&client, table).await;
         }
-        Self { client, tables: DynamoDb::new(config, RESOURCES.to_owned(), OPERATIONS.to_owned()) }
+        let db = DynamoDb::new(config);
+        let resources = db.resources(RESOURCES.to_owned(), OPERATIONS.to_owned());
+        Self { client, resources, operations: db.operations(OPERATIONS.to_owned()) }
     }
 
     /// Puts an item of string attributes, of true booleans where the value is `true`, and of

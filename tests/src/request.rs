@@ -6,7 +6,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 
-/// A request to `path`, which is `/users/{id}` or that of a status.
+/// A request to `path`, which is `/things/{id}` or that of a status.
 #[derive(Clone, Debug)]
 pub struct Sent {
     method: &'static str,
@@ -20,8 +20,8 @@ pub struct Sent {
 impl Sent {
     /// A PUT of this JSON body that arrived then, in ms since the Unix epoch.
     #[must_use]
-    pub fn put(resource: &str, body: &str, arrived_ms: u64) -> Self {
-        let sent = Self::get(&format!("/users/{resource}"));
+    pub fn put(id: &str, body: &str, arrived_ms: u64) -> Self {
+        let sent = Self::get(&format!("/things/{id}"));
         let sent = Self { method: "PUT", body: body.to_owned(), arrived_ms, ..sent };
         sent.with("content-type", "application/json")
     }

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
-use rules::reply::status::{Decision, Record};
+use rules::outcome::{Decision, Recorded};
 use rules::request::key::Claim;
-use rules::{Failure, Operation, OperationId, ResourceId};
+use rules::{Failure, Operation, OperationId, ResourceId, Version};
 use serde_json::Value;
-use tables::DynamoDb;
 use tokio::sync::Semaphore;
-use world::{CallError, Host, Metric, Queue, Report, StoredResource, Tables, Transaction, Write};
+use world::{
+    CallError, Claims, Host, Inbox, Metric, Outbox, Outcomes, Report, Resources, Stored,
+    Transaction, Write,
+};
 
 /// A host whose clock differs from this machine's, and which remembers the lines of its log.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +99,7 @@ impl Host for TestHost {
     }
 }
 
-/// What becomes of one call.
+/// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is made.
@@ -190,26 +192,34 @@ impl Faults {
     }
 }
 
-/// The tables of a real engine, behind faults.
+/// The table of resources of a real engine, behind faults.
 #[derive(Clone, Debug)]
-pub struct FaultyTables {
+pub struct FaultyResources {
     /// The engine's.
-    pub tables: DynamoDb,
-    /// What becomes of the calls.
+    pub table: tables::Resources,
+    /// What happens to the calls.
     pub faults: Faults,
 }
 
-impl Tables for FaultyTables {
-    async fn resource(&self, resource: &ResourceId) -> Result<Option<StoredResource>, CallError> {
-        self.faults.meet("resource", self.tables.resource(resource)).await
+impl Resources for FaultyResources {
+    async fn read(&self, resource: &ResourceId) -> Result<Option<Stored>, CallError> {
+        self.faults.meet("read", self.table.read(resource)).await
     }
 
-    async fn creator(&self, resource: &ResourceId) -> Result<Option<OperationId>, CallError> {
-        self.faults.meet("creator", self.tables.creator(resource)).await
+    async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError> {
+        self.faults.meet("version", self.table.version(resource)).await
     }
 
-    async fn write_resource(&self, operation: &Operation) -> Result<Write, CallError> {
-        self.faults.meet("write_resource", self.tables.write_resource(operation)).await
+    async fn look(
+        &self,
+        operation: &Operation,
+        now: Duration,
+    ) -> Result<(Option<Version>, Option<Recorded>), CallError> {
+        self.faults.meet("look", self.table.look(operation, now)).await
+    }
+
+    async fn write(&self, operation: &Operation) -> Result<Write, CallError> {
+        self.faults.meet("write", self.table.write(operation)).await
     }
 
     async fn transact(
@@ -218,32 +228,48 @@ impl Tables for FaultyTables {
         superseded: &[OperationId],
         now: Duration,
     ) -> Result<Transaction, CallError> {
-        let call = self.tables.transact(operation, superseded, now);
-        self.faults.meet("transact", call).await
+        self.faults.meet("transact", self.table.transact(operation, superseded, now)).await
     }
+}
 
-    async fn record_of(&self, id: OperationId, now: Duration) -> Result<Option<Record>, CallError> {
-        self.faults.meet("record_of", self.tables.record_of(id, now)).await
+/// The table of outcomes and claims of a real engine, behind faults.
+#[derive(Clone, Debug)]
+pub struct FaultyOperations {
+    /// The engine's.
+    pub table: tables::Operations,
+    /// What happens to the calls.
+    pub faults: Faults,
+}
+
+impl Outcomes for FaultyOperations {
+    async fn recorded(
+        &self,
+        id: OperationId,
+        now: Duration,
+    ) -> Result<Option<Recorded>, CallError> {
+        self.faults.meet("recorded", self.table.recorded(id, now)).await
     }
 
     async fn record(
         &self,
         resource: &ResourceId,
         id: OperationId,
-        record: &Record,
+        recorded: &Recorded,
     ) -> Result<Option<Decision>, CallError> {
-        self.faults.meet("record", self.tables.record(resource, id, record)).await
+        self.faults.meet("record", self.table.record(resource, id, recorded)).await
     }
+}
 
+impl Claims for FaultyOperations {
     async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {
-        self.faults.meet("claim", self.tables.claim(claim, now)).await
+        self.faults.meet("claim", self.table.claim(claim, now)).await
     }
 }
 
 /// A queue that only takes down what is sent, behind faults.
 #[derive(Clone, Debug, Default)]
 pub struct TestQueue {
-    /// What becomes of the calls.
+    /// What happens to the calls.
     pub faults: Faults,
     sent: Arc<Mutex<Vec<SqsMessage>>>,
 }
@@ -264,15 +290,17 @@ impl TestQueue {
     }
 }
 
-impl Queue for TestQueue {
+impl Outbox for TestQueue {
     async fn send(&self, operation: &Operation, _: Option<&str>) -> Result<(), CallError> {
         self.faults.meet("send", self.take(message(operation))).await
     }
 
-    async fn forward(&self, record: &SqsMessage) -> Result<(), CallError> {
-        self.faults.meet("forward", self.take(record.clone())).await
+    async fn forward(&self, message: &SqsMessage) -> Result<(), CallError> {
+        self.faults.meet("forward", self.take(message.clone())).await
     }
+}
 
+impl Inbox for TestQueue {
     async fn delete(&self, _: &str) -> Result<(), CallError> {
         self.faults.meet("delete", async { Ok(()) }).await
     }

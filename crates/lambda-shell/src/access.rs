@@ -15,13 +15,15 @@ use crate::target::parameter;
 pub enum Access {
     /// Callers with AWS credentials; their policies say which resources are theirs.
     Iam,
-    /// Callers with a token, each for the resource that its `sub` names.
+    /// Callers with a token, each for the resources that its `sub` owns.
     Jwt {
+        /// The path parameter that `sub` must equal.
+        owner: &'static str,
         /// The scope of the tokens that are good for every resource.
         admin_scope: Option<String>,
     },
-    /// Everyone.
-    None,
+    /// Every caller.
+    Everyone,
 }
 
 impl Access {
@@ -31,11 +33,11 @@ impl Access {
     /// [`ProblemType::Forbidden`]
     pub(crate) fn check(&self, request: &Request) -> Result<(), Problem> {
         match self {
-            Self::None => Ok(()),
+            Self::Everyone => Ok(()),
             Self::Iam => iam_name(request).map(drop).ok_or_else(no_identity),
-            Self::Jwt { admin_scope } => {
+            Self::Jwt { owner, admin_scope } => {
                 let claims = Claims::of(request).ok_or_else(no_identity)?;
-                check_token(&claims, parameter(request, "id"), admin_scope.as_deref())
+                check_token(&claims, (owner, parameter(request, owner)), admin_scope.as_deref())
             }
         }
     }
@@ -43,27 +45,28 @@ impl Access {
 
 fn check_token(
     claims: &Claims<'_>,
-    resource: &str,
+    (owner, value): (&str, &str),
     admin_scope: Option<&str>,
 ) -> Result<(), Problem> {
     // The gateway cannot tell Amazon Cognito's ID tokens, which are for the client that asked
     // for them, from its access tokens.
     if !matches!(claims.get("token_use"), "" | "access") {
-        return Err(refused("The token is no access token; send one."));
+        return Err(refused("The token is not an access token; send one."));
     }
     let subject = claims.get("sub");
     if subject.is_empty() {
-        return Err(refused("The token names no resource; send one that has a sub."));
+        return Err(refused("The token has no sub; send one that has."));
     }
-    let is_own =
-        ResourceId::from_path_segment(resource).is_ok_and(|resource| resource.as_str() == subject);
+    let is_own = ResourceId::decode(value).is_ok_and(|value| value == subject);
     if is_own || admin_scope.is_some_and(|scope| claims.grant(scope)) {
         return Ok(());
     }
-    Err(refused("The token is for another owner; send one whose sub is the id in the path."))
+    let detail =
+        format!("The token is for another {owner}; send one whose sub is the {owner} in the path.");
+    Err(refused(detail))
 }
 
-fn refused(detail: &str) -> Problem {
+fn refused(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::Forbidden, detail).field("Authorization")
 }
 
@@ -85,14 +88,14 @@ mod tests {
     }
 
     fn jwt() -> Access {
-        Access::Jwt { admin_scope: Some("resources:admin".to_owned()) }
+        Access::Jwt { owner: "id", admin_scope: Some("resources:admin".to_owned()) }
     }
 
     #[test]
     fn a_caller_without_the_promised_identity_is_refused() {
         let token = of_token(r#"{"sub":"42"}"#);
         for (access, authorizer, passes) in [
-            (Access::None, "null", true),
+            (Access::Everyone, "null", true),
             (Access::Iam, IAM, true),
             (Access::Iam, "null", false),
             (Access::Iam, r#"{"iam":{"userArn":""}}"#, false),
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn without_an_admin_scope_no_token_is_good_for_every_resource() {
-        let access = Access::Jwt { admin_scope: None };
+        let access = Access::Jwt { owner: "id", admin_scope: None };
         let foreign = of_token(r#"{"sub":"43","scope":"resources:admin"}"#);
         assert!(access.check(&http_request("PUT", &foreign)).is_err());
     }

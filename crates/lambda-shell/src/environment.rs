@@ -8,7 +8,7 @@ use aws_calls::{Account, config};
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
-use rules::ReceiptKey;
+use rules::{ReceiptKey, Resource};
 
 use crate::Access;
 
@@ -17,6 +17,14 @@ use crate::Access;
 pub struct Invalid {
     name: String,
     reason: &'static str,
+}
+
+impl Invalid {
+    /// The variable `name` is not valid, for this reason, such as "must be a URL".
+    #[must_use]
+    pub fn new(name: &str, reason: &'static str) -> Self {
+        Self { name: name.to_owned(), reason }
+    }
 }
 
 impl fmt::Display for Invalid {
@@ -36,7 +44,7 @@ impl std::error::Error for Invalid {}
 /// # Errors
 /// [`Invalid`] if it is missing or empty.
 pub fn required(name: &str) -> Result<String, Invalid> {
-    optional(name).ok_or_else(|| invalid(name, "is missing or empty"))
+    optional(name).ok_or_else(|| Invalid::new(name, "is missing or empty"))
 }
 
 /// The value of `name`, which must be one of the `choices`.
@@ -46,7 +54,7 @@ pub fn required(name: &str) -> Result<String, Invalid> {
 pub fn one_of<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, Invalid> {
     let value = required(name)?;
     let chosen = choices.iter().find(|(text, _)| *text == value);
-    chosen.map(|(_, choice)| *choice).ok_or_else(|| invalid(name, "has an unknown value"))
+    chosen.map(|(_, choice)| *choice).ok_or_else(|| Invalid::new(name, "has an unknown value"))
 }
 
 /// The key in `RECEIPT_KEY`, which signs.
@@ -68,17 +76,17 @@ pub fn receipt_keys() -> Result<Vec<ReceiptKey>, Invalid> {
     Ok([Some(receipt_key()?), other].into_iter().flatten().collect())
 }
 
-/// Whom the functions answer, from `AUTH_MODE` and `ADMIN_SCOPE`.
+/// The callers that the functions answer, from `AUTH_MODE` and `ADMIN_SCOPE`.
 ///
 /// # Errors
 /// [`Invalid`]
-pub fn access() -> Result<Access, Invalid> {
-    let admin_scope = optional("ADMIN_SCOPE");
+pub fn access<R: Resource>() -> Result<Access, Invalid> {
+    let (owner, admin_scope) = (R::OWNER, optional("ADMIN_SCOPE"));
     match required("AUTH_MODE")?.as_str() {
         "iam" => Ok(Access::Iam),
-        "jwt" => Ok(Access::Jwt { admin_scope }),
-        "none" => Ok(Access::None),
-        _ => Err(invalid("AUTH_MODE", "has an unknown value")),
+        "jwt" => Ok(Access::Jwt { owner, admin_scope }),
+        "none" => Ok(Access::Everyone),
+        _ => Err(Invalid::new("AUTH_MODE", "has an unknown value")),
     }
 }
 
@@ -103,7 +111,7 @@ pub fn aws(service: &str, http_client: &SharedHttpClient) -> Result<SdkConfig, I
     );
     let endpoint_url = optional(&format!("AWS_ENDPOINT_URL_{service}"));
     let account = Account {
-        region: region.ok_or_else(|| invalid("AWS_REGION", "is missing or empty"))?,
+        region: region.ok_or_else(|| Invalid::new("AWS_REGION", "is missing or empty"))?,
         credentials,
         endpoint_url: endpoint_url.or_else(|| optional("AWS_ENDPOINT_URL")),
     };
@@ -111,13 +119,11 @@ pub fn aws(service: &str, http_client: &SharedHttpClient) -> Result<SdkConfig, I
 }
 
 fn key(name: &str, secret: &str) -> Result<ReceiptKey, Invalid> {
-    ReceiptKey::new(secret.as_bytes()).ok_or_else(|| invalid(name, "is shorter than 32 bytes"))
+    ReceiptKey::new(secret.as_bytes()).ok_or_else(|| Invalid::new(name, "is shorter than 32 bytes"))
 }
 
-pub(crate) fn optional(name: &str) -> Option<String> {
+/// The value of `name`; `None` if it is missing or empty.
+#[must_use]
+pub fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn invalid(name: &str, reason: &'static str) -> Invalid {
-    Invalid { name: name.to_owned(), reason }
 }

@@ -125,7 +125,8 @@ mod tests {
             assert_eq!((refused.status().as_u16(), handled.get()), (403, 0), "{method}");
             assert_eq!(refused.headers()["cache-control"], "no-store");
             assert_eq!(refused.body().is_empty(), method == "HEAD");
-            let answered = answer(&host, &Access::None, handle, http_request(method, "null")).await;
+            let answered =
+                answer(&host, &Access::Everyone, handle, http_request(method, "null")).await;
             assert_eq!((answered.status().as_u16(), handled.get()), (200, 1), "{method}");
             assert_eq!(*host.0.borrow(), [Metric::Forbidden]);
         }

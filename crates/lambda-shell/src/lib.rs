@@ -2,13 +2,13 @@
 //! HTTP requests and replies, who may send them, and batches of messages.
 
 mod access;
-pub mod batch;
 mod caller;
 pub mod environment;
 pub mod gateway;
 mod host;
 pub mod log;
 pub mod reply;
+pub mod sqs_event;
 pub mod target;
 
 pub use access::Access;

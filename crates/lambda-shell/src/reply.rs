@@ -3,7 +3,6 @@
 use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
-use rules::reply::status;
 use rules::{Problem, ProblemType, body};
 
 /// A response without a body.
@@ -25,7 +24,7 @@ pub fn json(status: StatusCode, body: String) -> Response<Body> {
 #[must_use]
 pub fn problem(problem: &Problem) -> Response<Body> {
     let problem_type = problem.problem_type();
-    let body = status::document(problem);
+    let body = problem.to_json();
     let mut response = typed(problem_type.status(), "application/problem+json", body);
     set(&mut response, CACHE_CONTROL, "no-store");
     if let Some(seconds) = problem_type.retry_after_seconds() {

@@ -2,7 +2,8 @@
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
-use rules::ResourceId;
+use rules::resource::{path_of, segments};
+use rules::{Resource, ResourceId};
 
 /// The path parameter `name`, as the gateway hands it over; empty if there is none.
 #[must_use]
@@ -40,16 +41,16 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The paths of `resource`, from a request whose own path has `segments` segments
-    /// from `users` on.
+    /// The paths of the resource `id`, from a request for what is `below` segments below it.
     #[must_use]
-    pub fn of(request: &Request, resource: &ResourceId, segments: usize) -> Self {
+    pub fn of<R: Resource>(request: &Request, id: &ResourceId, below: usize) -> Self {
         let path = match request.request_context_ref() {
             Some(RequestContext::ApiGatewayV1(context)) => context.path.as_deref(),
             _ => None,
         };
         let path = path.unwrap_or_else(|| request.raw_http_path());
-        Self { resource: format!("{}/users/{}", prefix(path, segments), resource.path_segment()) }
+        let prefix = prefix(path, segments::<R>() + below);
+        Self { resource: format!("{prefix}{}", path_of::<R>(id)) }
     }
 
     /// The path of the resource.
@@ -74,6 +75,15 @@ fn prefix(path: &str, segments: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rules::resource::Example;
+
+    struct User;
+
+    impl Resource for User {
+        const PATH: &'static str = "/users/{id}";
+        const OWNER: &'static str = "id";
+        const EXAMPLE: Example = Example { parameters: &["42"], body: "{}" };
+    }
 
     /// A PUT as an HTTP API hands it over, with this authorizer.
     fn request(authorizer: &str) -> Request {
@@ -91,12 +101,12 @@ mod tests {
         let request = request("null");
         assert_eq!((parameter(&request, "id"), parameter(&request, "receipt")), ("42", ""));
         assert_eq!(gateway_time_ms(&request), Some(7));
-        let paths = Paths::of(&request, &ResourceId::new("42").unwrap(), 2);
+        let paths = Paths::of::<User>(&request, &ResourceId::new("42").unwrap(), 0);
         assert_eq!(paths.operation("r"), "/prod/users/42/operations/r");
     }
 
     #[test]
-    fn the_prefix_is_what_stands_before_resources() {
+    fn the_prefix_is_what_stands_before_the_path() {
         assert_eq!(prefix("/users/42", 2), "");
         assert_eq!(prefix("/prod/users/42", 2), "/prod");
         assert_eq!(prefix("/prod/users/42/", 2), "/prod");

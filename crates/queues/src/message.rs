@@ -6,7 +6,8 @@
 //! | `version` | `1` |
 //! | `operation` | operation id |
 //! | `resource` | resource id |
-//! | `precondition` | absent, `exists`, `absent`, or operation ids parted by commas |
+//! | `origin` | absent, or the id that the operation was made with, if that is another |
+//! | `precondition` | absent, `exists`, `absent`, or operation ids separated by commas |
 
 use std::fmt;
 
@@ -19,32 +20,32 @@ const VERSION: &str = "1";
 
 /// The message is not of a form that this version can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Why not.
-    pub reason: Reason,
+pub struct UnreadableMessage {
+    /// What is wrong with it.
+    pub defect: Defect,
     /// The operation and its resource, where at least these can be read.
     pub operation: Option<(OperationId, ResourceId)>,
 }
 
 /// Why a message cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum Defect {
     /// It was written by another version.
     Version(String),
     /// This attribute, or `body`, is missing or malformed.
     Part(&'static str),
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for UnreadableMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            Reason::Version(version) => write!(f, "the message's version {version:?} is unknown"),
-            Reason::Part(part) => write!(f, "the message's {part} is missing or malformed"),
+        match &self.defect {
+            Defect::Version(version) => write!(f, "the message's version {version:?} is unknown"),
+            Defect::Part(part) => write!(f, "the message's {part} is missing or malformed"),
         }
     }
 }
 
-impl std::error::Error for Unreadable {}
+impl std::error::Error for UnreadableMessage {}
 
 /// The attributes of an operation's message, as name and value.
 #[must_use]
@@ -54,6 +55,9 @@ pub fn attributes(operation: &Operation) -> Vec<(&'static str, String)> {
         ("operation", operation.id.to_string()),
         ("resource", operation.resource.to_string()),
     ];
+    if operation.origin != operation.id {
+        attributes.push(("origin", operation.origin.to_string()));
+    }
     if let Some(precondition) = write_precondition(&operation.precondition) {
         attributes.push(("precondition", precondition));
     }
@@ -63,26 +67,29 @@ pub fn attributes(operation: &Operation) -> Vec<(&'static str, String)> {
 /// Reads a record of an event from the queue.
 ///
 /// # Errors
-/// [`Unreadable`]
-pub fn read(record: &SqsMessage) -> Result<Operation, Unreadable> {
+/// [`UnreadableMessage`]
+pub fn read(record: &SqsMessage) -> Result<Operation, UnreadableMessage> {
     let attribute = |name| {
         let attribute = record.message_attributes.get(name)?;
         attribute.string_value.as_deref()
     };
     let id = attribute("operation").and_then(|text| text.parse().ok());
-    let resource = attribute("resource").and_then(|text| ResourceId::new(text).ok());
-    let unreadable = |reason| Unreadable { reason, operation: id.zip(resource.clone()) };
-    let missing = |part| unreadable(Reason::Part(part));
+    let resource = attribute("resource").and_then(ResourceId::new);
+    let unreadable = |defect| UnreadableMessage { defect, operation: id.zip(resource.clone()) };
+    let missing = |part| unreadable(Defect::Part(part));
     let version = attribute("version").ok_or_else(|| missing("version"))?;
     if version != VERSION {
-        return Err(unreadable(Reason::Version(version.to_owned())));
+        return Err(unreadable(Defect::Version(version.to_owned())));
     }
     let precondition = match attribute("precondition") {
         None => Some(Precondition::None),
         Some(text) => read_precondition(text),
     };
+    let id = id.ok_or_else(|| missing("operation"))?;
+    let origin = attribute("origin").map_or(Ok(id), str::parse);
     Ok(Operation {
-        id: id.ok_or_else(|| missing("operation"))?,
+        id,
+        origin: origin.map_err(|_| missing("origin"))?,
         resource: resource.clone().ok_or_else(|| missing("resource"))?,
         precondition: precondition.ok_or_else(|| missing("precondition"))?,
         body: record.body.clone().ok_or_else(|| missing("body"))?,
@@ -131,9 +138,11 @@ mod tests {
             Just(Precondition::Absent),
             prop::collection::vec(id(), 1..5).prop_map(Precondition::OneOf),
         ];
-        (id(), "[!-$&-.0-~]{3,128}", precondition, ".{0,20}").prop_map(
-            |(id, resource, precondition, body)| Operation {
+        let resource = "[!-$&-.0-~]{3,60}(/[!-$&-.0-~]{3,60})?";
+        (id(), prop::option::of(id()), resource, precondition, ".{0,20}").prop_map(
+            |(id, origin, resource, precondition, body)| Operation {
                 id,
+                origin: origin.unwrap_or(id),
                 resource: ResourceId::new(&resource).unwrap(),
                 precondition,
                 body,
@@ -172,11 +181,16 @@ mod tests {
                 broken.body = None;
             }
             let named = known.clone().filter(|_| !matches!(name, "operation" | "resource"));
-            let expected = Unreadable { reason: Reason::Part(name), operation: named };
+            let expected = UnreadableMessage { defect: Defect::Part(name), operation: named };
             prop_assert_eq!(read(&broken), Err(expected));
             let mut broken = record(&operation);
             set(&mut broken, "precondition", format!("{with} "));
-            let expected = Unreadable { reason: Reason::Part("precondition"), operation: known };
+            let defect = Defect::Part("precondition");
+            let expected = UnreadableMessage { defect, operation: known.clone() };
+            prop_assert_eq!(read(&broken), Err(expected));
+            let mut broken = record(&operation);
+            set(&mut broken, "origin", with);
+            let expected = UnreadableMessage { defect: Defect::Part("origin"), operation: known };
             prop_assert_eq!(read(&broken), Err(expected));
         }
 
@@ -184,10 +198,10 @@ mod tests {
         fn another_version_is_told_apart_with_its_operation(operation in operation()) {
             let mut other = record(&operation);
             set(&mut other, "version", "2".to_owned());
-            let (reason, known) = (Reason::Version("2".to_owned()), (operation.id, operation.resource));
-            prop_assert_eq!(read(&other), Err(Unreadable { reason: reason.clone(), operation: Some(known) }));
+            let (defect, known) = (Defect::Version("2".to_owned()), (operation.id, operation.resource));
+            prop_assert_eq!(read(&other), Err(UnreadableMessage { defect: defect.clone(), operation: Some(known) }));
             set(&mut other, "resource", "a b".to_owned());
-            prop_assert_eq!(read(&other), Err(Unreadable { reason, operation: None }));
+            prop_assert_eq!(read(&other), Err(UnreadableMessage { defect, operation: None }));
         }
     }
 }

@@ -12,9 +12,9 @@ use aws_sdk_sqs::types::MessageSystemAttributeNameForSends::AwsTraceHeader;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeValue};
 use aws_types::SdkConfig;
 use rules::{Failure, Operation};
-use world::{CallError, Queue};
+use world::{CallError, Inbox, Outbox};
 
-use crate::{message, trace};
+use crate::trace;
 
 const SEND_MESSAGE: &str = "sqs:SendMessage";
 const DELETE_MESSAGE: &str = "sqs:DeleteMessage";
@@ -41,7 +41,7 @@ impl Sqs {
     }
 }
 
-impl Queue for Sqs {
+impl Outbox for Sqs {
     async fn send(&self, operation: &Operation, trace: Option<&str>) -> Result<(), CallError> {
         let mut call = self
             .client()
@@ -49,7 +49,7 @@ impl Queue for Sqs {
             .queue_url(&self.url)
             .message_body(&operation.body)
             .message_group_id(operation.resource.as_str());
-        for (name, value) in message::attributes(operation) {
+        for (name, value) in crate::message::attributes(operation) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value);
             call = call.message_attributes(name, value.build().map_err(not_built)?);
         }
@@ -60,15 +60,15 @@ impl Queue for Sqs {
         sent.map(drop).map_err(|error| call_error(SEND_MESSAGE, &error))
     }
 
-    async fn forward(&self, record: &SqsMessage) -> Result<(), CallError> {
-        let system = |name| record.attributes.get(name).cloned();
+    async fn forward(&self, message: &SqsMessage) -> Result<(), CallError> {
+        let system = |name| message.attributes.get(name).cloned();
         let mut call = self
             .client()
             .send_message()
             .queue_url(&self.url)
-            .set_message_body(record.body.clone())
+            .set_message_body(message.body.clone())
             .set_message_group_id(system("MessageGroupId"));
-        for (name, attribute) in &record.message_attributes {
+        for (name, attribute) in &message.message_attributes {
             let value = MessageAttributeValue::builder()
                 .set_data_type(attribute.data_type.clone())
                 .set_string_value(attribute.string_value.clone())
@@ -83,7 +83,9 @@ impl Queue for Sqs {
         let sent = call.send().await;
         sent.map(drop).map_err(|error| call_error(SEND_MESSAGE, &error))
     }
+}
 
+impl Inbox for Sqs {
     async fn delete(&self, receipt_handle: &str) -> Result<(), CallError> {
         let delete =
             self.client().delete_message().queue_url(&self.url).receipt_handle(receipt_handle);

@@ -9,19 +9,16 @@ use aws_sdk_sqs::config::SharedHttpClient;
 use aws_smithy_http_client::test_util::capture_request;
 use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
 use serde_json::{Value, json};
-use world::Queue;
+use world::{Inbox, Outbox};
 
 use crate::{Sqs, message};
 
 const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 
 fn operation() -> Operation {
-    Operation {
-        id: OperationId::new(Tick::from_unix_ms(1_800_000_000_000), 1),
-        resource: ResourceId::new("42").unwrap(),
-        precondition: Precondition::Exists,
-        body: "{ \"a\" : 1 }".to_owned(),
-    }
+    let id = OperationId::new(Tick::from_unix_ms(1_800_000_000_000), 1);
+    let (resource, body) = (ResourceId::new("42").unwrap(), "{ \"a\" : 1 }".to_owned());
+    Operation::new(id, resource, Precondition::Exists, body)
 }
 
 /// The parameters of the one request that a call makes.

@@ -1,12 +1,16 @@
-//! What a resource's body may be. **This is the file to edit for another resource.**
+//! What every body must be, whatever the resource: a JSON object within limits.
 //!
-//! A body is stored and given back byte for byte, so the check reads it once and
-//! builds nothing from it.
+//! A body is stored and given back byte for byte, so the check reads it once and builds
+//! nothing from it.
 
-use crate::Problem;
-use crate::json;
+use std::collections::HashSet;
 
-/// The media type of a resource.
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, LinePosition, Peek};
+use serde::Deserialize;
+
+use crate::{Problem, ProblemType};
+
+/// The media type of every body.
 pub const MEDIA_TYPE: &str = "application/json";
 
 /// Largest body, in bytes. An item holds 400 KB, a Lambda batch of ten 6 MB.
@@ -15,17 +19,143 @@ pub const MAX_BYTES: usize = 256 * 1024;
 /// Most objects and arrays inside one another, within the limits of common parsers.
 pub const MAX_DEPTH: usize = 100;
 
-/// Takes any JSON object (RFC 8259) in UTF-8 whose objects have no two members of
-/// one name, of at most [`MAX_BYTES`].
+/// Takes a JSON object (RFC 8259) in UTF-8 whose objects have no two members of one name,
+/// of at most [`MAX_BYTES`] and [`MAX_DEPTH`].
 ///
 /// # Errors
-/// [`BodyTooLarge`](crate::ProblemType::BodyTooLarge), and what `json::check_object`
-/// finds.
+/// [`BodyTooLarge`](ProblemType::BodyTooLarge),
+/// [`MalformedJson`](ProblemType::MalformedJson),
+/// [`InvalidBody`](ProblemType::InvalidBody),
+/// [`DuplicateMember`](ProblemType::DuplicateMember),
+/// [`TooDeep`](ProblemType::TooDeep),
+/// [`ForbiddenCharacter`](ProblemType::ForbiddenCharacter)
 pub fn check(body: &[u8]) -> Result<&str, Problem> {
-    json::check_size(body, MAX_BYTES)?;
-    json::check_object(body, MAX_DEPTH)
+    if body.len() > MAX_BYTES {
+        let detail = format!("The body has {} bytes; send at most {MAX_BYTES}.", body.len());
+        return Err(Problem::new(ProblemType::BodyTooLarge, detail).field("body"));
+    }
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let reason = "It is not UTF-8 here; send JSON in UTF-8";
+        refused(body, error.valid_up_to(), ProblemType::MalformedJson, reason)
+    })?;
+    walk(&mut Jiter::new(body), body)?;
+    if let Some(at) = text.find(['\u{FFFE}', '\u{FFFF}']) {
+        let reason = "U+FFFE and U+FFFF cannot be queued; write them as \\ufffe and \\uffff";
+        return Err(refused(body, at, ProblemType::ForbiddenCharacter, reason));
+    }
+    Ok(text)
 }
 
+/// Reads a checked body into a type, for [`Resource::check`](crate::Resource::check) and
+/// [`Resource::update`](crate::Resource::update).
+///
+/// # Errors
+/// [`InvalidBody`](ProblemType::InvalidBody) with the member in `field`, such as
+/// `body.lines[1].quantity`, and its line and column.
+pub fn read<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Problem> {
+    let json = &mut serde_json::Deserializer::from_str(body);
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        // "REASON at line L column C"
+        let reason = error.to_string();
+        let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+        let missing =
+            reason.strip_prefix("missing field `").and_then(|name| name.strip_suffix('`'));
+        let members = [Some(path.as_str()).filter(|path| *path != "."), missing];
+        let field: String = members
+            .into_iter()
+            .flatten()
+            .fold("body".to_owned(), |field, member| format!("{field}.{member}"));
+        let detail = format!("The body was refused at {field}: {reason}; correct that member.");
+        let problem = Problem::new(ProblemType::InvalidBody, detail);
+        problem.field(field).at(error.line(), error.column())
+    })
+}
+
+/// A container of the document that is not closed yet.
+enum Open {
+    Array,
+    Object { names: HashSet<String> },
+}
+
+fn walk(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
+    let malformed = |error: JiterError| {
+        let too_deep = JiterErrorType::JsonError(JsonErrorType::RecursionLimitExceeded);
+        if error.error_type == too_deep {
+            return refused_as_too_deep(body, error.index);
+        }
+        let reason = format!("{}; correct the JSON", error.error_type);
+        refused(body, error.index, ProblemType::MalformedJson, &reason)
+    };
+    let mut next = Some(json.peek().map_err(malformed)?);
+    if next != Some(Peek::Object) {
+        let start = json.current_index();
+        json.next_skip().and_then(|()| json.finish()).map_err(malformed)?;
+        return Err(refused(
+            body,
+            start,
+            ProblemType::InvalidBody,
+            "Send a JSON object, as in {\"member\": 1}",
+        ));
+    }
+    let mut open: Vec<Open> = Vec::new();
+    loop {
+        next = match next {
+            Some(Peek::Object | Peek::Array) if open.len() == MAX_DEPTH => {
+                return Err(refused_as_too_deep(body, json.current_index()));
+            }
+            Some(Peek::Array) => {
+                open.push(Open::Array);
+                json.known_array().map_err(malformed)?
+            }
+            Some(Peek::Object) => {
+                let first = json.known_object().map_err(malformed)?.map(str::to_owned);
+                let is_empty = first.is_none();
+                open.push(Open::Object { names: first.into_iter().collect() });
+                if is_empty { None } else { Some(json.peek().map_err(malformed)?) }
+            }
+            scalar_or_end => {
+                match scalar_or_end {
+                    Some(scalar) => json.known_skip(scalar).map_err(malformed)?,
+                    None => drop(open.pop()),
+                }
+                match open.last_mut() {
+                    None => return json.finish().map_err(malformed),
+                    Some(Open::Array) => json.array_step().map_err(malformed)?,
+                    Some(Open::Object { names }) => match json.next_key().map_err(malformed)? {
+                        None => None,
+                        Some(name) if names.contains(name) => {
+                            let reason = format!(
+                                "The member {name:?} that stands before this occurs twice in its object; send it once"
+                            );
+                            return Err(refused(
+                                body,
+                                json.current_index(),
+                                ProblemType::DuplicateMember,
+                                &reason,
+                            ));
+                        }
+                        Some(name) => {
+                            names.insert(name.to_owned());
+                            Some(json.peek().map_err(malformed)?)
+                        }
+                    },
+                }
+            }
+        };
+    }
+}
+
+fn refused_as_too_deep(body: &[u8], at: usize) -> Problem {
+    let reason = format!("It nests deeper than {MAX_DEPTH} here; flatten it");
+    refused(body, at, ProblemType::TooDeep, &reason)
+}
+
+fn refused(body: &[u8], at: usize, problem_type: ProblemType, reason: &str) -> Problem {
+    let LinePosition { line, column } = LinePosition::find(body, at);
+    let detail = format!("The body was refused at line {line}, column {column}: {reason}.");
+    Problem::new(problem_type, detail).field("body").at(line, column)
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +206,35 @@ mod tests {
                 "{shown} {document}"
             );
         }
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        lines: Vec<Line>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only its form matters")]
+    struct Line {
+        quantity: u32,
+    }
+
+    #[test]
+    fn a_member_of_the_wrong_form_is_named() {
+        for (body, field, reason) in [
+            ("{}", "body.lines", "missing field"),
+            ("{\"lines\":[{\"quantity\":1},\n{\"quantity\":-1}]}", "body.lines[1].quantity", "u32"),
+            ("{\"lines\":[{}]}", "body.lines[0].quantity", "missing field"),
+            ("{\"lines\":{}}", "body.lines", "expected a sequence"),
+            ("{\"lines\":[],\"x\":1}", "body.x", "unknown field"),
+        ] {
+            let problem = read::<Order>(body).unwrap_err();
+            let document = serde_json::to_value(&problem).unwrap();
+            assert_eq!(document["field"], field, "{document}");
+            assert!(problem.detail().contains(reason), "{document}");
+        }
+        assert_eq!(read::<Order>("{\"lines\":[{\"quantity\":3}]}").unwrap().lines.len(), 1);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use rules::Failure;
 use rules::request::key::{Claim, VALID_FOR};
-use world::CallError;
+use world::{CallError, Claims};
 
-use crate::item::{Item, Unreadable, number, operation_id, string, take_string};
-use crate::{DynamoDb, PUT_ITEM};
+use crate::item::{Item, UnreadableItem, number, operation_id, string, take_string};
+use crate::{Operations, PUT_ITEM};
 
-impl DynamoDb {
-    pub(crate) async fn put_claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {
+impl Claims for Operations {
+    async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {
         let item = Item::from([
             ("id".to_owned(), string(&claim.id)),
             ("fingerprint".to_owned(), string(&claim.fingerprint)),
@@ -23,7 +23,7 @@ impl DynamoDb {
         let sent = self
             .client()
             .put_item()
-            .table_name(&self.operations)
+            .table_name(&self.name)
             .set_item(Some(item))
             // DynamoDB deletes an expired item some time later.
             .condition_expression("attribute_not_exists(id) OR expires_at <= :now")
@@ -45,7 +45,7 @@ impl DynamoDb {
     }
 }
 
-fn read_claim(id: String, mut item: Item) -> Result<Claim, Unreadable> {
+fn read_claim(id: String, mut item: Item) -> Result<Claim, UnreadableItem> {
     let fingerprint = take_string(&mut item, "fingerprint")?;
     Ok(Claim { id, fingerprint, operation: operation_id(&item, "op")? })
 }

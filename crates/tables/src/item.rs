@@ -10,17 +10,17 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// An item of a table is not of a form that this version can read.
 #[derive(Debug)]
-pub(crate) struct Unreadable {
+pub(crate) struct UnreadableItem {
     attribute: &'static str,
 }
 
-impl Unreadable {
+impl UnreadableItem {
     pub fn attribute(attribute: &'static str) -> Self {
         Self { attribute }
     }
 }
 
-impl Display for Unreadable {
+impl Display for UnreadableItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the item's attribute {} is missing or of an unknown form", self.attribute)
     }
@@ -34,22 +34,25 @@ pub(crate) fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-pub(crate) fn take_string(item: &mut Item, attribute: &'static str) -> Result<String, Unreadable> {
+pub(crate) fn take_string(
+    item: &mut Item,
+    attribute: &'static str,
+) -> Result<String, UnreadableItem> {
     match item.remove(attribute) {
         Some(AttributeValue::S(text)) => Ok(text),
-        _ => Err(Unreadable { attribute }),
+        _ => Err(UnreadableItem { attribute }),
     }
 }
 
 pub(crate) fn operation_id(
     item: &Item,
     attribute: &'static str,
-) -> Result<OperationId, Unreadable> {
+) -> Result<OperationId, UnreadableItem> {
     let text = item.get(attribute).and_then(|value| value.as_s().ok());
-    text.and_then(|text| text.parse().ok()).ok_or(Unreadable { attribute })
+    text.and_then(|text| text.parse().ok()).ok_or(UnreadableItem { attribute })
 }
 
-pub(crate) fn read_number(item: &Item, attribute: &'static str) -> Result<u64, Unreadable> {
+pub(crate) fn read_number(item: &Item, attribute: &'static str) -> Result<u64, UnreadableItem> {
     let text = item.get(attribute).and_then(|value| value.as_n().ok());
-    text.and_then(|text| text.parse().ok()).ok_or(Unreadable { attribute })
+    text.and_then(|text| text.parse().ok()).ok_or(UnreadableItem { attribute })
 }

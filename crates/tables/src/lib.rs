@@ -1,5 +1,5 @@
-//! The two DynamoDB tables: `users` with the one conditional write, and `operations`
-//! with what became of operations and with the claims of idempotency keys.
+//! The two DynamoDB tables: `resources` with the one conditional write, and `operations`
+//! with the outcomes of operations and the claims of idempotency keys.
 //!
 //! | table | attribute | what it is |
 //! |---|---|---|
@@ -9,10 +9,9 @@
 //! | | `created_by` (S) | id of the operation that created the resource |
 //! | operations | `id` (S, key) | operation id |
 //! | | `resource` (S) | resource id |
-//! | | `outcome` (S) | `succeeded`, `superseded` or `failed` |
+//! | | `outcome` (S) | `succeeded`, `superseded`, `failed`; `stalled` is not final |
 //! | | `completed_at` (N) | ms since the Unix epoch |
-//! | | `problem` (S) | the problem document of a `failed` operation |
-//! | | `provisional` (BOOL) | not decided but stalled: `failed` so far, may still change |
+//! | | `problem` (S) | the problem document of a `failed` or `stalled` operation |
 //! | | `expires_at` (N) | time to live, s since the Unix epoch |
 //! | operations | `id` (S, key) | `key#` and a hash: the claim of an idempotency key |
 //! | | `op` (S) | the operation that it stands for |
@@ -22,83 +21,74 @@
 mod claims;
 mod condition;
 mod item;
-mod operations;
+mod outcomes;
 mod resources;
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
-use rules::reply::status::{Decision, Record};
-use rules::request::key::Claim;
-use rules::{Operation, OperationId, ResourceId};
-use world::{CallError, StoredResource, Tables, Transaction, Write};
 
 const GET_ITEM: &str = "dynamodb:GetItem";
 const PUT_ITEM: &str = "dynamodb:PutItem";
 
-/// The tables of one deployment, in DynamoDB.
+/// A client of DynamoDB, made for its first call: making one reads the endpoints of all AWS
+/// partitions, which is a quarter of a start-up, and many a request of `put` needs none.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     config: SdkConfig,
-    client: OnceLock<Client>,
-    resources: String,
+    client: Arc<OnceLock<Client>>,
+}
+
+/// The table of resources.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    dynamo_db: DynamoDb,
+    name: String,
     operations: String,
 }
 
+/// The table of outcomes and claims.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    dynamo_db: DynamoDb,
+    name: String,
+}
+
 impl DynamoDb {
-    /// The tables named `users` and `operations`.
+    /// A client with these settings.
     #[must_use]
-    pub fn new(config: SdkConfig, resources: String, operations: String) -> Self {
-        Self { config, client: OnceLock::new(), resources, operations }
+    pub fn new(config: SdkConfig) -> Self {
+        Self { config, client: Arc::default() }
     }
 
-    /// Made for the first call: it reads the endpoints of all AWS partitions, which is a
-    /// quarter of a start-up, and a request of `put` needs one service only.
+    /// The table of resources called `name`, beside the operations table of that name.
+    #[must_use]
+    pub fn resources(&self, name: String, operations: String) -> Resources {
+        Resources { dynamo_db: self.clone(), name, operations }
+    }
+
+    /// The operations table called `name`.
+    #[must_use]
+    pub fn operations(&self, name: String) -> Operations {
+        Operations { dynamo_db: self.clone(), name }
+    }
+
     fn client(&self) -> &Client {
         self.client.get_or_init(|| Client::new(&self.config))
     }
 }
 
-impl Tables for DynamoDb {
-    async fn resource(&self, resource: &ResourceId) -> Result<Option<StoredResource>, CallError> {
-        self.get_resource(resource).await
+impl Resources {
+    fn client(&self) -> &Client {
+        self.dynamo_db.client()
     }
+}
 
-    async fn creator(&self, resource: &ResourceId) -> Result<Option<OperationId>, CallError> {
-        self.get_creator(resource).await
-    }
-
-    async fn write_resource(&self, operation: &Operation) -> Result<Write, CallError> {
-        self.update_resource(operation).await
-    }
-
-    async fn transact(
-        &self,
-        operation: &Operation,
-        superseded: &[OperationId],
-        now: Duration,
-    ) -> Result<Transaction, CallError> {
-        self.write_in_transaction(operation, superseded, now).await
-    }
-
-    async fn record_of(&self, id: OperationId, now: Duration) -> Result<Option<Record>, CallError> {
-        self.get_record(id, now).await
-    }
-
-    async fn record(
-        &self,
-        resource: &ResourceId,
-        id: OperationId,
-        record: &Record,
-    ) -> Result<Option<Decision>, CallError> {
-        self.put_record(resource, id, record).await
-    }
-
-    async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {
-        self.put_claim(claim, now).await
+impl Operations {
+    fn client(&self) -> &Client {
+        self.dynamo_db.client()
     }
 }

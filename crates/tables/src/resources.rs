@@ -6,48 +6,98 @@ use aws_calls::call_error;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update,
+    AttributeValue, CancellationReason, KeysAndAttributes, Put, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-use rules::reply::status::{Decision, Outcome, Record};
+use rules::outcome::{Decision, Outcome, Recorded};
 use rules::{Failure, Operation, OperationId, ResourceId, Version};
-use world::{CallError, StoredResource, Transaction, Write};
+use world::{CallError, Stored, Transaction, Write};
 
 use crate::condition::ConditionalWrite;
-use crate::item::{Item, Unreadable, operation_id, string, take_string};
-use crate::operations::{UNDECIDED, record_item};
-use crate::{DynamoDb, GET_ITEM};
+use crate::item::{Item, UnreadableItem, operation_id, string, take_string};
+use crate::outcomes::{STALLED, UNDECIDED, item_of, read_unexpired};
+use crate::{GET_ITEM, Resources};
 
+const BATCH_GET_ITEM: &str = "dynamodb:BatchGetItem";
 const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
 const TRANSACT_WRITE_ITEMS: &str = "dynamodb:TransactWriteItems";
 
-impl DynamoDb {
-    pub(crate) async fn get_resource(
+/// The attributes that make a [`Version`].
+const VERSION: &str = "op, created_by";
+
+impl Resources {
+    async fn get(
         &self,
         resource: &ResourceId,
-    ) -> Result<Option<StoredResource>, CallError> {
+        attributes: Option<&str>,
+    ) -> Result<Option<Item>, CallError> {
         let reply = self
             .client()
             .get_item()
-            .table_name(&self.resources)
+            .table_name(&self.name)
             .key("id", string(resource))
+            .set_projection_expression(attributes.map(str::to_owned))
             .consistent_read(true)
             .send()
-            .await
-            .map_err(|error| call_error(GET_ITEM, &error))?;
+            .await;
+        reply.map(|reply| reply.item).map_err(|error| call_error(GET_ITEM, &error))
+    }
+}
+
+impl world::Resources for Resources {
+    async fn read(&self, resource: &ResourceId) -> Result<Option<Stored>, CallError> {
+        let item = self.get(resource, None).await?;
         let read = |mut item: Item| {
             let written_by = operation_id(&item, "op")?;
-            Ok(StoredResource { body: take_string(&mut item, "body")?, written_by })
+            Ok(Stored { body: take_string(&mut item, "body")?, written_by })
         };
-        reply.item.map(read).transpose().map_err(|error| unreadable(GET_ITEM, &error))
+        item.map(read).transpose().map_err(|error| unreadable(GET_ITEM, &error))
     }
 
-    pub(crate) async fn update_resource(&self, operation: &Operation) -> Result<Write, CallError> {
+    async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError> {
+        let item = self.get(resource, Some(VERSION)).await?;
+        let version = item.as_ref().map(version).transpose();
+        version.map_err(|error| unreadable(GET_ITEM, &error))
+    }
+
+    async fn look(
+        &self,
+        operation: &Operation,
+        now: Duration,
+    ) -> Result<(Option<Version>, Option<Recorded>), CallError> {
+        let build_error = |error| CallError::new(BATCH_GET_ITEM, Failure::NeverLands, error);
+        let key = |id: AttributeValue| Item::from([("id".to_owned(), id)]);
+        let keys = KeysAndAttributes::builder().consistent_read(true);
+        let resource = keys.clone().keys(key(string(&operation.resource)));
+        let outcome = keys.keys(key(string(operation.id)));
+        let resource = resource.projection_expression(VERSION).build().map_err(build_error)?;
+        let outcome = outcome.build().map_err(build_error)?;
+        let reply = self
+            .client()
+            .batch_get_item()
+            .request_items(&self.name, resource)
+            .request_items(&self.operations, outcome)
+            .send()
+            .await
+            .map_err(|error| call_error(BATCH_GET_ITEM, &error))?;
+        // Where the capacity did not suffice for both.
+        if reply.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(CallError::new(BATCH_GET_ITEM, Failure::NotLanded, "unprocessed keys"));
+        }
+        let mut items = reply.responses.unwrap_or_default();
+        let mut item = |table: &str| items.remove(table)?.pop();
+        let version = item(&self.name).as_ref().map(version).transpose();
+        let recorded = read_unexpired(item(&self.operations), now);
+        let unreadable = |error| unreadable(BATCH_GET_ITEM, &error);
+        Ok((version.map_err(unreadable)?, recorded.map_err(unreadable)?))
+    }
+
+    async fn write(&self, operation: &Operation) -> Result<Write, CallError> {
         let write = ConditionalWrite::new(operation);
         let sent = self
             .client()
             .update_item()
-            .table_name(&self.resources)
+            .table_name(&self.name)
             .key("id", string(&operation.resource))
             .update_expression(write.update)
             .condition_expression(write.condition)
@@ -65,31 +115,14 @@ impl DynamoDb {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
                     let stored = refusal.item.as_ref().map(version).transpose();
                     let stored = stored.map_err(|error| unreadable(UPDATE_ITEM, &error))?;
-                    Ok(Write::Refused { stored })
+                    Ok(Write::ConditionFalse { stored })
                 }
                 _ => Err(call_error(UPDATE_ITEM, &error)),
             },
         }
     }
 
-    pub(crate) async fn get_creator(
-        &self,
-        resource: &ResourceId,
-    ) -> Result<Option<OperationId>, CallError> {
-        let reply = self
-            .client()
-            .get_item()
-            .table_name(&self.resources)
-            .key("id", string(resource))
-            .projection_expression("created_by")
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| call_error(GET_ITEM, &error))?;
-        Ok(reply.item.and_then(|item| operation_id(&item, "created_by").ok()))
-    }
-
-    pub(crate) async fn write_in_transaction(
+    async fn transact(
         &self,
         operation: &Operation,
         superseded: &[OperationId],
@@ -99,7 +132,7 @@ impl DynamoDb {
         let resource = &operation.resource;
         let write = ConditionalWrite::new(operation);
         let update = Update::builder()
-            .table_name(&self.resources)
+            .table_name(&self.name)
             .key("id", string(resource))
             .update_expression(write.update)
             .condition_expression(write.condition)
@@ -114,12 +147,12 @@ impl DynamoDb {
         let decided = std::iter::once((operation.id, Outcome::Succeeded))
             .chain(superseded.iter().map(|id| (*id, Outcome::Superseded)));
         for (id, outcome) in decided.clone() {
-            let record = Record::Decided(Decision { outcome, completed_at: now });
+            let recorded = Recorded::Decided(Decision { outcome, completed_at: now });
             let put = Put::builder()
                 .table_name(&self.operations)
-                .set_item(Some(record_item(resource, id, &record)))
+                .set_item(Some(item_of(resource, id, &recorded)))
                 .condition_expression(UNDECIDED)
-                .expression_attribute_values(":true", AttributeValue::Bool(true))
+                .expression_attribute_values(":stalled", string(STALLED))
                 .build()
                 .map_err(build_error)?;
             call = call.transact_items(TransactWriteItem::builder().put(put).build());
@@ -141,14 +174,14 @@ impl DynamoDb {
 /// Why one action of a cancelled transaction was refused.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+enum Cancellation {
     None,
     ConditionalCheckFailed,
     ForNow,
-    ForGood,
+    Permanent,
 }
 
-impl Reason {
+impl Cancellation {
     fn of(reason: &CancellationReason) -> Self {
         match reason.code().unwrap_or("None") {
             "None" => Self::None,
@@ -157,7 +190,7 @@ impl Reason {
                 Self::ForNow
             }
             // ItemCollectionSizeLimitExceeded, ValidationError and what AWS may add.
-            _ => Self::ForGood,
+            _ => Self::Permanent,
         }
     }
 }
@@ -166,34 +199,36 @@ impl Reason {
 /// the outcomes of `ids`. Whatever the reasons, it wrote nothing; of mixed reasons one
 /// that is worth a retry decides.
 fn refusal(reasons: &[CancellationReason], ids: &[OperationId]) -> Result<Transaction, CallError> {
-    let kinds: Vec<_> = reasons.iter().map(Reason::of).collect();
+    let kinds: Vec<_> = reasons.iter().map(Cancellation::of).collect();
     let failed = |failure| {
         let codes: Vec<_> = reasons.iter().map(|reason| reason.code().unwrap_or("None")).collect();
         let reason = format!("cancelled: {}", codes.join(", "));
         Err(CallError::new(TRANSACT_WRITE_ITEMS, failure, reason))
     };
-    if kinds.contains(&Reason::ForNow) {
+    if kinds.contains(&Cancellation::ForNow) {
         return failed(Failure::NotLanded);
     }
-    let is_refused = kinds.contains(&Reason::ConditionalCheckFailed);
-    if kinds.contains(&Reason::ForGood) || !is_refused || kinds.len() != ids.len() + 1 {
+    let is_refused = kinds.contains(&Cancellation::ConditionalCheckFailed);
+    if kinds.contains(&Cancellation::Permanent) || !is_refused || kinds.len() != ids.len() + 1 {
         return failed(Failure::NeverLands);
     }
-    let is_resource_refused = kinds[0] == Reason::ConditionalCheckFailed;
+    let is_resource_refused = kinds[0] == Cancellation::ConditionalCheckFailed;
     let resource = is_resource_refused.then(|| reasons[0].item.as_ref().map(version).transpose());
     let resource =
         resource.transpose().map_err(|error| unreadable(TRANSACT_WRITE_ITEMS, &error))?;
-    let decided =
-        ids.iter().zip(&kinds[1..]).filter(|(_, kind)| **kind == Reason::ConditionalCheckFailed);
-    Ok(Transaction::Refused { resource, decided: decided.map(|(id, _)| *id).collect() })
+    let decided = ids
+        .iter()
+        .zip(&kinds[1..])
+        .filter(|(_, kind)| **kind == Cancellation::ConditionalCheckFailed);
+    Ok(Transaction::Cancelled { resource, decided: decided.map(|(id, _)| *id).collect() })
 }
 
-fn version(item: &Item) -> Result<Version, Unreadable> {
+fn version(item: &Item) -> Result<Version, UnreadableItem> {
     let created_by = operation_id(item, "created_by").ok();
     Ok(Version { written_by: operation_id(item, "op")?, created_by })
 }
 
-fn unreadable(action: &'static str, error: &Unreadable) -> CallError {
+fn unreadable(action: &'static str, error: &UnreadableItem) -> CallError {
     CallError::new(action, Failure::NeverLands, error)
 }
 
@@ -219,9 +254,9 @@ mod tests {
             assert_eq!(read([for_now, "None", "None"]), Err(Failure::NotLanded));
             assert_eq!(read([condition, "ValidationError", for_now]), Err(Failure::NotLanded));
         }
-        for for_good in ["ValidationError", "ItemCollectionSizeLimitExceeded", "SomethingNew"] {
-            assert_eq!(read(["None", for_good, "None"]), Err(Failure::NeverLands));
-            assert_eq!(read([condition, for_good, "None"]), Err(Failure::NeverLands));
+        for permanent in ["ValidationError", "ItemCollectionSizeLimitExceeded", "SomethingNew"] {
+            assert_eq!(read(["None", permanent, "None"]), Err(Failure::NeverLands));
+            assert_eq!(read([condition, permanent, "None"]), Err(Failure::NeverLands));
         }
         assert_eq!(read(["None"; 3]), Err(Failure::NeverLands));
         let refused = CancellationReason::builder().code(condition).build();
@@ -230,12 +265,12 @@ mod tests {
         let resource = Some(None);
         assert_eq!(
             read([condition, "None", "None"]),
-            Ok(Transaction::Refused { resource, decided: vec![] })
+            Ok(Transaction::Cancelled { resource, decided: vec![] })
         );
         let decided = vec![id(2)];
         assert_eq!(
             read(["None", "None", condition]),
-            Ok(Transaction::Refused { resource: None, decided })
+            Ok(Transaction::Cancelled { resource: None, decided })
         );
     }
 }

@@ -33,10 +33,10 @@ pub trait Host {
     fn report(&self, report: &Report<'_>);
 }
 
-/// The result of `call`, which is given up at the `deadline` since the Unix epoch.
+/// The result of `call`, which is abandoned at the `deadline` since the Unix epoch.
 ///
 /// # Errors
-/// [`CallError`]; a call that is given up may have landed.
+/// [`CallError`]; an abandoned call may have landed.
 pub async fn within<T>(
     host: &impl Host,
     deadline: Duration,
@@ -44,12 +44,12 @@ pub async fn within<T>(
 ) -> Result<T, CallError> {
     let left = deadline.saturating_sub(host.now());
     if left.is_zero() {
-        return Err(CallError::new("none", Failure::NotLanded, "there is no time left for a call"));
+        return Err(CallError::out_of_time(Failure::NotLanded, "no time was left for a call"));
     }
     match select(pin!(call), pin!(host.sleep(left))).await {
         Either::Left((reply, _)) => reply,
         Either::Right(_) => {
-            Err(CallError::new("a call", Failure::MayHaveLanded, "there is no time left to wait"))
+            Err(CallError::out_of_time(Failure::MayHaveLanded, "no reply came in time"))
         }
     }
 }

@@ -34,7 +34,7 @@ metrics! {
     Accepted: Count,
     /// `put` wrote a resource itself.
     WrittenInline: Count,
-    /// `put` refused a PUT for good: 409 or 412.
+    /// `put` refused a PUT permanently: 409 or 412.
     Refused: Count,
     /// `put` wrote and queued nothing: 503.
     NotWritten: Count,
@@ -43,8 +43,6 @@ metrics! {
     /// `read` could not read a table: 503.
     NotRead: Count,
     /// A PUT was refused since the gateway's clock and the host's differ too much: 503.
-    ClockRefusals: Count,
-    /// The stored resource is ahead of the clock, so that the order is not known.
     ClockSkews: Count,
     /// A caller who may not do this: 403.
     Forbidden: Count,
@@ -56,7 +54,7 @@ metrics! {
     Superseded: Count,
     /// A deferred PUT lost to a newer one beside it, in that one's transaction.
     Coalesced: Count,
-    /// A deferred PUT was refused for good.
+    /// A deferred PUT was refused permanently.
     Failed: Count,
     /// A deferred PUT is too old to be carried out, and was dropped.
     Expired: Count,
@@ -97,7 +95,7 @@ pub struct Report<'a> {
     pub message: &'static str,
     /// The id of the invocation.
     pub request_id: &'a str,
-    /// The resource it is about.
+    /// The resource that it is about.
     pub resource: Option<&'a ResourceId>,
     /// The operation it is about.
     pub operation: Option<OperationId>,

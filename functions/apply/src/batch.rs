@@ -1,21 +1,21 @@
-//! A batch: which records brought which operation, and what becomes of them.
+//! A batch: which messages brought which operation, and which are finished.
 
 use aws_lambda_events::sqs::SqsMessage;
 use rules::{Operation, OperationId, ResourceId};
 use world::{Level, Report};
 
-/// An operation of the batch, with the record that brought it; with several where SQS
+/// An operation of the batch, with the message that brought it; with several where SQS
 /// delivered it more than once.
 #[derive(Debug)]
 pub(crate) struct Delivered<'a> {
     pub operation: Operation,
-    pub records: Vec<&'a SqsMessage>,
+    pub messages: Vec<&'a SqsMessage>,
 }
 
-/// A record that SQS must deliver again.
+/// A message that SQS must deliver again.
 #[derive(Debug)]
 pub(crate) struct HandedBack<'a> {
-    pub record: &'a SqsMessage,
+    pub message: &'a SqsMessage,
     /// Its operation, where that can be read.
     pub operation: Option<(OperationId, ResourceId)>,
     /// Why, and how much that matters.
@@ -23,12 +23,12 @@ pub(crate) struct HandedBack<'a> {
 }
 
 impl<'a> HandedBack<'a> {
-    /// Puts the ids of the record into a report.
+    /// Puts the ids of the message into a report.
     pub fn about<'b>(&'b self, report: Report<'b>) -> Report<'b>
     where
         'a: 'b,
     {
-        let report = report.message(self.record.message_id.as_deref());
+        let report = report.message(self.message.message_id.as_deref());
         match &self.operation {
             Some((operation, resource)) => report.resource(resource).operation(*operation),
             None => report,
@@ -36,27 +36,52 @@ impl<'a> HandedBack<'a> {
     }
 }
 
-/// What becomes of the records of a batch.
+/// Why an operation is open after its group ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// It has no outcome yet.
+    Undecided,
+    /// The code panicked on it.
+    Panicked,
+    /// Its precondition may be about an older one that is open.
+    Waits,
+}
+
+impl Open {
+    pub fn reason(self) -> (Level, &'static str) {
+        match self {
+            Self::Undecided => (Level::Warn, "it could not be carried out now"),
+            Self::Panicked => (Level::Error, "a panic"),
+            Self::Waits => (Level::Warn, "it waits for an older one of its resource"),
+        }
+    }
+}
+
+/// The messages of a batch, once each has been tried.
 #[derive(Debug, Default)]
 pub(crate) struct Batch<'a> {
     pub finished: Vec<&'a SqsMessage>,
     pub handed_back: Vec<HandedBack<'a>>,
+    /// What is to go to the dead letters.
+    pub poison: Vec<HandedBack<'a>>,
 }
 
 impl<'a> Batch<'a> {
-    /// Finishes what was delivered, unless it is left open for this reason.
-    pub fn sort_in(&mut self, delivered: Delivered<'a>, is_open: Option<(Level, &str)>) {
-        let Delivered { operation, records } = delivered;
-        let Some((level, reason)) = is_open else { return self.finished.extend(records) };
-        self.handed_back.extend(records.into_iter().map(|record| HandedBack {
-            record,
-            operation: Some((operation.id, operation.resource.clone())),
-            reason: (level, reason.to_owned()),
-        }));
-    }
-
     pub fn extend(&mut self, other: Self) {
         self.finished.extend(other.finished);
         self.handed_back.extend(other.handed_back);
+        self.poison.extend(other.poison);
     }
+}
+
+/// The messages of an operation that is open, to be delivered again.
+pub(crate) fn handed_back<'a>(delivered: Delivered<'a>, open: Open) -> Vec<HandedBack<'a>> {
+    let (level, reason) = open.reason();
+    let Delivered { operation, messages } = delivered;
+    let hand_back = |message| HandedBack {
+        message,
+        operation: Some((operation.id, operation.resource.clone())),
+        reason: (level, reason.to_owned()),
+    };
+    messages.into_iter().map(hand_back).collect()
 }

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use rules::order::verdict::Refusal;
-use rules::reply::status::{Decision, Record};
-use rules::work::group::{Call, Group, Reason};
-use rules::{Operation, OperationId, ResourceId};
-use world::{CallError, Host, Invocation, Metric, Queue, Report, Tables, Transaction, within};
+use rules::outcome::{Decision, Recorded};
+use rules::work::group::{Call, Group, Unwritten};
+use rules::{Operation, OperationId, Resource, ResourceId, Updated};
+use world::{
+    CallError, Host, Invocation, Metric, Outcomes, Report, Resources, Transaction, within,
+};
 
-use crate::{Apply, Work, Worked, unix_ms};
+use crate::{Apply, unix_ms};
 
 /// What must be left of the invocation to make a call: its timeout, and the answer.
 const TIME_FOR_A_CALL: Duration = Duration::from_secs(5);
 
-impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
+impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I, Q> {
     /// Decides a group of operations of one resource, sorted; returns those that are still
     /// without an outcome.
     pub(crate) async fn apply_group(
@@ -24,7 +26,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         let Some(Operation { resource, .. }) = operations.first().copied() else {
             return Vec::new();
         };
-        let mut group = Group::new(operations);
+        let (mut group, mut updated) = (Group::new(operations), None);
         loop {
             for id in group.drop_expired(self.host.now()) {
                 let report = Report::error(invocation, "dropped a PUT that is too old");
@@ -33,7 +35,7 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
             let next = group.next_call().filter(|_| self.has_time_for_a_call(invocation));
             let Some(call) = next else { return group.undecided().collect() };
             let id = call.operation().id;
-            let pause = match self.make(call, &mut group, invocation).await {
+            let pause = match self.make(call, &mut group, &mut updated, invocation).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     let pause = group.on_failed(error.failure, self.host.random());
@@ -47,33 +49,38 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         }
     }
 
-    /// Makes a call and tells the group of its reply; returns the pause that is due.
+    /// Makes a call and hands its reply to the group; returns the pause that is due.
+    /// `updated` is the operation that was updated last.
     async fn make(
         &self,
         call: Call<'_>,
         group: &mut Group<'_>,
+        updated: &mut Option<OperationId>,
         invocation: &Invocation,
     ) -> Result<Duration, CallError> {
         match call {
             Call::Write { operation, superseded } => {
-                match self.work(operation, invocation).await {
-                    Worked::Done => {}
-                    Worked::Refused(problem) => {
-                        group.on_refused_by_work(problem);
+                if R::HAS_UPDATE && *updated != Some(operation.id) {
+                    if !self.is_worth_an_update(operation, group, invocation).await? {
                         return Ok(Duration::ZERO);
                     }
-                    Worked::TryLater(reason) => {
-                        let report = Report::warn(
-                            invocation,
-                            "the work before the write is to be tried later",
-                        );
-                        let report = report.resource(&operation.resource).operation(operation.id);
-                        self.host.report(&report.because(reason));
-                        group.on_try_later();
-                        return Ok(Duration::ZERO);
+                    match self.update(operation, invocation).await {
+                        Updated::Done => *updated = Some(operation.id),
+                        Updated::Refused(problem) => {
+                            group.on_refused_by_update(problem.final_or_refused());
+                            return Ok(Duration::ZERO);
+                        }
+                        Updated::TryLater(reason) => {
+                            let message = "the update is to be tried later";
+                            let report = Report::warn(invocation, message);
+                            let report = report.resource(&operation.resource);
+                            self.host.report(&report.operation(operation.id).because(reason));
+                            group.on_try_later();
+                            return Ok(Duration::ZERO);
+                        }
                     }
                 }
-                let call = self.tables.transact(operation, &superseded, self.host.now());
+                let call = self.resources.transact(operation, &superseded, self.host.now());
                 match within(&self.host, invocation.deadline, call).await? {
                     Transaction::Written => {
                         group.on_written();
@@ -85,25 +92,23 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
                             self.host.report(&report.count(Metric::Coalesced));
                         }
                     }
-                    Transaction::Refused { resource, decided } => {
+                    Transaction::Cancelled { resource, decided } => {
                         for id in &decided {
                             self.report_decided(&operation.resource, *id, invocation);
                         }
                         let at = resource.map(|stored| stored.map(|stored| stored.written_by));
-                        // The time of the reply: a resource written while the call was under way
-                        // is not ahead of the clock.
-                        let (now, random) = (self.host.now(), self.host.random());
-                        return Ok(group.on_refused(at, &decided, now, random));
+                        return Ok(group.on_met(at, &decided, self.host.random()));
                     }
                 }
             }
             Call::Record { operation, reason } => {
                 let (outcome, completed_at) = (reason.outcome(operation), self.host.now());
-                let record = Record::Decided(Decision { outcome, completed_at });
-                let call = self.tables.record(&operation.resource, operation.id, &record);
+                let recorded = Recorded::Decided(Decision { outcome, completed_at });
+                let (resource, id) = (&operation.resource, operation.id);
+                let call = self.operations.record(resource, id, &recorded);
                 match within(&self.host, invocation.deadline, call).await? {
                     None => self.report_recorded(operation, &reason, invocation),
-                    Some(_) => self.report_decided(&operation.resource, operation.id, invocation),
+                    Some(_) => self.report_decided(resource, id, invocation),
                 }
                 group.on_recorded();
             }
@@ -111,13 +116,36 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         Ok(Duration::ZERO)
     }
 
-    /// Does the work before the write, with what is left of the time for it.
-    async fn work(&self, operation: &Operation, invocation: &Invocation) -> Worked {
+    /// Whether the operation is open as far as one read can tell. Somebody may still write
+    /// after it, so this saves needless updates and promises nothing.
+    async fn is_worth_an_update(
+        &self,
+        operation: &Operation,
+        group: &mut Group<'_>,
+        invocation: &Invocation,
+    ) -> Result<bool, CallError> {
+        let look = self.resources.look(operation, self.host.now());
+        let (stored, recorded) = within(&self.host, invocation.deadline, look).await?;
+        if matches!(recorded, Some(Recorded::Decided(_))) {
+            self.report_decided(&operation.resource, operation.id, invocation);
+            group.on_met(None, &[operation.id], self.host.random());
+            return Ok(false);
+        }
+        let stored = stored.map(|stored| stored.written_by);
+        let may_replace = operation.may_replace(stored);
+        if !may_replace {
+            group.on_met(Some(stored), &[], self.host.random());
+        }
+        Ok(may_replace)
+    }
+
+    /// Runs the update, with what is left of the time for it.
+    async fn update(&self, operation: &Operation, invocation: &Invocation) -> Updated {
         let until = invocation.deadline.saturating_sub(TIME_FOR_A_CALL);
         let time_left = until.saturating_sub(self.host.now());
-        let work = async { Ok(self.work.before_write(operation, time_left).await) };
-        let worked = within(&self.host, until, work).await;
-        worked.unwrap_or_else(|error: CallError| Worked::TryLater(error.to_string()))
+        let update = async { Ok(self.resource.update(operation, time_left).await) };
+        let updated = within(&self.host, until, update).await;
+        updated.unwrap_or_else(|_: CallError| Updated::TryLater("it took too long".to_owned()))
     }
 
     fn report_applied(&self, operation: &Operation, invocation: &Invocation) {
@@ -128,21 +156,17 @@ impl<H: Host, T: Tables, Q: Queue, W: Work> Apply<H, T, Q, W> {
         self.host.report(&report.resource(&operation.resource).operation(operation.id));
     }
 
-    fn report_recorded(&self, operation: &Operation, reason: &Reason, invocation: &Invocation) {
+    fn report_recorded(&self, operation: &Operation, reason: &Unwritten, invocation: &Invocation) {
         let report = match reason {
-            Reason::Landed => return self.report_applied(operation, invocation),
-            Reason::Refused(Refusal::Superseded) => {
+            Unwritten::Landed => return self.report_applied(operation, invocation),
+            Unwritten::Refused(Refusal::Superseded) => {
                 Report::info(invocation, "a newer PUT won").count(Metric::Superseded)
             }
-            Reason::Refused(Refusal::PreconditionFailed { .. }) => {
+            Unwritten::Refused(Refusal::PreconditionFailed { .. }) => {
                 Report::info(invocation, "its precondition is false").count(Metric::Failed)
             }
-            Reason::Refused(Refusal::OrderUnknown) => {
-                let report = Report::error(invocation, "the stored resource is ahead of the clock");
-                report.count(Metric::Failed).count(Metric::ClockSkews)
-            }
-            Reason::RefusedByWork(problem) => {
-                let report = Report::info(invocation, "the work before the write refused it");
+            Unwritten::RefusedByUpdate(problem) => {
+                let report = Report::info(invocation, "the update refused it");
                 report.problem(problem.problem_type()).count(Metric::Failed)
             }
         };

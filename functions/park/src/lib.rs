@@ -1,4 +1,4 @@
-//! What becomes of dead letters: the operation is marked as stalled, and the message is
+//! Dead letters: the operation is marked as stalled, and the message is
 //! parked unchanged, for an operator to look at and to move back.
 
 #[cfg(test)]
@@ -6,24 +6,23 @@ mod tests;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::Error;
-use lambda_shell::batch::{batch_response, receives};
-use queues::message;
-use rules::reply::status::{self, Record};
+use lambda_shell::sqs_event::{batch_response, receives};
+use rules::outcome::Recorded;
 use rules::{Problem, ProblemType};
-use world::{CallError, Host, Invocation, Level, Metric, Queue, Report, Tables, within};
+use world::{CallError, Host, Invocation, Level, Metric, Outbox, Outcomes, Report, within};
 
 /// The function: its world.
 #[derive(Debug)]
-pub struct Park<H, T, Q> {
-    /// The host it runs on.
+pub struct Park<H, O, Q> {
+    /// The host that it runs on.
     pub host: H,
-    /// Where outcomes are.
-    pub tables: T,
-    /// Where messages wait for an operator.
+    /// The table of outcomes.
+    pub operations: O,
+    /// The queue in which messages wait for an operator.
     pub parked: Q,
 }
 
-impl<H: Host, T: Tables, Q: Queue> Park<H, T, Q> {
+impl<H: Host, O: Outcomes, Q: Outbox> Park<H, O, Q> {
     /// Parks a batch before the deadline of the `invocation`; names the records that SQS
     /// must deliver again.
     ///
@@ -35,41 +34,41 @@ impl<H: Host, T: Tables, Q: Queue> Park<H, T, Q> {
         invocation: &Invocation,
     ) -> Result<SqsBatchResponse, Error> {
         let mut handed_back = Vec::new();
-        for record in &event.records {
-            let park = self.park(record, invocation);
+        for message in &event.records {
+            let park = self.park(message, invocation);
             if let Err(error) = within(&self.host, invocation.deadline, park).await {
                 let report = Report::error(invocation, "handed back a dead letter").failed(&error);
-                self.host.report(&report.message(record.message_id.as_deref()));
-                handed_back.push(record);
+                self.host.report(&report.message(message.message_id.as_deref()));
+                handed_back.push(message);
             }
         }
         batch_response(&handed_back)
     }
 
     /// Parks a message, unless its operation is decided: then nothing is left to do.
-    async fn park(&self, record: &SqsMessage, invocation: &Invocation) -> Result<(), CallError> {
+    async fn park(&self, message: &SqsMessage, invocation: &Invocation) -> Result<(), CallError> {
         let mut report = Report::error(invocation, "parked a message");
-        let known = match message::read(record) {
+        let known = match queues::message::read(message) {
             Ok(operation) => Some((operation.id, operation.resource)),
             Err(error) => {
                 report = report.because(error.to_string());
                 error.operation
             }
         };
-        report = report.message(record.message_id.as_deref());
+        report = report.message(message.message_id.as_deref());
         if let Some((id, resource)) = &known {
             report = report.resource(resource).operation(*id);
-            let problem = Problem::new(ProblemType::NotApplied, reason(record));
-            let problem = status::document(&problem);
-            let stalled = Record::Stalled { problem, since: self.host.now() };
-            if self.tables.record(resource, *id, &stalled).await?.is_some() {
-                let message = "dropped the dead letter of an operation that was decided";
-                self.host.report(&Report { level: Level::Info, message, ..report });
+            let problem = Problem::new(ProblemType::NotApplied, reason(message));
+            let problem = problem.to_json();
+            let stalled = Recorded::Stalled { problem, since: self.host.now() };
+            if self.operations.record(resource, *id, &stalled).await?.is_some() {
+                let text = "dropped the dead letter of an operation that was decided";
+                self.host.report(&Report { level: Level::Info, message: text, ..report });
                 return Ok(());
             }
             report = report.count(Metric::Stalled);
         }
-        self.parked.forward(record).await?;
+        self.parked.forward(message).await?;
         self.host.report(&report.count(Metric::Parked));
         Ok(())
     }
@@ -77,10 +76,10 @@ impl<H: Host, T: Tables, Q: Queue> Park<H, T, Q> {
 
 /// Why the message is a dead letter. SQS names the queue it took it from; `apply` itself
 /// sends on only what it cannot carry out.
-fn reason(record: &SqsMessage) -> String {
-    let next = "it may still be carried out once an operator has mended the cause";
-    if record.attributes.contains_key("DeadLetterQueueSourceArn") {
-        format!("The PUT could not be carried out in {} attempts; {next}.", receives(record))
+fn reason(message: &SqsMessage) -> String {
+    let next = "it may still be carried out once an operator has fixed the cause";
+    if message.attributes.contains_key("DeadLetterQueueSourceArn") {
+        format!("The PUT could not be carried out in {} attempts; {next}.", receives(message))
     } else {
         format!("The code that carries out the PUT failed on it; {next}.")
     }

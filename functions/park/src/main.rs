@@ -1,4 +1,4 @@
-//! What becomes of dead letters: configuration, clients, run.
+//! Dead letters: configuration, clients, run.
 
 use std::time::Duration;
 
@@ -17,11 +17,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 async fn main() -> Result<(), Error> {
     let host = LambdaHost::start()?;
     let http = http_client();
-    // A resource is never touched here, so its table has no name.
-    let (resources, operations) = (String::new(), required("OPERATIONS_TABLE")?);
+    let dynamo_db = DynamoDb::new(aws("DYNAMODB", &http)?);
     let park = Park {
         host,
-        tables: DynamoDb::new(aws("DYNAMODB", &http)?, resources, operations),
+        operations: dynamo_db.operations(required("OPERATIONS_TABLE")?),
         parked: Sqs::new(aws("SQS", &http)?, required("PARKED_QUEUE_URL")?),
     };
     run(service_fn(async |event: LambdaEvent<_>| {

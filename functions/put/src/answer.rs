@@ -6,15 +6,25 @@ use http::StatusCode;
 use http::header::{CONTENT_LOCATION, ETAG, HeaderName, LOCATION, RETRY_AFTER};
 use lambda_http::{Body, Response};
 use lambda_shell::reply;
-use rules::reply::status::{Decision, Outcome, State, StatusDocument};
-use rules::request::precondition;
+use rules::outcome::{Decision, Outcome};
+use rules::reply::status::{State, StatusDocument};
 use rules::request::prefer::Return;
-use world::{Host, Queue, Tables};
+use rules::{Operation, Problem};
+use world::Host;
 
 use crate::Put;
-use crate::prepare::Prepared;
+use crate::prepare::PutRequest;
 
-/// How a PUT went.
+/// How a PUT ended for its client.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    /// The answer.
+    pub answer: Result<Answer, Problem>,
+    /// Whether an earlier sending decided it.
+    pub is_replay: bool,
+}
+
+/// The answer to a PUT that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The resource was written.
@@ -31,17 +41,23 @@ pub(crate) enum Answer {
     Queued,
 }
 
-impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
-    pub(crate) fn respond(&self, put: Prepared, answer: Answer) -> Response<Body> {
+impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
+    pub(crate) fn respond(
+        &self,
+        request: PutRequest,
+        operation: Operation,
+        answer: Answer,
+    ) -> Response<Body> {
         match answer {
-            Answer::Written { created } => written(put, created),
+            Answer::Written { created } => written(request, operation, created),
             Answer::Succeeded { completed_at } => {
                 let outcome = Outcome::Succeeded;
-                self.accepted(&put, &State::Decided(Decision { outcome, completed_at }))
+                let state = State::Decided(Decision { outcome, completed_at });
+                self.accepted(&request, &operation, &state)
             }
             Answer::Queued => {
-                let mut response = self.accepted(&put, &State::Pending);
-                if put.preferences.respond_async {
+                let mut response = self.accepted(&request, &operation, &State::Pending);
+                if request.preferences.respond_async {
                     preference_applied(&mut response, "respond-async");
                 }
                 response
@@ -50,21 +66,26 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
     }
 
     /// The path of the status of the operation.
-    pub(crate) fn location(&self, put: &Prepared) -> String {
-        put.paths.operation(&self.receipts.sign(&put.operation.resource, put.operation.id))
+    pub(crate) fn location(&self, request: &PutRequest, operation: &Operation) -> String {
+        request.paths.operation(&self.receipts.sign(&operation.resource, operation.id))
     }
 
     /// 202 with the status document, and where to find it from now on.
-    fn accepted(&self, put: &Prepared, state: &State) -> Response<Body> {
-        let (now, id) = (self.host.now(), put.operation.id);
-        let location = self.location(put);
-        let paths = (location.as_str(), put.paths.resource());
-        let document = StatusDocument::new(id, paths, state, now);
+    fn accepted(
+        &self,
+        request: &PutRequest,
+        operation: &Operation,
+        state: &State,
+    ) -> Response<Body> {
+        let id = operation.id;
+        let location = self.location(request, operation);
+        let paths = (location.as_str(), request.paths.resource());
+        let document = StatusDocument::new(id, paths, state);
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = reply::json(StatusCode::ACCEPTED, body);
         reply::set(&mut response, LOCATION, &location);
         reply::set(&mut response, CONTENT_LOCATION, &location);
-        if let Some(seconds) = state.retry_after_seconds(id, now) {
+        if let Some(seconds) = state.retry_after_seconds(id, self.host.now()) {
             reply::set(&mut response, RETRY_AFTER, &seconds.to_string());
         }
         response
@@ -72,9 +93,9 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
 }
 
 /// 201 or 200 with the body as stored, or without it if the client prefers so.
-fn written(put: Prepared, created: bool) -> Response<Body> {
-    let (id, paths, body) = (put.operation.id, put.paths, put.operation.body);
-    let representation = put.preferences.representation;
+fn written(request: PutRequest, operation: Operation, created: bool) -> Response<Body> {
+    let (id, paths, body) = (operation.id, request.paths, operation.body);
+    let representation = request.preferences.representation;
     let is_minimal = representation == Some(Return::Minimal);
     let mut response = match (created, is_minimal) {
         (true, true) => reply::empty(StatusCode::CREATED),
@@ -82,7 +103,7 @@ fn written(put: Prepared, created: bool) -> Response<Body> {
         (true, false) => reply::json(StatusCode::CREATED, body),
         (false, false) => reply::json(StatusCode::OK, body),
     };
-    reply::set(&mut response, ETAG, &precondition::etag(id));
+    reply::set(&mut response, ETAG, &id.etag());
     if !is_minimal {
         // The body is what a GET of the resource would answer (RFC 9110 section 8.7).
         reply::set(&mut response, CONTENT_LOCATION, paths.resource());

@@ -1,109 +1,134 @@
-//! Attempt: the conditional write, awaited.
+//! Attempt: the update and the conditional write, awaited.
 
 use std::time::Duration;
 
+use rules::outcome::Outcome;
 use rules::work::attempt::{Attempt, Next};
-use rules::{Problem, Version};
-use world::{CallError, Host, Queue, Report, Tables, Transaction, Write, repeated, within};
+use rules::{Problem, Resource, Updated, Version};
+use world::{
+    CallError, Claims, Host, Outbox, Outcomes, Report, Resources, Transaction, Write, within,
+};
 
 use crate::Put;
 use crate::answer::Answer;
-use crate::prepare::Prepared;
+use crate::outcome::Open;
+use crate::prepare::PutRequest;
 
 /// How a call that got a reply ended.
 enum Reply {
     /// The resource was written.
     Written { created: bool },
-    /// The resource was written with an outcome, completed then since the Unix epoch. Whether
-    /// it is new, a transaction does not tell.
+    /// The resource was written with an outcome, completed then since the Unix epoch. A
+    /// transaction does not tell whether the resource is new.
     WrittenWithOutcome { completed_at: Duration },
     /// The operation is decided already.
     Decided,
     /// The condition was false of this version.
-    Refused { stored: Option<Version> },
+    Met { stored: Option<Version> },
 }
 
-impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
-    /// Writes the resource, in as many calls as it takes `until` then, since the Unix epoch.
-    /// `None` where the operation is still open at the end.
+impl<H, R, S, O, Q> Put<H, R, S, O, Q>
+where
+    H: Host,
+    R: Resource,
+    S: Resources,
+    O: Outcomes + Claims,
+    Q: Outbox,
+{
+    /// Runs the update and writes the resource, in as many calls as it takes `until` then,
+    /// since the Unix epoch. The inner error says why the operation is still open.
     ///
     /// # Errors
-    /// What the client is told of an operation that is refused, and 503.
+    /// The problem of an operation that is refused, and 503.
     pub(crate) async fn attempt(
         &self,
-        put: &mut Prepared,
+        request: &PutRequest,
+        attempt: &mut Attempt,
         until: Duration,
-    ) -> Result<Option<Answer>, Problem> {
-        let mut attempt = match put.key {
-            Some(_) => Attempt::claimed(),
-            None => Attempt::new(put.arrival),
-        };
-        loop {
-            let next = match within(&self.host, until, self.write(put)).await {
-                Ok(Reply::Written { created }) => return Ok(Some(Answer::Written { created })),
-                Ok(Reply::WrittenWithOutcome { completed_at }) => {
-                    return Ok(Some(self.written(put, completed_at).await));
-                }
-                Ok(Reply::Decided) => {
-                    put.may_have_landed = true;
-                    let Some(decision) = self.decision(put).await? else { return Ok(None) };
-                    return self.replay(put, decision).await.map(Some);
-                }
-                Ok(Reply::Refused { stored }) => {
-                    let (now, random) = (self.host.now(), self.host.random());
-                    attempt.on_refused(&mut put.operation, stored, now, random)
-                }
-                Err(error) => {
-                    let next = attempt.on_failed(error.failure, self.host.random());
-                    let is_retried =
-                        matches!(next, Next::Call { after } if self.host.now() + after < until);
-                    let report = Report::warn(&put.invocation, "a write failed").failed(&error);
-                    let report =
-                        report.resource(&put.operation.resource).operation(put.operation.id);
-                    self.host.report(&report.retried(is_retried));
-                    next
-                }
+    ) -> Result<Result<Answer, Open>, Problem> {
+        let mut next = Next::Call { after: Duration::ZERO };
+        if R::HAS_UPDATE {
+            next = match self.look(request, attempt, until).await {
+                Ok(next) => next,
+                Err(open) => return Ok(Err(open)),
             };
-            put.may_have_landed |= attempt.may_have_landed();
+        }
+        let mut is_updated = !R::HAS_UPDATE;
+        loop {
             match next {
                 Next::Call { after } if self.host.now() + after < until => {
                     self.host.sleep(after).await;
                 }
-                Next::Call { .. } | Next::Open => return Ok(None),
-                Next::Landed { created } => return Ok(Some(Answer::Written { created })),
-                Next::Refused(refusal) => return self.refuse(put, refusal).await.map(Some),
+                Next::Open if attempt.is_out_of_steps() => return Ok(Err(Open::Overtaken)),
+                Next::Call { .. } | Next::Open => return Ok(Err(Open::Table)),
+                Next::Landed { created } => return Ok(Ok(Answer::Written { created })),
+                Next::Refused(refusal) => {
+                    let precondition = &attempt.operation().precondition;
+                    let problem = refusal.problem(precondition);
+                    let outcome = refusal.outcome(precondition);
+                    return self.refuse(request, attempt, problem, outcome).await.map(Ok);
+                }
             }
+            if !is_updated {
+                match self.update(request, attempt, until).await {
+                    Updated::Done => is_updated = true,
+                    Updated::Refused(problem) => {
+                        let problem = problem.final_or_refused();
+                        let outcome = Outcome::failed(&problem);
+                        return self.refuse(request, attempt, problem, outcome).await.map(Ok);
+                    }
+                    Updated::TryLater(reason) => return Ok(Err(Open::Update(reason))),
+                }
+            }
+            next = match within(&self.host, until, self.write(request, attempt)).await {
+                Ok(Reply::Written { created }) => return Ok(Ok(Answer::Written { created })),
+                Ok(Reply::WrittenWithOutcome { completed_at }) => {
+                    return Ok(Ok(self.written(request, attempt, completed_at).await));
+                }
+                Ok(Reply::Decided) => {
+                    let Some(decision) = self.decision(request, attempt).await? else {
+                        return Ok(Err(Open::Table));
+                    };
+                    return self.outcome(request, attempt, decision).await.map(Ok);
+                }
+                Ok(Reply::Met { stored }) => attempt.on_met(stored, self.host.random()),
+                Err(error) => self.on_failed(request, attempt, &error, until),
+            };
         }
+    }
+
+    fn on_failed(
+        &self,
+        request: &PutRequest,
+        attempt: &mut Attempt,
+        error: &CallError,
+        until: Duration,
+    ) -> Next {
+        let next = attempt.on_failed(error.failure, self.host.random());
+        let is_retried = matches!(next, Next::Call { after } if self.host.now() + after < until);
+        let (id, resource) = (attempt.operation().id, &attempt.operation().resource);
+        let report = Report::warn(&request.invocation, "a write failed").failed(error);
+        let report = report.resource(resource).operation(id);
+        self.host.report(&report.retried(is_retried));
+        next
     }
 
     /// One call. Where others may carry the operation out too, it is the transaction of
     /// `apply`, which leaves an outcome: only then can it land after the message was
     /// applied, or the message arrive after it landed, without effect.
-    async fn write(&self, put: &Prepared) -> Result<Reply, CallError> {
-        let operation = &put.operation;
-        if !put.leaves_outcome() {
-            return Ok(match self.tables.write_resource(operation).await? {
+    async fn write(&self, request: &PutRequest, attempt: &Attempt) -> Result<Reply, CallError> {
+        let operation = attempt.operation();
+        if !request.leaves_outcome() {
+            return Ok(match self.resources.write(operation).await? {
                 Write::Written { created } => Reply::Written { created },
-                Write::Refused { stored } => Reply::Refused { stored },
+                Write::ConditionFalse { stored } => Reply::Met { stored },
             });
         }
         let completed_at = self.host.now();
-        Ok(match self.tables.transact(operation, &[], completed_at).await? {
+        Ok(match self.resources.transact(operation, &[], completed_at).await? {
             Transaction::Written => Reply::WrittenWithOutcome { completed_at },
-            Transaction::Refused { decided, .. } if !decided.is_empty() => Reply::Decided,
-            Transaction::Refused { resource, .. } => Reply::Refused { stored: resource.flatten() },
+            Transaction::Cancelled { decided, .. } if !decided.is_empty() => Reply::Decided,
+            Transaction::Cancelled { resource, .. } => Reply::Met { stored: resource.flatten() },
         })
-    }
-
-    /// The answer to a write that landed with its outcome, completed then since the Unix
-    /// epoch. Where it cannot be read whether it made a new resource, the client is told the
-    /// status, which is known.
-    pub(crate) async fn written(&self, put: &Prepared, completed_at: Duration) -> Answer {
-        let (resource, id) = (&put.operation.resource, put.operation.id);
-        let read = || self.tables.creator(resource);
-        match repeated(&self.host, &put.invocation, (resource, Some(id)), read).await {
-            Ok(creator) => Answer::Written { created: creator == Some(id) },
-            Err(_) => Answer::Succeeded { completed_at },
-        }
     }
 }

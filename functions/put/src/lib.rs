@@ -1,114 +1,119 @@
-//! `PUT /users/{id}`, now or later, in the same steps for every mode:
+//! `PUT` of a resource, now or later, in the same steps for every mode. The first step that
+//! decides gives the answer:
 //!
-//! | | claim | attempt | queue |
-//! |---|---|---|---|
-//! | now | | yes | |
-//! | later | | | yes |
-//! | `wait=N` | | for up to N s | if it is still open |
-//! | with an `Idempotency-Key` | yes | as above | as above |
+//! | | claim | update | attempt | queue |
+//! |---|---|---|---|---|
+//! | now | | yes | yes | |
+//! | later | | | | yes |
+//! | `wait=N` | | within N s | within N s | if still open |
+//! | with an `Idempotency-Key` | yes | as above | as above | as above |
 //!
-//! Each step stands in the file of its name, behind `prepare` and before `answer`.
+//! Each step is in the file of its name, after `prepare` and before `answer`.
 
 mod answer;
 mod attempt;
 mod claim;
+mod outcome;
 mod prepare;
 mod queue;
-mod refuse;
 mod report;
 #[cfg(test)]
 mod tests;
+mod update;
 
 use std::time::Duration;
 
 use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_shell::target::request_id;
 use lambda_shell::{invocation, reply};
-use rules::order::verdict::Refusal;
 use rules::request::accept::Mode;
-use rules::{Problem, ProblemType, ReceiptKey};
-use world::{Host, Queue, Tables};
+use rules::work::attempt::Attempt;
+use rules::{Problem, ReceiptKey, Resource};
+use world::{Claims, Host, Outbox, Outcomes, Resources};
 
-use crate::answer::Answer;
-use crate::prepare::Prepared;
+use crate::answer::{Answer, Ending};
+use crate::prepare::PutRequest;
 
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// Whose clock tells when a PUT arrived.
+/// Which clock dates the arrival of a PUT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArrivalClock {
     /// The gateway's.
     Gateway,
-    /// The host's that runs the function, for requests whose time is canned or given in
-    /// seconds, as by `sam local` and `cargo lambda`.
+    /// That of the host that runs the function, for requests whose time is fixed or given in
+    /// seconds, as by `sam local` and `cargo lambda`, and for fronts that give none.
     Host,
 }
 
 /// The function: its world and settings.
 #[derive(Debug)]
-pub struct Put<H, T, Q> {
-    /// The host it runs on.
+pub struct Put<H, R, S, O, Q> {
+    /// The host that it runs on.
     pub host: H,
-    /// Where resources, outcomes and claims are.
-    pub tables: T,
-    /// Where deferred PUTs go.
+    /// The kind of resource.
+    pub resource: R,
+    /// The table of resources.
+    pub resources: S,
+    /// The table of outcomes and claims.
+    pub operations: O,
+    /// The queue of deferred PUTs.
     pub updates: Q,
     /// Signs receipts.
     pub receipts: ReceiptKey,
     /// What a PUT without `Prefer` does.
     pub default_mode: Mode,
-    /// Whose clock tells when a PUT arrived.
+    /// Which clock dates the arrival of a PUT.
     pub arrival_clock: ArrivalClock,
 }
 
-impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
-    /// Answers a PUT, before the deadline of its invocation, and reports what became of it.
+impl<H, R, S, O, Q> Put<H, R, S, O, Q>
+where
+    H: Host,
+    R: Resource,
+    S: Resources,
+    O: Outcomes + Claims,
+    Q: Outbox,
+{
+    /// Answers a PUT before the deadline of its invocation, and reports the answer.
     pub async fn handle(&self, request: Request) -> Response<Body> {
         let request_id = request_id(&request);
         let invocation = invocation(request.lambda_context_ref(), self.host.now(), TIMEOUT);
-        let told = match self.prepare(request, invocation) {
-            Ok(mut put) => {
-                let answer = self.carry_out(&mut put).await;
-                self.report(&put, &answer);
-                match answer {
-                    Ok(answer) => return self.respond(put, answer),
-                    Err(problem) => self.with_status(&put, problem),
+        let problem = match self.prepare(request, invocation) {
+            Ok((request, mut attempt)) => {
+                let ending = self.carry_out(&request, &mut attempt).await;
+                self.report(&request, attempt.operation(), &ending);
+                match ending.answer {
+                    Ok(answer) => return self.respond(request, attempt.into_operation(), answer),
+                    Err(problem) => self.with_status(&request, &attempt, problem),
                 }
             }
             Err(problem) => problem,
         };
-        reply::problem(&told.request_id(request_id))
+        reply::problem(&problem.request_id(request_id))
     }
 
-    /// The problem, with where to ask what becomes of the operation if that is not known
-    /// and will leave an outcome.
-    fn with_status(&self, put: &Prepared, problem: Problem) -> Problem {
-        let is_open = problem.problem_type() == ProblemType::OutcomeUnknown;
-        if is_open && put.has_its_id() && put.leaves_outcome() {
-            problem.operation(self.location(put))
-        } else {
-            problem
-        }
+    async fn carry_out(&self, request: &PutRequest, attempt: &mut Attempt) -> Ending {
+        let (is_replay, answer) = match self.claim(request, attempt).await {
+            Ok(Some(decision)) => (true, self.outcome(request, attempt, decision).await),
+            Ok(None) => (false, self.decide(request, attempt).await),
+            Err(problem) => (false, Err(problem)),
+        };
+        Ending { answer, is_replay }
     }
 
-    /// The steps of a PUT: the first that decides it gives the answer.
-    async fn carry_out(&self, put: &mut Prepared) -> Result<Answer, Problem> {
-        if let Some(decision) = self.claim(put).await? {
-            put.is_replay = true;
-            return self.replay(put, decision).await;
+    /// The steps after the claim.
+    async fn decide(&self, request: &PutRequest, attempt: &mut Attempt) -> Result<Answer, Problem> {
+        if let Some(until) = request.attempt_until(self.host.now()) {
+            match self.attempt(request, attempt, until).await? {
+                Ok(answer) => return Ok(answer),
+                Err(open) if request.mode == Mode::Inline => {
+                    return Err(self.open(request, attempt, &open));
+                }
+                Err(_) => {}
+            }
         }
-        if put.operation.precondition.is_never_true() {
-            return self.refuse(put, Refusal::PreconditionFailed { stored: None }).await;
-        }
-        if let Some(until) = put.attempt_until(self.host.now())
-            && let Some(answer) = self.attempt(put, until).await?
-        {
-            return Ok(answer);
-        }
-        if put.mode == Mode::Inline {
-            return Err(put.undone_by_table());
-        }
-        self.queue(put).await
+        self.queue(request, attempt).await
     }
 }

@@ -1,19 +1,19 @@
-//! Report: the line of the log that says what became of a PUT.
+//! Report: the line of the log about the answer to a PUT.
 
-use rules::{Problem, ProblemType};
-use world::{Host, Metric, Queue, Report, Tables};
+use rules::{Operation, Problem, ProblemType};
+use world::{Host, Metric, Report};
 
 use crate::Put;
-use crate::answer::Answer;
-use crate::prepare::Prepared;
+use crate::answer::{Answer, Ending};
+use crate::prepare::PutRequest;
 
-impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
+impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
     /// Reports the answer to a PUT. It is counted once, however often it is sent again
     /// under its key after it was decided.
-    pub(crate) fn report(&self, put: &Prepared, answer: &Result<Answer, Problem>) {
-        let invocation = &put.invocation;
-        let report = match answer {
-            _ if put.is_replay => Report::info(invocation, "told again what became of a PUT"),
+    pub(crate) fn report(&self, request: &PutRequest, operation: &Operation, ending: &Ending) {
+        let invocation = &request.invocation;
+        let report = match &ending.answer {
+            _ if ending.is_replay => Report::info(invocation, "repeated the answer to a PUT"),
             Ok(Answer::Queued) => Report::info(invocation, "queued a PUT").count(Metric::Accepted),
             Ok(Answer::Written { .. } | Answer::Succeeded { .. }) => {
                 Report::info(invocation, "wrote a resource").count(Metric::WrittenInline)
@@ -23,24 +23,16 @@ impl<H: Host, T: Tables, Q: Queue> Put<H, T, Q> {
                     Report::warn(invocation, "wrote nothing").count(Metric::NotWritten)
                 }
                 ProblemType::OutcomeUnknown => {
-                    let report = Report::warn(invocation, "does not know what became of a PUT");
+                    let report = Report::warn(invocation, "does not know the outcome of a PUT");
                     report.count(Metric::OutcomeUnknown)
                 }
-                ProblemType::OrderUnknown => {
-                    let report =
-                        Report::error(invocation, "the stored resource is ahead of the clock");
-                    report.count(Metric::Refused).count(Metric::ClockSkews)
-                }
-                ProblemType::PreconditionFailed
-                | ProblemType::Superseded
-                | ProblemType::Refused => {
-                    Report::info(invocation, "refused a PUT").count(Metric::Refused)
-                }
-                _ => Report::info(invocation, "refused a request"),
+                ProblemType::IdempotencyKeyReused => Report::info(invocation, "refused a request"),
+                // The problem may be any of the resource's own.
+                _ => Report::info(invocation, "refused a PUT").count(Metric::Refused),
             },
         };
-        let report = report.resource(&put.operation.resource).operation(put.operation.id);
-        let problem = answer.as_ref().err().map(Problem::problem_type);
+        let report = report.resource(&operation.resource).operation(operation.id);
+        let problem = ending.answer.as_ref().err().map(Problem::problem_type);
         self.host.report(&Report { problem, ..report });
     }
 }

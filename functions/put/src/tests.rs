@@ -7,7 +7,7 @@ use std::time::Duration;
 use lambda_http::Body;
 use rules::request::accept::Mode;
 use rules::{Failure, Operation, OperationId, Precondition, ReceiptKey, ResourceId, Tick};
-use tests::body::sample;
+use tests::thing::sample;
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
 use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue};

@@ -1,4 +1,4 @@
-//! `GET /users/{id}` and `GET /users/{id}/operations/{receipt}`.
+//! `GET` of a resource, and of the status of an operation on it.
 
 #[cfg(test)]
 mod tests;
@@ -11,25 +11,29 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_shell::target::{Paths, parameter, request_id};
 use lambda_shell::{invocation, reply};
 use rules::reply::status::{State, StatusDocument};
-use rules::request::precondition;
-use rules::{OperationId, Problem, ProblemType, ReceiptKey, ResourceId};
-use world::{Host, Invocation, Metric, Report, Tables, repeated};
+use rules::request::conditional::wants_representation;
+use rules::{OperationId, Problem, ProblemType, ReceiptKey, Resource, ResourceId};
+use world::{Host, Invocation, Metric, Outcomes, Report, Resources, repeated};
 
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The function: its world and settings.
 #[derive(Debug)]
-pub struct Read<H, T> {
-    /// The host it runs on.
+pub struct Read<H, R, S, O> {
+    /// The host that it runs on.
     pub host: H,
-    /// Where resources and outcomes are.
-    pub tables: T,
+    /// The kind of resource.
+    pub resource: R,
+    /// The table of resources.
+    pub resources: S,
+    /// The table of outcomes.
+    pub operations: O,
     /// The keys whose receipts are genuine.
     pub receipts: Vec<ReceiptKey>,
 }
 
-impl<H: Host, T: Tables> Read<H, T> {
+impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
     /// Answers a GET or HEAD, and 405 to what neither this function nor `put` answers.
     pub async fn handle(&self, request: Request) -> Response<Body> {
         let receipt = parameter(&request, "receipt");
@@ -39,9 +43,10 @@ impl<H: Host, T: Tables> Read<H, T> {
             return method_not_allowed(&request, allow);
         }
         let read = async {
-            let resource = ResourceId::from_path_segment(parameter(&request, "id"))?;
+            let parameter = |name: &str| parameter(&request, name);
+            let resource = ResourceId::of_request(&self.resource, parameter)?;
             if receipt.is_empty() {
-                self.resource(&request, &resource).await
+                self.representation(&request, &resource).await
             } else {
                 self.operation(&request, &resource, receipt).await
             }
@@ -52,25 +57,26 @@ impl<H: Host, T: Tables> Read<H, T> {
         if is_head { reply::without_body(response) } else { response }
     }
 
-    async fn resource(
+    async fn representation(
         &self,
         request: &Request,
         resource: &ResourceId,
     ) -> Result<Response<Body>, Problem> {
-        let (invocation, read) = (self.invocation(request), || self.tables.resource(resource));
+        let (invocation, read) = (self.invocation(request), || self.resources.read(resource));
         let stored = repeated(&self.host, &invocation, (resource, None), read).await;
         let stored = stored.map_err(|_| self.not_read(&invocation, resource, None))?.ok_or_else(|| {
             let detail = "No resource is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
             Problem::new(ProblemType::NotFound, detail)
         })?;
         let id = stored.written_by;
-        let mut response = if precondition::wants_representation(request.headers(), id)? {
+        let mut response = if wants_representation(request.headers(), id)? {
             reply::json(StatusCode::OK, stored.body)
         } else {
             reply::empty(StatusCode::NOT_MODIFIED)
         };
+        // Never in the future (RFC 9110 section 8.8.2.1).
         let written_at = id.tick().to_unix().min(self.host.now());
-        reply::set(&mut response, ETAG, &precondition::etag(id));
+        reply::set(&mut response, ETAG, &id.etag());
         reply::set(&mut response, LAST_MODIFIED, &http_date(written_at));
         reply::set(&mut response, CACHE_CONTROL, "private, no-cache");
         Ok(response)
@@ -88,15 +94,15 @@ impl<H: Host, T: Tables> Read<H, T> {
             Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
         })?;
         let invocation = self.invocation(request);
-        let read = || self.tables.record_of(id, self.host.now());
-        let record = repeated(&self.host, &invocation, (resource, Some(id)), read).await;
-        let record = record.map_err(|_| self.not_read(&invocation, resource, Some(id)))?;
+        let read = || self.operations.recorded(id, self.host.now());
+        let recorded = repeated(&self.host, &invocation, (resource, Some(id)), read).await;
+        let recorded = recorded.map_err(|_| self.not_read(&invocation, resource, Some(id)))?;
         let now = self.host.now();
-        let state = State::derive(id, record, now);
-        let paths = Paths::of(request, resource, 4);
+        let state = State::derive(id, recorded, now);
+        let paths = Paths::of::<R>(request, resource, 2);
         let location = paths.operation(receipt);
         let paths = (location.as_str(), paths.resource());
-        let document = StatusDocument::new(id, paths, &state, now).ok_or_else(|| {
+        let document = StatusDocument::new(id, paths, &state).ok_or_else(|| {
             let detail =
                 "The operation is so old that nothing is told of it any more; read the resource.";
             Problem::new(ProblemType::OperationGone, detail)

@@ -5,17 +5,21 @@ use lambda_shell::LambdaHost;
 use lambda_shell::environment::{access, aws, http_client, receipt_keys, required};
 use lambda_shell::gateway::run;
 use read::Read;
+use resource::Served;
 use tables::DynamoDb;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let host = LambdaHost::start()?;
     let http = http_client();
+    let dynamo_db = DynamoDb::new(aws("DYNAMODB", &http)?);
     let (resources, operations) = (required("RESOURCES_TABLE")?, required("OPERATIONS_TABLE")?);
     let read = Read {
         host,
-        tables: DynamoDb::new(aws("DYNAMODB", &http)?, resources, operations),
+        resource: Served::from_environment()?,
+        resources: dynamo_db.resources(resources, operations.clone()),
+        operations: dynamo_db.operations(operations),
         receipts: receipt_keys()?,
     };
-    run(read.host.clone(), access()?, |request| read.handle(request)).await
+    run(read.host.clone(), access::<Served>()?, |request| read.handle(request)).await
 }

@@ -16,15 +16,10 @@ pub const MAX_AHEAD: Duration = Duration::from_secs(30);
 /// uploads, authorizers and cold starts are no error.
 pub const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
 
-/// How long after its arrival a PUT may still step over a newer stored id. A request
-/// that was held up for longer may have been given up by its client, whose next one it
-/// must not overwrite. A host whose clock is more than this before the arrival cannot tell
-/// how long a request was held up, and steps over nothing.
-pub const STEPS_FOR: Duration = Duration::from_secs(2);
-
-/// How far a stored id may be ahead of the clock of the host that meets it, and an
-/// entity tag ahead of the arrival of the PUT that names it.
-pub const MAX_LEAD: Duration = Duration::from_secs(1);
+/// How far a newer stored version, or a lone entity tag, may lie after the arrival of a PUT
+/// that is still given an id above it. A PUT that was held up for longer may have been given
+/// up by its client, and must not overwrite the next one. Both times are the gateway's.
+pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// When a PUT arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,28 +28,29 @@ pub struct Arrival(Tick);
 /// The gateway's clock and the host's differ too much, in ms since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skew {
-    /// When the request arrived, by the gateway's clock.
-    pub gateway_ms: u64,
+    /// When the request arrived, by the gateway's clock, if it gave a time.
+    pub gateway_ms: Option<u64>,
     /// The time by the host's clock.
     pub host_ms: u64,
 }
 
 impl Arrival {
-    /// The arrival that the gateway tells, in ms since the Unix epoch, as seen by a host
+    /// The arrival by the gateway's clock, in ms since the Unix epoch, as seen by a host
     /// whose clock shows `now` since the Unix epoch.
     ///
     /// The 12 bits of an id below the millisecond stay zero: random bits there would
     /// put two PUTs of one millisecond in the wrong order, and a finer time is not known.
     ///
     /// # Errors
-    /// [`Skew`] past [`MAX_AHEAD`] or [`MAX_BEHIND`].
-    pub fn at_gateway(ms: u64, now: Duration) -> Result<Self, Skew> {
-        let arrived = Duration::from_millis(ms);
-        if arrived > now + MAX_AHEAD || now > arrived.saturating_add(MAX_BEHIND) {
-            let host_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-            return Err(Skew { gateway_ms: ms, host_ms });
-        }
-        Ok(Self(Tick::from_unix_ms(ms)))
+    /// [`Skew`] without a time, and past [`MAX_AHEAD`] or [`MAX_BEHIND`].
+    pub fn at_gateway(ms: Option<u64>, now: Duration) -> Result<Self, Skew> {
+        let is_sane = |ms: &u64| {
+            let arrived = Duration::from_millis(*ms);
+            arrived <= now + MAX_AHEAD && now <= arrived.saturating_add(MAX_BEHIND)
+        };
+        let host_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let sane = ms.filter(is_sane).ok_or(Skew { gateway_ms: ms, host_ms })?;
+        Ok(Self(Tick::from_unix_ms(sane)))
     }
 
     /// The arrival at a host without a gateway, whose clock shows `now` since the Unix
@@ -70,19 +66,12 @@ impl Arrival {
         self.0
     }
 
-    /// Whether a PUT that arrived then may step over a newer stored id at `now`, by the
-    /// clock of its host.
+    /// Whether `id` lies at most [`WINDOW`] after this arrival.
     #[must_use]
-    pub fn may_step(self, now: Duration) -> bool {
-        now.abs_diff(self.0.to_unix()) <= STEPS_FOR
+    pub fn is_followed_by(self, id: OperationId) -> bool {
+        let latest = Tick::from_unix(self.0.to_unix().saturating_add(WINDOW));
+        id.tick() <= latest
     }
-}
-
-/// Whether `id` lies so far ahead of the time `now` since the Unix epoch that a clock
-/// must have been wrong.
-#[must_use]
-pub fn is_far_ahead(id: OperationId, now: Duration) -> bool {
-    id.tick().to_unix() > now + MAX_LEAD
 }
 
 #[cfg(test)]
@@ -93,24 +82,23 @@ mod tests {
     fn bounds_are_inclusive() {
         let at = Duration::from_millis;
         let skew = |gateway_ms, host_ms| Err(Skew { gateway_ms, host_ms });
+        let at_gateway = |ms, now| Arrival::at_gateway(Some(ms), now);
+        assert_eq!(Arrival::at_gateway(None, at(100_000)), skew(None, 100_000));
         let arrival = |ms| Ok(Arrival(Tick::from_unix_ms(ms)));
-        assert_eq!(Arrival::at_gateway(130_000, at(100_000)), arrival(130_000));
-        assert_eq!(Arrival::at_gateway(130_001, at(100_000)), skew(130_001, 100_000));
-        assert_eq!(Arrival::at_gateway(100_000, at(400_000)), arrival(100_000));
-        assert_eq!(Arrival::at_gateway(100_000, at(400_001)), skew(100_000, 400_001));
-        assert!(Arrival::at_gateway(u64::MAX, at(400_001)).is_err());
-        let id = |ms| OperationId::new(Tick::from_unix_ms(ms), 0);
-        assert!(!is_far_ahead(id(101_000), at(100_000)));
-        assert!(is_far_ahead(id(101_001), at(100_000)));
+        assert_eq!(at_gateway(130_000, at(100_000)), arrival(130_000));
+        assert_eq!(at_gateway(130_001, at(100_000)), skew(Some(130_001), 100_000));
+        assert_eq!(at_gateway(100_000, at(400_000)), arrival(100_000));
+        assert_eq!(at_gateway(100_000, at(400_001)), skew(Some(100_000), 400_001));
+        assert!(at_gateway(u64::MAX, at(400_001)).is_err());
         let arrived = Arrival(Tick::from_unix_ms(100_000));
-        assert!(arrived.may_step(at(98_000)) && arrived.may_step(at(102_000)));
-        assert!(!arrived.may_step(at(97_999)) && !arrived.may_step(at(102_001)));
+        let latest = OperationId::new(Tick::from_unix_ms(101_000), u64::MAX);
+        assert!(arrived.is_followed_by(latest) && !arrived.is_followed_by(latest.successor(0)));
     }
 
     #[test]
     fn the_gateway_gives_a_millisecond_and_the_host_a_finer_time() {
         let now = Duration::from_micros(100_000_600);
-        let at_gateway = Arrival::at_gateway(100_000, now).unwrap();
+        let at_gateway = Arrival::at_gateway(Some(100_000), now).unwrap();
         assert_eq!(at_gateway.tick().to_unix(), Duration::from_millis(100_000));
         let at_host = Arrival::at_host(now).tick();
         assert!(at_host > at_gateway.tick() && at_host.unix_ms() == 100_000);

@@ -4,10 +4,7 @@
 //! operation. The `tables` crate states the same rule as DynamoDB condition
 //! expressions; a contract test holds the two together.
 
-use std::time::Duration;
-
-use crate::order::arrival;
-use crate::reply::status::Outcome;
+use crate::outcome::Outcome;
 use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
 
 /// What becomes of an operation that meets a resource.
@@ -31,8 +28,6 @@ pub enum Refusal {
     },
     /// A newer operation won.
     Superseded,
-    /// The resource is at an id so far ahead of the clock that the true order is not known.
-    OrderUnknown,
 }
 
 impl Operation {
@@ -42,18 +37,15 @@ impl Operation {
         self.precondition.holds(stored) && stored.is_none_or(|stored| stored < self.id)
     }
 
-    /// Judges it against the operation that the resource is at, by a clock that showed
-    /// `now` since the Unix epoch after that was read.
+    /// Judges it against the version that is stored.
     #[must_use]
-    pub fn judge(&self, stored: Option<OperationId>, now: Duration) -> Verdict {
+    pub fn judge(&self, stored: Option<OperationId>) -> Verdict {
         if stored == Some(self.id) {
             Verdict::Landed
         } else if !self.precondition.holds(stored) {
             Verdict::Refused(Refusal::PreconditionFailed { stored })
         } else if self.may_replace(stored) {
             Verdict::Write
-        } else if stored.is_some_and(|stored| arrival::is_far_ahead(stored, now)) {
-            Verdict::Refused(Refusal::OrderUnknown)
         } else {
             Verdict::Refused(Refusal::Superseded)
         }
@@ -66,27 +58,20 @@ impl Refusal {
     pub fn outcome(self, precondition: &Precondition) -> Outcome {
         match self {
             Self::Superseded => Outcome::Superseded,
-            Self::PreconditionFailed { .. } | Self::OrderUnknown => {
-                Outcome::failed(&self.problem(precondition))
-            }
+            Self::PreconditionFailed { .. } => Outcome::failed(&self.problem(precondition)),
         }
     }
 
     /// What the client is told of an operation with this precondition.
     #[must_use]
     pub fn problem(self, precondition: &Precondition) -> Problem {
-        let (problem_type, detail) = match self {
-            Self::PreconditionFailed { stored } => return precondition.is_false(stored),
-            Self::Superseded => (
-                ProblemType::Superseded,
-                "A newer PUT was stored before this one could be, so nothing was written; read the resource and decide anew.",
-            ),
-            Self::OrderUnknown => (
-                ProblemType::OrderUnknown,
-                "The stored resource was written under a clock that is ahead, so which PUT is newer is not known and nothing was written; read the resource and decide anew.",
-            ),
-        };
-        Problem::new(problem_type, detail)
+        match self {
+            Self::PreconditionFailed { stored } => precondition.problem_at(stored),
+            Self::Superseded => {
+                let detail = "A newer PUT was stored first, so nothing was written; read the resource, and send a new PUT if it still applies.";
+                Problem::new(ProblemType::Superseded, detail)
+            }
+        }
     }
 }
 
@@ -104,7 +89,6 @@ mod tests {
         use Refusal::*;
         use Verdict::*;
         let false_at = |stored| Refused(PreconditionFailed { stored });
-        let now = Duration::from_millis(10_000);
         let none = Precondition::None;
         let at_1 = Precondition::OneOf(vec![id(1)]);
         for (precondition, stored, expected) in [
@@ -119,13 +103,12 @@ mod tests {
             (&Precondition::Exists, Some(id(9)), Refused(Superseded)),
             (&none, Some(id(9)), Refused(Superseded)),
             (&none, Some(id(11_000)), Refused(Superseded)),
-            (&none, Some(id(11_001)), Refused(OrderUnknown)),
             (&none, Some(id(4)), Write),
             (&none, None, Write),
         ] {
             let (precondition, resource) = (precondition.clone(), ResourceId::new("42").unwrap());
-            let operation = Operation { id: id(5), resource, precondition, body: "{}".to_owned() };
-            assert_eq!(operation.judge(stored, now), expected, "{operation:?} {stored:?}");
+            let operation = Operation::new(id(5), resource, precondition, "{}".to_owned());
+            assert_eq!(operation.judge(stored), expected, "{operation:?} {stored:?}");
             assert_eq!(operation.may_replace(stored), expected == Write, "{stored:?}");
         }
     }
@@ -134,7 +117,7 @@ mod tests {
     #[test]
     fn every_refusal_is_a_4xx() {
         let is_false = Refusal::PreconditionFailed { stored: None };
-        for refusal in [is_false, Refusal::Superseded, Refusal::OrderUnknown] {
+        for refusal in [is_false, Refusal::Superseded] {
             let problem = refusal.problem(&Precondition::Exists);
             assert!(problem.problem_type().status().is_client_error(), "{refusal:?}");
         }

@@ -1,5 +1,4 @@
 //! What the client is told.
 
-pub mod problem;
 pub mod receipt;
 pub mod status;

@@ -1,4 +1,4 @@
-//! Outcomes of operations, and the status document that tells of them.
+//! The status of an operation, and the document that shows it.
 
 use std::time::Duration;
 
@@ -8,89 +8,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::request::precondition;
-use crate::{OperationId, Problem};
-
-const DAY: u64 = 24 * 60 * 60;
-
-/// Age up to which an operation is carried out. SQS keeps a message 14 days from each
-/// time it is sent or moved by a task, so that without this bound a late redrive could take
-/// `expired` back.
-pub const CARRIED_OUT_FOR: Duration = Duration::from_secs(32 * DAY);
-
-/// Age from which an undecided operation is `expired`. The hour is for a call that began
-/// within [`CARRIED_OUT_FOR`], and for the clocks of two hosts.
-pub const PENDING_FOR: Duration = Duration::from_secs(32 * DAY + 60 * 60);
-
-/// Age from which nothing is told of an operation without a final outcome.
-pub const TOLD_FOR: Duration = Duration::from_secs(44 * DAY);
-
-/// How long an outcome is kept from its completion: far longer than an undecided
-/// operation is told of, so that a final outcome is never followed by `expired`.
-pub const OUTCOME_KEPT: Duration = Duration::from_secs(60 * DAY);
-
-/// What became of an operation, for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was written.
-    Succeeded,
-    /// A newer PUT won; nothing was written.
-    Superseded,
-    /// It was refused; nothing was written.
-    Failed {
-        /// The problem document.
-        problem: String,
-    },
-}
-
-impl Outcome {
-    /// The outcome of an operation that was refused with this problem.
-    #[must_use]
-    pub fn failed(problem: &Problem) -> Self {
-        Self::Failed { problem: document(problem) }
-    }
-
-    /// The text it is stored and shown as.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Superseded => "superseded",
-            Self::Failed { .. } => "failed",
-        }
-    }
-}
-
-/// The problem document as JSON text.
-#[must_use]
-pub fn document(problem: &Problem) -> String {
-    // A map of strings and numbers always serializes.
-    serde_json::to_string(problem).unwrap_or_default()
-}
-
-/// What is recorded of an operation. Times are since the Unix epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
-    /// It is decided, and that never changes.
-    Decided(Decision),
-    /// It could not be carried out so far, and its message is parked for an operator. It
-    /// may still be decided.
-    Stalled {
-        /// The problem document.
-        problem: String,
-        /// When it was parked.
-        since: Duration,
-    },
-}
-
-/// The final outcome of an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What became of it.
-    pub outcome: Outcome,
-    /// When, since the Unix epoch.
-    pub completed_at: Duration,
-}
+use crate::OperationId;
+use crate::outcome::{Decision, EXPIRES_AFTER, GONE_AFTER, Outcome, Recorded, age};
 
 /// The state of an operation with a genuine receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,13 +34,13 @@ impl State {
     /// writes nothing, so that no record means pending for as long as the operation may
     /// still be carried out.
     #[must_use]
-    pub fn derive(id: OperationId, record: Option<Record>, now: Duration) -> Self {
+    pub fn derive(id: OperationId, record: Option<Recorded>, now: Duration) -> Self {
         let age = age(id, now);
         match record {
-            Some(Record::Decided(decision)) => Self::Decided(decision),
-            _ if age > TOLD_FOR => Self::Gone,
-            _ if age > PENDING_FOR => Self::Expired,
-            Some(Record::Stalled { problem, .. }) => Self::Stalled { problem },
+            Some(Recorded::Decided(decision)) => Self::Decided(decision),
+            _ if age > GONE_AFTER => Self::Gone,
+            _ if age > EXPIRES_AFTER => Self::Expired,
+            Some(Recorded::Stalled { problem, .. }) => Self::Stalled { problem },
             None => Self::Pending,
         }
     }
@@ -136,16 +55,6 @@ impl State {
             Self::Decided(_) | Self::Expired | Self::Gone => None,
         }
     }
-}
-
-/// Whether an operation is too old at `now` to be carried out.
-#[must_use]
-pub fn is_too_old(id: OperationId, now: Duration) -> bool {
-    age(id, now) > CARRIED_OUT_FOR
-}
-
-fn age(id: OperationId, now: Duration) -> Duration {
-    now.saturating_sub(id.tick().to_unix())
 }
 
 /// The representation of an operation.
@@ -175,7 +84,6 @@ impl<'a> StatusDocument<'a> {
         id: OperationId,
         (location, resource): (&'a str, &'a str),
         state: &'a State,
-        now: Duration,
     ) -> Option<Self> {
         let (status, decision, problem) = match state {
             State::Pending => ("pending", None, None),
@@ -187,15 +95,17 @@ impl<'a> StatusDocument<'a> {
                 outcome => (outcome.as_str(), Some(decision), None),
             },
         };
+        let arrived = id.tick().to_unix();
         let has_succeeded = decision.is_some_and(|decision| decision.outcome == Outcome::Succeeded);
         Some(Self {
             id: id.to_string(),
             location,
             receipt: location.rsplit('/').next().unwrap_or_default(),
             status,
-            accepted_at: rfc_3339(id.tick().to_unix().min(now)),
-            completed_at: decision.map(|decision| rfc_3339(decision.completed_at)),
-            etag: has_succeeded.then(|| precondition::etag(id)),
+            accepted_at: rfc_3339(arrived),
+            // By another clock, which may be behind the gateway's.
+            completed_at: decision.map(|decision| rfc_3339(decision.completed_at.max(arrived))),
+            etag: has_succeeded.then(|| id.etag()),
             resource,
             error: problem.and_then(|problem| serde_json::from_str(problem).ok()),
         })
@@ -218,7 +128,8 @@ pub fn rfc_3339(since_epoch: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ProblemType, Tick};
+    use crate::outcome::{MAX_AGE, RETENTION, is_too_old};
+    use crate::{Problem, ProblemType, Tick};
     use proptest::prelude::*;
 
     const ACCEPTED: Duration = Duration::from_millis(1_700_000_000_123);
@@ -228,50 +139,50 @@ mod tests {
         OperationId::new(Tick::from_unix(ACCEPTED), 0)
     }
 
-    fn document(record: Option<Record>, age: Duration) -> Option<serde_json::Value> {
+    fn document(record: Option<Recorded>, age: Duration) -> Option<serde_json::Value> {
         let state = State::derive(id(), record, ACCEPTED + age);
         let paths = ("/users/42/operations/r", "/users/42");
-        let document = StatusDocument::new(id(), paths, &state, ACCEPTED + age)?;
+        let document = StatusDocument::new(id(), paths, &state)?;
         Some(serde_json::to_value(document).unwrap())
     }
 
-    fn status(record: Option<Record>, age: Duration) -> String {
+    fn status(record: Option<Recorded>, age: Duration) -> String {
         let document = document(record, age);
         document.map_or("gone".to_owned(), |document| document["status"].as_str().unwrap().into())
     }
 
-    fn decided(outcome: Outcome, after: Duration) -> Option<Record> {
-        Some(Record::Decided(Decision { outcome, completed_at: ACCEPTED + after }))
+    fn decided(outcome: Outcome, after: Duration) -> Option<Recorded> {
+        Some(Recorded::Decided(Decision { outcome, completed_at: ACCEPTED + after }))
     }
 
-    fn stalled() -> Option<Record> {
-        let problem = super::document(&Problem::new(ProblemType::NotApplied, "Why."));
-        Some(Record::Stalled { problem, since: ACCEPTED })
+    fn stalled() -> Option<Recorded> {
+        let problem = Problem::new(ProblemType::NotApplied, "Why.").to_json();
+        Some(Recorded::Stalled { problem, since: ACCEPTED })
     }
 
     #[test]
     fn what_is_undecided_expires_and_is_then_gone() {
         for (record, undecided) in [(None, "pending"), (stalled(), "stalled")] {
             let status = |age| status(record.clone(), age);
-            assert_eq!(status(PENDING_FOR), undecided);
-            assert_eq!(status(PENDING_FOR + SECOND), "expired");
-            assert_eq!(status(TOLD_FOR), "expired");
-            assert_eq!(status(TOLD_FOR + SECOND), "gone");
+            assert_eq!(status(EXPIRES_AFTER), undecided);
+            assert_eq!(status(EXPIRES_AFTER + SECOND), "expired");
+            assert_eq!(status(GONE_AFTER), "expired");
+            assert_eq!(status(GONE_AFTER + SECOND), "gone");
         }
     }
 
     #[test]
     fn the_times_are_as_documented() {
         let (day, hour) = (Duration::from_secs(86_400), Duration::from_secs(3600));
-        assert_eq!([CARRIED_OUT_FOR, PENDING_FOR], [day * 32, day * 32 + hour]);
-        assert_eq!([TOLD_FOR, OUTCOME_KEPT], [day * 44, day * 60]);
+        assert_eq!([MAX_AGE, EXPIRES_AFTER], [day * 32, day * 32 + hour]);
+        assert_eq!([GONE_AFTER, RETENTION], [day * 44, day * 60]);
     }
 
     #[test]
     fn nothing_is_carried_out_near_the_time_when_it_is_called_expired() {
-        assert!(!is_too_old(id(), ACCEPTED + CARRIED_OUT_FOR));
-        assert!(is_too_old(id(), ACCEPTED + CARRIED_OUT_FOR + SECOND));
-        assert!(CARRIED_OUT_FOR + Duration::from_secs(3600) <= PENDING_FOR);
+        assert!(!is_too_old(id(), ACCEPTED + MAX_AGE));
+        assert!(is_too_old(id(), ACCEPTED + MAX_AGE + SECOND));
+        assert!(MAX_AGE + Duration::from_secs(3600) <= EXPIRES_AFTER);
     }
 
     #[test]
@@ -288,6 +199,12 @@ mod tests {
             "resource": "/users/42",
         });
         assert_eq!(succeeded, expected);
+        let behind = {
+            let completed_at = ACCEPTED - SECOND;
+            Some(Recorded::Decided(Decision { outcome: Outcome::Superseded, completed_at }))
+        };
+        let behind = document(behind, SECOND).unwrap();
+        assert_eq!(behind["completedAt"], behind["acceptedAt"]);
         assert_eq!(rfc_3339(Duration::from_millis(1_700_000_000_100)), "2023-11-14T22:13:20.100Z");
         let problem = Problem::new(ProblemType::PreconditionFailed, "Why.");
         let failed = document(decided(Outcome::failed(&problem), SECOND), SECOND).unwrap();
@@ -318,10 +235,10 @@ mod tests {
         /// A final outcome is shown for as long as it is kept, and what follows is `gone`:
         /// a status is never taken back.
         #[test]
-        fn a_final_status_is_followed_by_nothing_else(decided_after in 0..CARRIED_OUT_FOR.as_secs(), asked_after: u32) {
+        fn a_final_status_is_followed_by_nothing_else(decided_after in 0..MAX_AGE.as_secs(), asked_after: u32) {
             let (decided_after, asked_after) = (Duration::from_secs(decided_after), Duration::from_secs(asked_after.into()));
             prop_assume!(asked_after >= decided_after);
-            let is_kept = asked_after < decided_after + OUTCOME_KEPT;
+            let is_kept = asked_after < decided_after + RETENTION;
             let record = decided(Outcome::Superseded, decided_after).filter(|_| is_kept);
             let expected = if is_kept { "superseded" } else { "gone" };
             prop_assert_eq!(status(record, asked_after), expected);

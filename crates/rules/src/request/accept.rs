@@ -5,14 +5,15 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 
+use crate::request::conditional::precondition;
 use crate::request::key::IdempotencyKey;
 use crate::request::prefer::Preferences;
-use crate::{Precondition, Problem, ProblemType, ResourceId, body as rule};
+use crate::{Precondition, Problem, ProblemType, Resource, ResourceId, body as json};
 
 /// What a PUT asks for, beside its body.
 #[derive(Debug)]
-pub struct PutRequest {
-    /// Whom it is for.
+pub struct ParsedPut {
+    /// What it replaces.
     pub resource: ResourceId,
     /// What the client prefers.
     pub preferences: Preferences,
@@ -37,7 +38,7 @@ pub enum Mode {
     Waiting(Duration),
 }
 
-impl PutRequest {
+impl ParsedPut {
     /// How it is carried out where `default` is the mode without a preference.
     #[must_use]
     pub fn mode(&self, default: Mode) -> Mode {
@@ -51,17 +52,23 @@ impl PutRequest {
     }
 }
 
-/// Checks a PUT to the resource in the path segment `id`.
+/// Checks a PUT of a `resource` with these path parameters.
 ///
 /// # Errors
-/// The first of: 400 for the id or a header field, 415, then what [`rule::check`] finds.
-pub fn accept(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<PutRequest, Problem> {
-    let resource = ResourceId::from_path_segment(id)?;
+/// The first of: 400 for the id or a header field, 415, what [`body::check`](json::check) and
+/// [`Resource::check`] find, and 412 for a precondition that no version can ever meet.
+pub fn accept<'a, R: Resource>(
+    resource: &R,
+    parameter: impl Fn(&str) -> &'a str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<ParsedPut, Problem> {
+    let id = ResourceId::of_request(resource, parameter)?;
     if headers.contains_key(CONTENT_RANGE) {
         let detail = "Content-Range was refused: a PUT replaces the whole resource; send all of it, without Content-Range.";
         return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
     }
-    let precondition = Precondition::parse(headers)?;
+    let precondition = precondition(headers)?;
     let key = IdempotencyKey::parse(headers)?;
     if !is_unencoded(headers) {
         let detail =
@@ -72,9 +79,12 @@ pub fn accept(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<PutRequest, 
     }
     check_content_type(headers)?;
     check_length(headers, body)?;
-    rule::check(body)?;
+    resource.check(json::check(body)?)?;
+    if precondition.is_never_true() {
+        return Err(precondition.problem_at(None));
+    }
     let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    Ok(PutRequest { resource, preferences: Preferences::parse(fields), precondition, key })
+    Ok(ParsedPut { resource: id, preferences: Preferences::parse(fields), precondition, key })
 }
 
 /// Whether the body is not content-coded: `identity` is no coding (RFC 9110 section 12.5.3).
@@ -109,7 +119,7 @@ fn check_length(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |found: &str| {
         let detail =
-            format!("Content-Type was refused: {found}; send Content-Type: {}.", rule::MEDIA_TYPE);
+            format!("Content-Type was refused: {found}; send Content-Type: {}.", json::MEDIA_TYPE);
         Problem::new(ProblemType::UnsupportedMediaType, detail).field("Content-Type")
     };
     let Some(value) = headers.get(CONTENT_TYPE) else {
@@ -117,7 +127,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     };
     let text = value.to_str().map_err(|_| refused("it is not ASCII"))?;
     let mut parts = text.split(';').map(str::trim);
-    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(rule::MEDIA_TYPE)) {
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(json::MEDIA_TYPE)) {
         return Err(refused(&format!("it is {text:?}")));
     }
     for parameter in parts {
@@ -133,17 +143,34 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Example;
     use ProblemType::*;
 
-    /// A body that is taken, once another text stands for VALUE.
-    const SAMPLE: &str = include_str!("../../../../tests/bodies/sample.json");
+    struct Thing;
+
+    impl Resource for Thing {
+        const PATH: &'static str = "/things/{id}";
+        const OWNER: &'static str = "id";
+        const EXAMPLE: Example = Example { parameters: &["42"], body: SAMPLE };
+
+        fn check(&self, body: &str) -> Result<(), Problem> {
+            let is_known = body.contains("\"name\"");
+            if is_known { Ok(()) } else { Err(Problem::new(InvalidBody, "No name.")) }
+        }
+    }
+
+    const SAMPLE: &str = r#"{"name":"VALUE"}"#;
+
+    fn accept_with(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPut, Problem> {
+        accept(&Thing, |_| id, headers, body)
+    }
 
     fn refusal(id: &str, fields: &[(&'static str, &str)], body: &[u8]) -> Option<ProblemType> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        accept(id, &headers, body).err().map(|problem| problem.problem_type())
+        accept_with(id, &headers, body).err().map(|problem| problem.problem_type())
     }
 
     #[test]
@@ -159,6 +186,9 @@ mod tests {
         assert_eq!(refusal("1", &[], b""), Some(UnsupportedMediaType));
         assert_eq!(refusal("1", &[json, ("content-length", "x")], b""), Some(MalformedHeader));
         assert_eq!(refusal("1", &[json], b""), Some(MalformedJson));
+        let never = ("if-match", "\"x\"");
+        assert_eq!(refusal("1", &[json, never], b"{}"), Some(InvalidBody));
+        assert_eq!(refusal("1", &[json, never], SAMPLE.as_bytes()), Some(PreconditionFailed));
         assert_eq!(refusal("1", &[json], SAMPLE.as_bytes()), None);
     }
 
@@ -181,7 +211,7 @@ mod tests {
             (CONTENT_TYPE, "application/json".parse().unwrap()),
             (CONTENT_LENGTH, "3".parse().unwrap()),
         ]);
-        let problem = accept("1", &headers, b"{}").unwrap_err();
+        let problem = accept_with("1", &headers, b"{}").unwrap_err();
         assert!(problem.detail().contains("not UTF-8"), "{}", problem.detail());
     }
 
@@ -228,7 +258,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
             headers.insert("prefer", prefer.parse().unwrap());
-            accept("1", &headers, SAMPLE.as_bytes()).unwrap().mode(default)
+            accept_with("1", &headers, SAMPLE.as_bytes()).unwrap().mode(default)
         };
         for (prefer, by_default_inline, by_default_deferred) in [
             ("", Inline, Deferred),

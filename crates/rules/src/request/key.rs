@@ -178,7 +178,7 @@ mod tests {
         let tag = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 7);
         let precondition = Precondition::OneOf(vec![tag]);
         let (resource, body) = (ResourceId::new("42").unwrap(), "{}".to_owned());
-        let operation = Operation { id: tag, resource, precondition, body };
+        let operation = Operation::new(tag, resource, precondition, body);
         let claim = Claim::new("me", &IdempotencyKey("k".to_owned()), &operation);
         assert_eq!(
             claim.id,
@@ -210,12 +210,10 @@ mod tests {
             let tags = |count| Precondition::OneOf(vec![OperationId::new(Tick::from_unix_ms(1), 1); count]);
             let kinds = [Precondition::None, Precondition::Exists, Precondition::Absent, tags(0), tags(1)];
             let claim = |(resource, text, precondition): &(String, String, usize), ms| {
-                let operation = Operation {
-                    id: OperationId::new(Tick::from_unix_ms(ms), ms),
-                    resource: ResourceId::new(resource).unwrap(),
-                    precondition: kinds[*precondition].clone(),
-                    body: text.clone(),
-                };
+                let id = OperationId::new(Tick::from_unix_ms(ms), ms);
+                let resource = ResourceId::new(resource).unwrap();
+                let precondition = kinds[*precondition].clone();
+                let operation = Operation::new(id, resource, precondition, text.clone());
                 Claim::new(text, &IdempotencyKey("k".to_owned()), &operation)
             };
             let (first, second) = (claim(&a, 1), claim(&b, 2));

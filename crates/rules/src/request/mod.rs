@@ -1,7 +1,6 @@
-//! What a PUT asks for.
+//! What a request asks for: its path, header fields and mode.
 
 pub mod accept;
+pub mod conditional;
 pub mod key;
-pub mod precondition;
 pub mod prefer;
-pub mod resource_id;

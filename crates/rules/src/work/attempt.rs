@@ -2,17 +2,30 @@
 //! is known.
 //!
 //! The caller makes each call itself, without retries of the SDK, so that this state
-//! knows whether an earlier one may have landed. That a write took place is only said
-//! of one that is known to have landed.
+//! knows whether an earlier one may have landed. The service answers 200 or 201 only for a
+//! write that is known to have landed.
 
 use std::time::Duration;
 
+use crate::order::arrival::Arrival;
 use crate::order::verdict::{Refusal, Verdict};
 use crate::work::backoff::Retries;
-use crate::{Arrival, Failure, Operation, Version};
+use crate::{Failure, Operation, OperationId, Version};
 
 /// Most newer ids that one PUT steps over.
 pub const MAX_STEPS: u32 = 10;
+
+/// What may happen to the id of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Only this host knows the id, of an operation that arrived then: it may step over a
+    /// newer stored one while no call may have landed.
+    Free(Arrival),
+    /// The request has an idempotency key, which may stand for another id.
+    Unclaimed,
+    /// The key stands for this id, which never changes.
+    Claimed,
+}
 
 /// What to do after a call that did not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,37 +47,58 @@ pub enum Next {
     Open,
 }
 
-/// The state of an attempt.
+/// An operation and the state of the attempt to write it.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Until when the id may change; `None` if others know it.
-    arrival: Option<Arrival>,
+    operation: Operation,
+    identity: Identity,
     may_have_landed: bool,
     steps: u32,
     retries: Retries,
 }
 
 impl Attempt {
-    /// An attempt at an operation that arrived then and that nobody else knows. It may
-    /// step over a newer stored id, as long as none of its calls may have landed.
+    /// An attempt at `operation`, before its first call.
     #[must_use]
-    pub fn new(arrival: Arrival) -> Self {
+    pub fn new(operation: Operation, identity: Identity) -> Self {
         let retries = Retries::default();
-        Self { arrival: Some(arrival), may_have_landed: false, steps: 0, retries }
+        Self { operation, identity, may_have_landed: false, steps: 0, retries }
     }
 
-    /// An attempt at an operation that an idempotency key stands for: its id is fixed, and
-    /// a refusal is recorded before it is told, after which no call can land any more.
+    /// The operation as it is now.
     #[must_use]
-    pub fn claimed() -> Self {
-        let retries = Retries::default();
-        Self { arrival: None, may_have_landed: false, steps: 0, retries }
+    pub fn operation(&self) -> &Operation {
+        &self.operation
     }
 
-    /// Whether some call so far may have written, now or later.
+    /// What may happen to the operation's id.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The operation, at the end of the attempt.
+    #[must_use]
+    pub fn into_operation(self) -> Operation {
+        self.operation
+    }
+
+    /// Whether some call so far may have written or queued it, now or later.
     #[must_use]
     pub fn may_have_landed(&self) -> bool {
         self.may_have_landed
+    }
+
+    /// Whether it was overtaken as often as it may step over a newer id.
+    #[must_use]
+    pub fn is_out_of_steps(&self) -> bool {
+        self.steps >= MAX_STEPS
+    }
+
+    /// The idempotency key stands for `holder`.
+    pub fn on_claimed(&mut self, holder: OperationId) {
+        (self.operation.id, self.operation.origin) = (holder, holder);
+        self.identity = Identity::Claimed;
     }
 
     /// The last call failed.
@@ -76,49 +110,43 @@ impl Attempt {
         }
     }
 
-    /// The last call was refused, since its condition was false of the resource at `stored`,
-    /// by a clock that showed `now` after that. A newer id is stepped over by giving the
+    /// The condition of the last call was false of the `stored` version, or a read before
+    /// the first call found that version. A newer id is stepped over by giving the
     /// operation its successor.
-    pub fn on_refused(
-        &mut self,
-        operation: &mut Operation,
-        stored: Option<Version>,
-        now: Duration,
-        random: u64,
-    ) -> Next {
+    pub fn on_met(&mut self, stored: Option<Version>, random: u64) -> Next {
         let created_by = stored.and_then(|stored| stored.created_by);
-        if created_by == Some(operation.id) {
+        if created_by == Some(self.operation.id) {
             return Next::Landed { created: true };
         }
         let stored = stored.map(|stored| stored.written_by);
-        let is_overtaken = stored.is_some_and(|stored| stored > operation.id);
-        match (operation.judge(stored, now), self.arrival) {
-            (Verdict::Landed, _) => Next::Landed { created: false },
+        let refusal = match self.operation.judge(stored) {
+            Verdict::Landed => return Next::Landed { created: false },
             // The resource cannot have moved back, so the refusal was of another item's form.
-            (Verdict::Write, _) => self.on_failed(Failure::NotLanded, random),
-            (Verdict::Refused(refusal), None) => Next::Refused(refusal),
-            // An earlier call may have landed and been overtaken.
-            (Verdict::Refused(_), Some(_)) if self.may_have_landed && is_overtaken => Next::Open,
-            (Verdict::Refused(refusal @ Refusal::PreconditionFailed { .. }), Some(_)) => {
-                // An earlier call may be under way still, and land once it is true.
-                let may_come_true = operation.precondition.may_come_true(stored);
-                if self.may_have_landed && may_come_true {
-                    Next::Open
-                } else {
-                    Next::Refused(refusal)
-                }
-            }
-            (Verdict::Refused(Refusal::Superseded | Refusal::OrderUnknown), Some(arrival)) => {
-                match stored {
-                    Some(stored) if self.steps < MAX_STEPS && arrival.may_step(now) => {
-                        self.steps += 1;
-                        operation.id = stored.successor(random);
-                        Next::Call { after: Duration::ZERO }
-                    }
-                    _ => Next::Open,
-                }
-            }
+            Verdict::Write => return self.on_failed(Failure::NotLanded, random),
+            Verdict::Refused(refusal) => refusal,
+        };
+        let Identity::Free(arrival) = self.identity else { return Next::Refused(refusal) };
+        if self.may_have_landed && self.may_still_land(stored) {
+            return Next::Open;
         }
+        match stored {
+            Some(stored) if refusal == Refusal::Superseded && arrival.is_followed_by(stored) => {
+                if self.is_out_of_steps() {
+                    return Next::Open;
+                }
+                self.steps += 1;
+                self.operation.id = stored.successor(random);
+                Next::Call { after: Duration::ZERO }
+            }
+            _ => Next::Refused(refusal),
+        }
+    }
+
+    /// Whether an earlier call whose reply was lost may have landed and been overtaken, or
+    /// may be under way and land once the precondition is true.
+    fn may_still_land(&self, stored: Option<OperationId>) -> bool {
+        let is_overtaken = stored.is_some_and(|stored| stored > self.operation.id);
+        is_overtaken || self.operation.precondition.may_come_true(stored)
     }
 }
 
@@ -153,37 +181,35 @@ mod tests {
         Reply::Refused { stored: Some(Version { written_by, created_by: Some(created_by) }) }
     }
 
-    fn operation(precondition: Precondition) -> Operation {
+    fn attempt(precondition: Precondition, is_free: bool) -> Attempt {
         let (resource, body) = (ResourceId::new("42").unwrap(), "{}".to_owned());
-        Operation { id: id(ARRIVED), resource, precondition, body }
+        let operation = Operation::new(id(ARRIVED), resource, precondition, body);
+        let now = Duration::from_millis(ARRIVED);
+        let arrival = Arrival::at_gateway(Some(ARRIVED), now).unwrap();
+        Attempt::new(operation, if is_free { Identity::Free(arrival) } else { Identity::Claimed })
     }
 
-    /// Runs an attempt through `replies`, all `after` ms after the arrival: what is next,
-    /// the ids called with, and whether a call may have landed.
-    fn run_after(
-        after: u64,
-        precondition: Precondition,
-        replies: &[Reply],
-    ) -> (Next, Vec<OperationId>, bool) {
-        let now = Duration::from_millis(ARRIVED + after);
-        let mut attempt = Attempt::new(Arrival::at_gateway(ARRIVED, now).unwrap());
-        let mut operation = operation(precondition);
+    /// Runs an attempt through `replies`: what is next, the ids called with, and whether a
+    /// call may have landed.
+    fn run_all(precondition: Precondition, replies: &[Reply]) -> (Next, Vec<OperationId>, bool) {
+        let mut attempt = attempt(precondition, true);
         let mut ids = Vec::new();
         let mut last = None;
         for reply in replies {
             assert!(matches!(last, None | Some(Next::Call { .. })), "{last:?} before the end");
-            ids.push(operation.id);
+            ids.push(attempt.operation().id);
             last = Some(match *reply {
-                Reply::Refused { stored } => attempt.on_refused(&mut operation, stored, now, 7),
+                Reply::Refused { stored } => attempt.on_met(stored, 7),
                 Reply::Failed(failure) => attempt.on_failed(failure, 7),
             });
         }
-        ids.push(operation.id);
+        ids.push(attempt.operation().id);
+        assert_eq!(attempt.operation().origin, id(ARRIVED));
         (last.unwrap(), ids, attempt.may_have_landed())
     }
 
     fn run(precondition: Precondition, replies: &[Reply]) -> (Next, bool) {
-        let (next, _, may_have_landed) = run_after(0, precondition, replies);
+        let (next, _, may_have_landed) = run_all(precondition, replies);
         (next, may_have_landed)
     }
 
@@ -198,18 +224,22 @@ mod tests {
 
     #[test]
     fn newer_ids_are_stepped_over_ten_times() {
-        let newer: Vec<_> = (0..10).map(|step| at(id(2000 + 1000 * step))).collect();
-        let (next, ids, _) = run_after(0, Precondition::None, &newer);
+        let newer: Vec<_> = (0..10).map(|step| at(id(1100 + 10 * step))).collect();
+        let (next, ids, _) = run_all(Precondition::None, &newer);
         assert_eq!(next, Next::Call { after: Duration::ZERO });
-        assert!(ids.is_sorted() && ids[10] > id(11_000) && ids[10] < id(11_001), "{ids:?}");
-        assert_eq!(last(&[&newer[..], &[at(id(20_000))]].concat()), (Next::Open, false));
+        assert!(ids.is_sorted() && ids[10] > id(1190) && ids[10] < id(1191), "{ids:?}");
+        assert_eq!(last(&[&newer[..], &[at(id(1300))]].concat()), (Next::Open, false));
     }
 
     #[test]
-    fn two_seconds_after_the_arrival_none_is_stepped_over_any_more() {
-        let step = |after| run_after(after, Precondition::None, &[at(id(1500))]).0;
-        assert_eq!(step(2000), Next::Call { after: Duration::ZERO });
-        assert_eq!(step(2001), Next::Open);
+    fn what_arrived_over_a_second_later_is_never_stepped_over() {
+        let superseded = (Next::Refused(Refusal::Superseded), false);
+        let again = (Next::Call { after: Duration::ZERO }, false);
+        assert_eq!(last(&[at(id(ARRIVED + 1000))]), again);
+        assert_eq!(last(&[at(id(ARRIVED + 1000).successor(1))]), superseded);
+        // The window counts from the arrival, not from the id that it has moved to.
+        assert_eq!(last(&[at(id(ARRIVED + 900)), at(id(ARRIVED + 1001))]), superseded);
+        assert_eq!(last(&[MAY_HAVE_LANDED, at(id(ARRIVED + 1001))]), (Next::Open, true));
     }
 
     #[test]
@@ -232,23 +262,16 @@ mod tests {
 
     #[test]
     fn a_claimed_id_is_judged_and_never_stepped_from() {
-        let now = Duration::from_millis(ARRIVED);
-        for (precondition, stored, refusal) in [
-            (Precondition::None, id(1500), Refusal::Superseded),
-            (Precondition::None, id(2001), Refusal::OrderUnknown),
-            (
-                Precondition::Absent,
-                id(1500),
-                Refusal::PreconditionFailed { stored: Some(id(1500)) },
-            ),
-        ] {
-            let mut attempt = Attempt::claimed();
-            let mut operation = operation(precondition);
+        let is_false = Refusal::PreconditionFailed { stored: Some(id(1500)) };
+        for (precondition, refusal) in
+            [(Precondition::None, Refusal::Superseded), (Precondition::Absent, is_false)]
+        {
+            let mut attempt = attempt(precondition, false);
             let again = Next::Call { after: Duration::from_millis(25) };
             assert_eq!(attempt.on_failed(Failure::MayHaveLanded, 0), again);
-            let stored = Some(Version { written_by: stored, created_by: Some(id(1)) });
-            let next = attempt.on_refused(&mut operation, stored, now, 7);
-            assert_eq!((next, operation.id), (Next::Refused(refusal), id(ARRIVED)));
+            let stored = Some(Version { written_by: id(1500), created_by: Some(id(1)) });
+            let next = attempt.on_met(stored, 7);
+            assert_eq!((next, attempt.operation().id), (Next::Refused(refusal), id(ARRIVED)));
         }
     }
 
@@ -261,7 +284,7 @@ mod tests {
         assert_eq!(run(at_1.clone(), &[MAY_HAVE_LANDED, at(id(5))]), (refused(Some(id(5))), true));
         assert_eq!(run(at_1, &[MAY_HAVE_LANDED, at(id(2000))]), (Next::Open, true));
         let ahead = Precondition::OneOf(vec![id(2000)]);
-        let (next, ids, _) = run_after(0, ahead, &[at(id(2000))]);
+        let (next, ids, _) = run_all(ahead, &[at(id(2000))]);
         assert_eq!((next, ids[1] > id(2000)), (Next::Call { after: Duration::ZERO }, true));
         // The version it names may be queued still, and a call may land after it.
         let at_9 = Precondition::OneOf(vec![id(2), id(9)]);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::order::verdict::{Refusal, Verdict};
-use crate::reply::status::{self, Outcome};
+use crate::outcome::{self, Outcome};
 use crate::work::backoff::Retries;
 use crate::{Failure, Operation, OperationId, Problem};
 
@@ -24,7 +24,7 @@ pub enum Call<'a> {
         /// The operation.
         operation: &'a Operation,
         /// Why it writes none.
-        reason: Reason,
+        reason: Unwritten,
     },
 }
 
@@ -40,23 +40,23 @@ impl<'a> Call<'a> {
 
 /// Why an operation writes no resource (any more).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum Unwritten {
     /// An earlier call of it landed.
     Landed,
     /// It may not be written.
     Refused(Refusal),
-    /// The slow work before the write refused it for good, with this problem.
-    RefusedByWork(Problem),
+    /// `update` refused it permanently, with this problem.
+    RefusedByUpdate(Problem),
 }
 
-impl Reason {
+impl Unwritten {
     /// The outcome to store of `operation`.
     #[must_use]
     pub fn outcome(&self, operation: &Operation) -> Outcome {
         match self {
             Self::Landed => Outcome::Succeeded,
             Self::Refused(refusal) => refusal.outcome(&operation.precondition),
-            Self::RefusedByWork(problem) => Outcome::failed(problem),
+            Self::RefusedByUpdate(problem) => Outcome::failed(problem),
         }
     }
 }
@@ -65,7 +65,7 @@ impl Reason {
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     open: Vec<&'a Operation>,
-    to_record: VecDeque<(&'a Operation, Reason)>,
+    to_record: VecDeque<(&'a Operation, Unwritten)>,
     retries: Retries,
     has_given_up: bool,
 }
@@ -82,8 +82,8 @@ impl<'a> Group<'a> {
     /// them: their status is `expired`, which is never taken back.
     pub fn drop_expired(&mut self, now: Duration) -> Vec<OperationId> {
         let before: Vec<_> = self.undecided().collect();
-        self.open.retain(|operation| !status::is_too_old(operation.id, now));
-        self.to_record.retain(|(operation, _)| !status::is_too_old(operation.id, now));
+        self.open.retain(|operation| !outcome::is_too_old(operation.id, now));
+        self.to_record.retain(|(operation, _)| !outcome::is_too_old(operation.id, now));
         let left: Vec<_> = self.undecided().collect();
         before.into_iter().filter(|id| !left.contains(id)).collect()
     }
@@ -113,26 +113,25 @@ impl<'a> Group<'a> {
         self.open.clear();
     }
 
-    /// The slow work before the write refused the newest operation for good; the next
+    /// `update` refused the newest operation permanently; the next
     /// older one is tried once that is recorded.
-    pub fn on_refused_by_work(&mut self, problem: Problem) {
-        let refused = self.open.pop().map(|newest| (newest, Reason::RefusedByWork(problem)));
+    pub fn on_refused_by_update(&mut self, problem: Problem) {
+        let refused = self.open.pop().map(|newest| (newest, Unwritten::RefusedByUpdate(problem)));
         self.to_record.extend(refused);
     }
 
-    /// The slow work before the write wants to be tried again later.
+    /// `update` is to be tried again later.
     pub fn on_try_later(&mut self) {
         self.has_given_up = true;
     }
 
-    /// The transaction was refused, by a clock that showed `now` after that: because of
-    /// what the resource was `at`, if its own condition was false, and because the operations
-    /// `decided` have a final outcome. Returns the pause before the next call.
-    pub fn on_refused(
+    /// The transaction was cancelled, or a read before it found the same: because of the
+    /// version that the resource was `at`, if its own condition was false, and because the
+    /// operations `decided` have a final outcome. Returns the pause before the next call.
+    pub fn on_met(
         &mut self,
         at: Option<Option<OperationId>>,
         decided: &[OperationId],
-        now: Duration,
         random: u64,
     ) -> Duration {
         let before = self.open.len();
@@ -140,10 +139,10 @@ impl<'a> Group<'a> {
         if let Some(stored) = at {
             let to_record = &mut self.to_record;
             self.open.retain(|operation| {
-                let reason = match operation.judge(stored, now) {
+                let reason = match operation.judge(stored) {
                     Verdict::Write => return true,
-                    Verdict::Landed => Reason::Landed,
-                    Verdict::Refused(refusal) => Reason::Refused(refusal),
+                    Verdict::Landed => Unwritten::Landed,
+                    Verdict::Refused(refusal) => Unwritten::Refused(refusal),
                 };
                 to_record.push_back((*operation, reason));
                 false
@@ -180,12 +179,9 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1000);
 
     fn operation(ms: u64) -> Operation {
-        Operation {
-            id: OperationId::new(Tick::from_unix_ms(ms), 1),
-            resource: ResourceId::new("42").unwrap(),
-            precondition: Precondition::None,
-            body: "{}".to_owned(),
-        }
+        let id = OperationId::new(Tick::from_unix_ms(ms), 1);
+        let resource = ResourceId::new("42").unwrap();
+        Operation::new(id, resource, Precondition::None, "{}".to_owned())
     }
 
     fn operations<const N: usize>(ms: [u64; N]) -> [Operation; N] {
@@ -202,7 +198,7 @@ mod tests {
     }
 
     fn record(operation: &Operation, refusal: Refusal) -> Option<Call<'_>> {
-        Some(Call::Record { operation, reason: Reason::Refused(refusal) })
+        Some(Call::Record { operation, reason: Unwritten::Refused(refusal) })
     }
 
     #[test]
@@ -218,7 +214,7 @@ mod tests {
     fn what_is_decided_already_is_left_out() {
         let [a, b, c] = &operations([1, 2, 3]);
         let mut group = Group::new(vec![a, b, c]);
-        assert_eq!(group.on_refused(None, &[c.id, a.id], NOW, 0), Duration::ZERO);
+        assert_eq!(group.on_met(None, &[c.id, a.id], 0), Duration::ZERO);
         assert_eq!(group.next_call(), write(b, &[]));
     }
 
@@ -226,7 +222,7 @@ mod tests {
     fn a_newer_resource_supersedes_all() {
         let [a, b] = &operations([1, 2]);
         let mut group = Group::new(vec![a, b]);
-        group.on_refused(Some(Some(operation(5).id)), &[], NOW, 0);
+        group.on_met(Some(Some(operation(5).id)), &[], 0);
         assert_eq!(group.next_call(), record(a, Refusal::Superseded));
         assert_eq!(group.undecided().count(), 2);
         group.on_recorded();
@@ -239,12 +235,12 @@ mod tests {
     fn an_earlier_attempt_of_the_newest_has_succeeded() {
         let [a, b] = &operations([1, 2]);
         let mut group = Group::new(vec![a, b]);
-        group.on_refused(Some(Some(b.id)), &[], NOW, 0);
+        group.on_met(Some(Some(b.id)), &[], 0);
         assert_eq!(group.next_call(), record(a, Refusal::Superseded));
         group.on_recorded();
-        let landed = Some(Call::Record { operation: b, reason: Reason::Landed });
+        let landed = Some(Call::Record { operation: b, reason: Unwritten::Landed });
         assert_eq!(group.next_call(), landed);
-        assert_eq!(Reason::Landed.outcome(b), Outcome::Succeeded);
+        assert_eq!(Unwritten::Landed.outcome(b), Outcome::Succeeded);
     }
 
     #[test]
@@ -252,8 +248,8 @@ mod tests {
         let [a, b, c] = &operations([1, 2, 3]);
         let mut group = Group::new(vec![a, b, c]);
         let problem = Problem::new(ProblemType::Refused, "Why.");
-        group.on_refused_by_work(problem.clone());
-        let reason = Reason::RefusedByWork(problem);
+        group.on_refused_by_update(problem.clone());
+        let reason = Unwritten::RefusedByUpdate(problem);
         assert!(matches!(reason.outcome(c), Outcome::Failed { .. }));
         assert_eq!(group.next_call(), Some(Call::Record { operation: c, reason }));
         group.on_recorded();
@@ -289,7 +285,7 @@ mod tests {
         let mut group = group(&operations);
         for pause_ms in [25, 50, 0] {
             assert!(group.next_call().is_some());
-            let pause = group.on_refused(None, &[], NOW, 0);
+            let pause = group.on_met(None, &[], 0);
             assert_eq!(pause, Duration::from_millis(pause_ms));
         }
         assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
@@ -306,9 +302,9 @@ mod tests {
             }
         };
         fail_twice(&mut group);
-        group.on_refused(None, &[operations[2].id], NOW, 0);
+        group.on_met(None, &[operations[2].id], 0);
         fail_twice(&mut group);
-        group.on_refused(Some(Some(operation(5).id)), &[], NOW, 0);
+        group.on_met(Some(Some(operation(5).id)), &[], 0);
         fail_twice(&mut group);
         group.on_recorded();
         fail_twice(&mut group);
@@ -316,28 +312,24 @@ mod tests {
     }
 
     #[test]
-    fn a_false_precondition_and_a_wild_clock_are_failures() {
+    fn a_false_precondition_is_a_failure() {
         let conditional = Operation { precondition: Precondition::Exists, ..operation(2) };
         let mut group = Group::new(vec![&conditional]);
-        group.on_refused(Some(None), &[], NOW, 0);
+        group.on_met(Some(None), &[], 0);
         assert_eq!(
             group.next_call(),
             record(&conditional, Refusal::PreconditionFailed { stored: None })
         );
-        let operations = operations([1]);
-        let mut group = self::group(&operations);
-        group.on_refused(Some(Some(operation(2_000_000).id)), &[], NOW, 0);
-        assert_eq!(group.next_call(), record(&operations[0], Refusal::OrderUnknown));
     }
 
     #[test]
     fn what_is_too_old_is_dropped_whatever_was_decided_of_it() {
         let operations = operations([1, 60_000]);
         let mut group = group(&operations);
-        let too_old = Duration::from_millis(2) + status::CARRIED_OUT_FOR;
+        let too_old = Duration::from_millis(2) + outcome::MAX_AGE;
         assert_eq!(group.drop_expired(too_old), [operations[0].id]);
         assert_eq!(group.next_call(), write(&operations[1], &[]));
-        group.on_refused(Some(Some(operation(70_000).id)), &[], NOW, 0);
+        group.on_met(Some(Some(operation(70_000).id)), &[], 0);
         assert_eq!(group.drop_expired(too_old + NOW), [operations[1].id]);
         assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
     }

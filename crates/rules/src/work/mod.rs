@@ -2,6 +2,6 @@
 
 pub mod attempt;
 pub mod backoff;
-pub mod batch;
+pub mod coalesce;
 pub mod failure;
 pub mod group;

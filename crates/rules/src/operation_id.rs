@@ -80,6 +80,12 @@ impl OperationId {
         Self(ms << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
     }
 
+    /// The strong entity tag of the version that this operation wrote (RFC 9110 section 8.8.3).
+    #[must_use]
+    pub fn etag(self) -> String {
+        format!("\"{self}\"")
+    }
+
     /// The time in the id.
     #[must_use]
     pub fn tick(self) -> Tick {

@@ -35,17 +35,48 @@ pub fn groups<T>(operations: Vec<T>, of: impl Fn(&T) -> &Operation) -> Vec<Vec<T
     groups
 }
 
+/// The groups of suspects of one resource, in the order in which to decide them.
+///
+/// The order is random, so that an operation that ends the process does not always run before
+/// the same others; but a conditional one comes after every older one. Unconditional ones are
+/// coalesced as usual three times in four: else the newest, if it ends the process, would
+/// always take the others with it. `operations` are sorted and each occurs once.
+#[must_use]
+pub fn suspect_groups<T>(
+    operations: Vec<T>,
+    of: impl Fn(&T) -> &Operation,
+    mut random: impl FnMut() -> u64,
+) -> Vec<Vec<T>> {
+    let is_conditional = |operation: &T| of(operation).precondition != Precondition::None;
+    if !operations.iter().any(is_conditional) && random() % 4 != 0 {
+        return groups(operations, of);
+    }
+    let mut order: Vec<_> = (0..operations.len()).map(|at| (random(), at)).collect();
+    order.sort_unstable();
+    let mut operations: Vec<_> = operations.into_iter().map(Some).collect();
+    let mut groups = Vec::new();
+    for (_, at) in order {
+        let first = match &operations[at] {
+            Some(operation) if is_conditional(operation) => 0,
+            _ => at,
+        };
+        groups.extend(
+            operations[first..=at].iter_mut().filter_map(Option::take).map(|one| vec![one]),
+        );
+    }
+    groups
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{OperationId, ResourceId, Tick};
 
     fn operations(count: u64, conditional: Option<usize>) -> Vec<Operation> {
-        let operation = |ms| Operation {
-            id: OperationId::new(Tick::from_unix_ms(ms), 0),
-            resource: ResourceId::new("42").unwrap(),
-            precondition: Precondition::None,
-            body: "{}".to_owned(),
+        let operation = |ms| {
+            let id = OperationId::new(Tick::from_unix_ms(ms), 0);
+            let resource = ResourceId::new("42").unwrap();
+            Operation::new(id, resource, Precondition::None, "{}".to_owned())
         };
         let mut operations: Vec<_> = (0..count).map(operation).collect();
         if let Some(at) = conditional {
@@ -71,5 +102,27 @@ mod tests {
     fn none_is_coalesced_across_a_conditional_one() {
         assert_eq!(sizes(operations(4, Some(0))), [1; 4]);
         assert_eq!(sizes(operations(4, Some(3))), [1; 4]);
+    }
+
+    #[test]
+    fn suspects_come_in_any_order_but_a_conditional_one_after_every_older_one() {
+        let mut firsts = std::collections::BTreeSet::new();
+        let mut counts = std::collections::BTreeSet::new();
+        for seed in 0..200u64 {
+            let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+            let mut random = || {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state
+            };
+            let plain = suspect_groups(operations(3, None), |one| one, &mut random);
+            counts.insert(plain.len());
+            firsts.insert(plain[0][0].id);
+            let all = suspect_groups(operations(4, Some(2)), |one| one, &mut random).concat();
+            let at = |ms| all.iter().position(|one| one.id.tick().unix_ms() == ms).unwrap();
+            assert!(all.len() == 4 && at(0).max(at(1)) < at(2), "{all:?}");
+        }
+        assert_eq!((counts, firsts.len()), ([1, 3].into(), 3));
     }
 }

@@ -1,108 +1,37 @@
-//! Conditional PUTs (RFC 9110 section 13).
+//! Conditional requests (RFC 9110 section 13): parsing of their fields.
 
 use http::HeaderMap;
 use http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
-use crate::{OperationId, Problem, ProblemType};
+use crate::{OperationId, Precondition, Problem, ProblemType};
 
-/// What must be true of the stored resource for a PUT to replace it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Precondition {
-    /// Nothing.
-    #[default]
-    None,
-    /// `If-Match: *`: there is a resource.
-    Exists,
-    /// `If-Match` with a list: the resource is at one of these ids. Tags that are no
-    /// operation ids match nothing and are left out.
-    OneOf(Vec<OperationId>),
-    /// `If-None-Match: *`: there is no resource.
-    Absent,
-}
+/// Most tags in an `If-Match`: DynamoDB's `IN` takes 100 operands.
+const MAX_TAGS: usize = 100;
 
-impl Precondition {
-    /// Most tags in an `If-Match`: DynamoDB's `IN` takes 100 operands.
-    pub const MAX_TAGS: usize = 100;
-
-    /// Reads the conditional fields of a PUT.
-    ///
-    /// # Errors
-    /// [`ProblemType::MalformedHeader`]
-    pub fn parse(headers: &HeaderMap) -> Result<Self, Problem> {
-        // A time has whole seconds, so that a second PUT within one would be missed. Beside
-        // If-Match it is ignored (RFC 9110 section 13.1.4).
-        if headers.contains_key(IF_UNMODIFIED_SINCE) && !headers.contains_key(IF_MATCH) {
-            let reason = "it would miss a PUT within the same second; use If-Match with the ETag";
-            return Err(malformed("If-Unmodified-Since", reason));
-        }
-        let if_match = tags(headers, &IF_MATCH, "If-Match")?;
-        let if_none_match = tags(headers, &IF_NONE_MATCH, "If-None-Match")?;
-        match (if_match, if_none_match) {
-            (None, None) => Ok(Self::None),
-            (Some(Tags::Any), None) => Ok(Self::Exists),
-            (Some(Tags::List(tags)), None) => Ok(Self::OneOf(strong(&tags).collect())),
-            (None, Some(Tags::Any)) => Ok(Self::Absent),
-            (Some(_), Some(Tags::Any)) => Ok(Self::OneOf(Vec::new())),
-            (_, Some(Tags::List(_))) => Err(malformed(
-                "If-None-Match",
-                "a PUT takes only * here; to replace a known version send If-Match with its ETag",
-            )),
-        }
+/// Reads the conditional fields of a PUT.
+///
+/// # Errors
+/// [`ProblemType::MalformedHeader`]
+pub fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+    // A time has whole seconds, so that a second PUT within one would be missed. Beside
+    // If-Match it is ignored (RFC 9110 section 13.1.4).
+    if headers.contains_key(IF_UNMODIFIED_SINCE) && !headers.contains_key(IF_MATCH) {
+        let reason = "it would miss a PUT within the same second; use If-Match with the ETag";
+        return Err(malformed("If-Unmodified-Since", reason));
     }
-
-    /// Whether it is true of a resource at `stored`, or of no resource.
-    #[must_use]
-    pub fn holds(&self, stored: Option<OperationId>) -> bool {
-        match self {
-            Self::None => true,
-            Self::Exists => stored.is_some(),
-            Self::OneOf(tags) => stored.is_some_and(|stored| tags.contains(&stored)),
-            Self::Absent => stored.is_none(),
-        }
+    let if_match = tags(headers, &IF_MATCH, "If-Match")?;
+    let if_none_match = tags(headers, &IF_NONE_MATCH, "If-None-Match")?;
+    match (if_match, if_none_match) {
+        (None, None) => Ok(Precondition::None),
+        (Some(Tags::Any), None) => Ok(Precondition::Exists),
+        (Some(Tags::List(tags)), None) => Ok(Precondition::OneOf(strong(&tags).collect())),
+        (None, Some(Tags::Any)) => Ok(Precondition::Absent),
+        (Some(_), Some(Tags::Any)) => Ok(Precondition::OneOf(Vec::new())),
+        (_, Some(Tags::List(_))) => Err(malformed(
+            "If-None-Match",
+            "a PUT takes only * here; to replace a known version send If-Match with its ETag",
+        )),
     }
-
-    /// Whether it is true of a resource at `stored`, or of no resource, or may become so: a resource
-    /// only ever moves up, and is never deleted.
-    #[must_use]
-    pub fn may_come_true(&self, stored: Option<OperationId>) -> bool {
-        match self {
-            Self::None | Self::Exists => true,
-            Self::OneOf(tags) => tags.iter().any(|tag| Some(*tag) >= stored),
-            Self::Absent => stored.is_none(),
-        }
-    }
-
-    /// What the client is told where it is false of a resource at `stored`; `None` if there is
-    /// no resource, or it was not looked at.
-    #[must_use]
-    pub fn is_false(&self, stored: Option<OperationId>) -> Problem {
-        let (field, reason) = match (self, stored) {
-            (Self::Absent, _) => ("If-None-Match", "it is *, and there is such a resource"),
-            (Self::Exists, _) => ("If-Match", "it is *, and there is no such resource"),
-            (_, Some(_)) => ("If-Match", "the resource is at another version"),
-            (_, None) => ("If-Match", "it names no version that the resource is at"),
-        };
-        let detail = format!(
-            "{field} is false: {reason}, so nothing was written; read the resource and decide anew."
-        );
-        let problem = Problem::new(ProblemType::PreconditionFailed, detail).field(field);
-        match stored {
-            Some(stored) => problem.etag(stored),
-            None => problem,
-        }
-    }
-
-    /// Whether it can be true of no resource at all.
-    #[must_use]
-    pub fn is_never_true(&self) -> bool {
-        matches!(self, Self::OneOf(tags) if tags.is_empty())
-    }
-}
-
-/// A strong entity tag for the version that `id` wrote (RFC 9110 section 8.8.3).
-#[must_use]
-pub fn etag(id: OperationId) -> String {
-    format!("\"{id}\"")
 }
 
 /// Evaluates the conditional fields of a GET or HEAD of a resource at `stored`: whether its
@@ -185,7 +114,7 @@ fn tags(
         (1, 0) => Ok(Some(Tags::Any)),
         (1.., _) => Err(malformed(shown, "* must stand alone")),
         (0, 0) => Err(malformed(shown, "it is empty")),
-        (0, count) if count > Precondition::MAX_TAGS => Err(malformed(
+        (0, count) if count > MAX_TAGS => Err(malformed(
             shown,
             "it names more than 100 entity tags; name those you have seen last",
         )),
@@ -225,7 +154,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        Precondition::parse(&headers).map_err(|problem| problem.problem_type())
+        precondition(&headers).map_err(|problem| problem.problem_type())
     }
 
     #[test]
@@ -289,54 +218,12 @@ mod tests {
     fn a_time_is_refused_with_the_field_and_the_way_out() {
         let mut headers = HeaderMap::new();
         headers.insert(IF_UNMODIFIED_SINCE, "Tue, 24 Nov 2026 01:00:00 GMT".parse().unwrap());
-        let problem = Precondition::parse(&headers).unwrap_err();
+        let problem = precondition(&headers).unwrap_err();
         assert_eq!(problem.problem_type(), ProblemType::MalformedHeader);
         let document = serde_json::to_value(&problem).unwrap();
         assert_eq!(document["field"], "If-Unmodified-Since");
         assert!(problem.detail().contains("use If-Match"), "{}", problem.detail());
         headers.insert(IF_MATCH, "*".parse().unwrap());
-        assert_eq!(Precondition::parse(&headers).unwrap(), Precondition::Exists);
-    }
-
-    #[test]
-    fn what_is_false_is_told_with_its_field_and_the_version_met() {
-        let tag = format!("\"{}\"", id(2));
-        let one_of = Precondition::OneOf(vec![id(1)]);
-        for (precondition, stored, field) in [
-            (&one_of, Some(id(2)), "If-Match"),
-            (&one_of, None, "If-Match"),
-            (&Precondition::Exists, None, "If-Match"),
-            (&Precondition::Absent, Some(id(2)), "If-None-Match"),
-        ] {
-            let document = serde_json::to_value(precondition.is_false(stored)).unwrap();
-            assert_eq!(document["field"], field, "{document}");
-            let etag = stored.map(|_| tag.as_str());
-            assert_eq!(document.get("etag").and_then(|etag| etag.as_str()), etag, "{document}");
-        }
-    }
-
-    #[test]
-    fn only_what_names_no_operation_is_never_true() {
-        assert!(Precondition::OneOf(Vec::new()).is_never_true());
-        for precondition in [
-            Precondition::None,
-            Precondition::Exists,
-            Precondition::Absent,
-            Precondition::OneOf(vec![id(1)]),
-        ] {
-            assert!(!precondition.is_never_true(), "{precondition:?}");
-        }
-    }
-
-    #[test]
-    fn a_resource_only_moves_up_which_some_preconditions_cannot_follow() {
-        let at = |ms| Some(id(ms));
-        let one_of = |ms: &[u64]| Precondition::OneOf(ms.iter().map(|ms| id(*ms)).collect());
-        assert!(one_of(&[1, 5]).may_come_true(at(5)));
-        assert!(one_of(&[1, 5]).may_come_true(None));
-        assert!(!one_of(&[1, 4]).may_come_true(at(5)));
-        assert!(Precondition::Absent.may_come_true(None));
-        assert!(!Precondition::Absent.may_come_true(at(1)));
-        assert!(Precondition::Exists.may_come_true(None) && Precondition::None.may_come_true(None));
+        assert_eq!(precondition(&headers).unwrap(), Precondition::Exists);
     }
 }

@@ -7,7 +7,6 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::OperationId;
-use crate::request::precondition;
 
 /// What the `type` of every problem document begins with: a tag URI (RFC 4151), since a
 /// type is a name and nothing stands at it. Put a domain of your own in place of the
@@ -37,11 +36,9 @@ pub enum ProblemType {
     OperationGone,
     /// `If-Match` or `If-None-Match` is false.
     PreconditionFailed,
-    /// The operation of this idempotency key lost to a newer PUT.
+    /// A newer PUT was stored first.
     Superseded,
-    /// The resource is at an id so far ahead of the clock that the true order is not known.
-    OrderUnknown,
-    /// The slow work before the write refused a deferred PUT for good.
+    /// The `update` of the resource refused the PUT permanently.
     Refused,
     /// The body is larger than [`crate::body::MAX_BYTES`].
     BodyTooLarge,
@@ -73,7 +70,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidId,
         Self::MalformedHeader,
         Self::PartialPut,
@@ -85,7 +82,6 @@ impl ProblemType {
         Self::OperationGone,
         Self::PreconditionFailed,
         Self::Superseded,
-        Self::OrderUnknown,
         Self::Refused,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -126,7 +122,6 @@ impl ProblemType {
                 ("precondition-failed", S::PRECONDITION_FAILED, "The precondition is false")
             }
             Self::Superseded => ("superseded", S::CONFLICT, "A newer PUT won"),
-            Self::OrderUnknown => ("order-unknown", S::CONFLICT, "Which PUT is newer is not known"),
             Self::Refused => ("refused", S::CONFLICT, "The PUT was refused"),
             Self::BodyTooLarge => ("body-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => (
@@ -246,15 +241,15 @@ impl Problem {
 
     /// Names the part of the request that was refused, such as `path.id`.
     #[must_use]
-    pub fn field(mut self, field: &'static str) -> Self {
-        self.field = Some(Cow::Borrowed(field));
+    pub fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
         self
     }
 
     /// Names the version that the resource was at.
     #[must_use]
     pub fn etag(mut self, id: OperationId) -> Self {
-        self.etag = Some(precondition::etag(id).into());
+        self.etag = Some(id.etag().into());
         self
     }
 
@@ -279,11 +274,28 @@ impl Problem {
         self
     }
 
+    /// The problem, if it says not to send the request again as it is; else 409
+    /// [`Refused`](ProblemType::Refused) with its detail and field.
+    #[must_use]
+    pub fn final_or_refused(mut self) -> Self {
+        if !self.problem_type.status().is_client_error() {
+            self.problem_type = ProblemType::Refused;
+        }
+        self
+    }
+
     /// Adds a sentence to the detail.
     #[must_use]
     pub fn and(mut self, sentence: &str) -> Self {
         self.detail = format!("{} {sentence}", self.detail);
         self
+    }
+
+    /// The problem document.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A map of strings and numbers always serializes.
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// The problem's type.

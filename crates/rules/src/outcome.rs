@@ -1,0 +1,91 @@
+//! Outcomes of operations: what is recorded, and for how long.
+
+use std::time::Duration;
+
+use crate::{OperationId, Problem};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Age up to which an operation is carried out. SQS keeps a message 14 days from each
+/// time it is sent or moved by a task, so that without this bound a late redrive could take
+/// `expired` back.
+pub const MAX_AGE: Duration = Duration::from_secs(32 * DAY);
+
+/// Age from which an undecided operation is `expired`. The hour is for a call that began
+/// within [`MAX_AGE`], and for the clocks of two hosts.
+pub const EXPIRES_AFTER: Duration = Duration::from_secs(32 * DAY + 60 * 60);
+
+/// Age from which nothing is told of an operation without a final outcome.
+pub const GONE_AFTER: Duration = Duration::from_secs(44 * DAY);
+
+/// How long an outcome is kept from its completion: far longer than an undecided
+/// operation is told of, so that a final outcome is never followed by `expired`.
+pub const RETENTION: Duration = Duration::from_secs(60 * DAY);
+
+/// What became of an operation, for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was written.
+    Succeeded,
+    /// A newer PUT won; nothing was written.
+    Superseded,
+    /// It was refused; nothing was written.
+    Failed {
+        /// The problem document.
+        problem: String,
+    },
+}
+
+impl Outcome {
+    /// The outcome of an operation that was refused with this problem.
+    #[must_use]
+    pub fn failed(problem: &Problem) -> Self {
+        Self::Failed { problem: problem.to_json() }
+    }
+
+    /// The text it is stored and shown as.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Superseded => "superseded",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// What is recorded of an operation. Times are since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is decided, and that never changes.
+    Decided(Decision),
+    /// It could not be carried out so far, and its message is parked for an operator. It
+    /// may still be decided.
+    Stalled {
+        /// The problem document.
+        problem: String,
+        /// When it was parked.
+        since: Duration,
+    },
+}
+
+/// The final outcome of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When, since the Unix epoch.
+    pub completed_at: Duration,
+}
+
+/// Whether an operation is too old at `now` to be carried out.
+#[must_use]
+pub fn is_too_old(id: OperationId, now: Duration) -> bool {
+    age(id, now) > MAX_AGE
+}
+
+/// How long ago, at `now` since the Unix epoch, the operation arrived.
+#[must_use]
+pub fn age(id: OperationId, now: Duration) -> Duration {
+    now.saturating_sub(id.tick().to_unix())
+}

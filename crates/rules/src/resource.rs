@@ -1,0 +1,207 @@
+//! The resource that a PUT replaces, as its own crate describes it: its path, its body, and
+//! the async function before each write.
+
+use std::time::Duration;
+
+use crate::{Operation, Problem, ResourceId};
+
+/// A kind of resource. `crates/resource` implements it; everything else is generic over it.
+#[expect(async_fn_in_trait, reason = "main knows the concrete type, and that its future is Send")]
+pub trait Resource {
+    /// The path of a resource, such as `/users/{id}` or `/tenants/{tenant}/devices/{id}`.
+    /// Its parameters, joined by `/`, are the resource id. The path ends with a parameter;
+    /// `{receipt}` is taken.
+    const PATH: &'static str;
+
+    /// The parameter of [`Self::PATH`] that a token's `sub` must equal with `AuthMode=jwt`.
+    const OWNER: &'static str;
+
+    /// A resource for the sample events, the tests and the first curl command.
+    const EXAMPLE: Example;
+
+    /// Whether there is an [`update`](Self::update). Each operation then costs one read more:
+    /// the update does not run for what is refused or decided already.
+    const HAS_UPDATE: bool = false;
+
+    /// Checks a path parameter beyond the general rule of [`ResourceId`], for example that it
+    /// is a UUID.
+    ///
+    /// # Errors
+    /// The reason and the next step, such as "it is not a UUID; send one in lower case". The
+    /// client gets 400 `invalid-id`.
+    fn check_id(&self, parameter: &str, value: &str) -> Result<(), String> {
+        let _ = (parameter, value);
+        Ok(())
+    }
+
+    /// Checks a body that [`body::check`](crate::body::check) has taken: a JSON object within
+    /// limits. It is stored and given back byte for byte. [`body::read`](crate::body::read)
+    /// reads it into a type.
+    ///
+    /// # Errors
+    /// The problem, such as 422 [`InvalidBody`](crate::ProblemType::InvalidBody) with the
+    /// member in `field`.
+    fn check(&self, body: &str) -> Result<(), Problem> {
+        let _ = body;
+        Ok(())
+    }
+
+    /// The async function of a PUT: it runs before each write, whether the client waits for it
+    /// or not, and nothing is written unless it ends as [`Updated::Done`].
+    ///
+    /// - It may run more than once for one operation, and for one that is then not written
+    ///   after all. `operation.origin` is the idempotency key for the services that it calls.
+    /// - It does not run for an operation that a newer one in the same batch supersedes.
+    /// - After `time_left` it is cut off, which counts as [`Updated::TryLater`].
+    /// - Its future is dropped when it is cut off, and with it whatever it awaits.
+    async fn update(&self, operation: &Operation, time_left: Duration) -> Updated {
+        let _ = (operation, time_left);
+        Updated::Done
+    }
+}
+
+/// How an update ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// The resource may be written.
+    Done,
+    /// The operation is refused permanently: nothing is written, and the client gets this
+    /// problem, as the answer or in the status. A problem that is not a 4xx becomes 409
+    /// [`Refused`](crate::ProblemType::Refused).
+    Refused(Problem),
+    /// It could not be done now, for this reason. A queued operation is tried again later; a
+    /// client that waits gets 503 with the reason, or 202 where it sent `wait`.
+    TryLater(String),
+}
+
+/// A resource for samples and tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// A value for each parameter of the path, in order. The tests append to the last one if
+    /// `is_free`, and else send it as it is.
+    pub parameters: &'static [&'static str],
+    /// A body; the tests put a number or a word in the place of `VALUE`, inside a string.
+    pub body: &'static str,
+}
+
+/// The path of a resource as a client sends it (RFC 3986 section 3.3).
+#[must_use]
+pub fn path_of<R: Resource>(id: &ResourceId) -> String {
+    let mut values = id.parameters();
+    let mut path = String::new();
+    for segment in Checked::<R>::PATH.split('/').skip(1) {
+        path.push('/');
+        match name_of(segment) {
+            Some(_) => path.extend(values.next().map(ResourceId::encoded).into_iter().flatten()),
+            None => path.push_str(segment),
+        }
+    }
+    path
+}
+
+/// How many segments the path of a resource has.
+#[must_use]
+pub fn segments<R: Resource>() -> usize {
+    Checked::<R>::PATH.split('/').count() - 1
+}
+
+/// The names of the parameters in the path of a resource.
+pub fn parameters<R: Resource>() -> impl Iterator<Item = &'static str> {
+    Checked::<R>::PATH.split('/').filter_map(name_of)
+}
+
+/// The parameter that a segment of a path stands for, if it is no literal one.
+fn name_of(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// A resource with a path that is found to be valid when the code is compiled.
+struct Checked<R>(R);
+
+impl<R: Resource> Checked<R> {
+    const PATH: &'static str = {
+        check_path(R::PATH.as_bytes(), R::OWNER.as_bytes());
+        R::PATH
+    };
+}
+
+const fn check_path(path: &[u8], owner: &[u8]) {
+    assert!(!path.is_empty() && path[0] == b'/', "Resource::PATH must begin with a slash");
+    let (mut at, mut has_owner, mut last_is_parameter) = (0, false, false);
+    while at < path.len() {
+        at += 1;
+        let start = at;
+        while at < path.len() && path[at] != b'/' {
+            let is_plain = path[at].is_ascii_alphanumeric()
+                || matches!(path[at], b'-' | b'.' | b'_' | b'~' | b'{' | b'}');
+            assert!(is_plain, "Resource::PATH holds a character that a URL would encode");
+            at += 1;
+        }
+        assert!(at > start, "Resource::PATH has an empty segment, or ends with a slash");
+        last_is_parameter = path[start] == b'{';
+        if last_is_parameter {
+            assert!(path[at - 1] == b'}', "a parameter of Resource::PATH must end with a brace");
+            assert!(at - start > 2, "a parameter of Resource::PATH has no name");
+            assert!(
+                !is_at(path, start + 1, at - 1, b"receipt"),
+                "Resource::PATH may not call a parameter receipt: that is the status URL's"
+            );
+            has_owner |= is_at(path, start + 1, at - 1, owner);
+        }
+    }
+    assert!(last_is_parameter, "Resource::PATH must end with a parameter");
+    assert!(has_owner, "Resource::OWNER must name a parameter of Resource::PATH");
+}
+
+const fn is_at(path: &[u8], start: usize, end: usize, name: &[u8]) -> bool {
+    let mut i = 0;
+    while i < name.len() && start + i < end && path[start + i] == name[i] {
+        i += 1;
+    }
+    i == name.len() && end - start == name.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Device;
+
+    impl Resource for Device {
+        const PATH: &'static str = "/v1/tenants/{tenant}/devices/{id}";
+        const OWNER: &'static str = "tenant";
+        const EXAMPLE: Example = Example { parameters: &["acme", "7"], body: "{}" };
+    }
+
+    #[test]
+    fn a_path_has_its_parameters_in_order() {
+        let id = ResourceId::new("ac\"me/7").unwrap();
+        assert_eq!(path_of::<Device>(&id), "/v1/tenants/ac%22me/devices/7");
+        assert_eq!(parameters::<Device>().collect::<Vec<_>>(), ["tenant", "id"]);
+        assert_eq!(segments::<Device>(), 5);
+    }
+
+    #[test]
+    fn a_path_that_cannot_work_is_found_with_its_reason() {
+        for (path, owner, reason) in [
+            ("users/{id}", "id", "begin with a slash"),
+            ("/users/{id}/", "id", "empty segment"),
+            ("/users//{id}", "id", "empty segment"),
+            ("/users", "id", "end with a parameter"),
+            ("/{id}/users", "id", "end with a parameter"),
+            ("/us ers/{id}", "id", "would encode"),
+            ("/users/{id", "id", "must end with a brace"),
+            ("/users/{}", "id", "no name"),
+            ("/users/{receipt}", "receipt", "may not call"),
+            ("/users/{id}", "i", "OWNER"),
+            ("/users/{id}", "idd", "OWNER"),
+        ] {
+            let check = || check_path(path.as_bytes(), owner.as_bytes());
+            let panic = std::panic::catch_unwind(check).unwrap_err();
+            let told = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let told = told.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
+            assert!(told.contains(reason), "{path}: {told}");
+        }
+        check_path(b"/v1/tenants/{tenant}/devices/{id}", b"tenant");
+    }
+}

@@ -1,0 +1,214 @@
+//! The id of a resource: the parameters of its path.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::resource::{self, Resource};
+use crate::{Problem, ProblemType};
+
+/// Everything but RFC 3986 `unreserved` and the `sub-delims`, `:` and `@` that a
+/// path segment may hold as they are.
+const ENCODED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// The parameters of a resource's path, joined by `/` where there are several.
+///
+/// Each is made of what an SQS `MessageGroupId` allows (ASCII letters, digits and
+/// punctuation), without `/` and `%`, and is neither `.` nor `..`; together they have 1 to
+/// 128 characters.
+///
+/// `/` cannot stand in a path segment. `%` is left out because an HTTP API hands
+/// over `%25` undecoded and a REST API every escape, so that an id with a `%`
+/// would name different resources through different gateways. `.` and `..` are
+/// removed from a path by clients (RFC 3986 section 5.2.4).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId(String);
+
+impl ResourceId {
+    /// Longest id, in characters: that of an SQS `MessageGroupId`.
+    pub const MAX_CHARS: usize = 128;
+
+    /// The id in the parameters of a request's path, percent-encoded or already decoded.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidId`]
+    pub fn of_request<'a, R: Resource>(
+        resource: &R,
+        parameter: impl Fn(&str) -> &'a str,
+    ) -> Result<Self, Problem> {
+        let mut id = String::new();
+        for name in resource::parameters::<R>() {
+            let decoded = Self::decode(parameter(name));
+            let decoded = decoded.map_err(|reason| invalid(name, &reason))?;
+            resource.check_id(name, &decoded).map_err(|reason| invalid(name, &reason))?;
+            if !id.is_empty() {
+                id.push('/');
+            }
+            id.push_str(&decoded);
+            if id.len() > Self::MAX_CHARS {
+                let reason = format!(
+                    "the path up to it has over {} characters; use a shorter one",
+                    Self::MAX_CHARS
+                );
+                return Err(invalid(name, &reason));
+            }
+        }
+        Ok(Self(id))
+    }
+
+    /// The plain text of one parameter of a path, percent-encoded or already decoded.
+    ///
+    /// # Errors
+    /// Why it cannot be part of an id, and the next step.
+    pub fn decode(parameter: &str) -> Result<Cow<'_, str>, String> {
+        let decoded = percent_decode_str(parameter).decode_utf8().map_err(
+            |_| "it is not UTF-8 once percent-decoded; use ASCII letters, digits and punctuation",
+        )?;
+        check(&decoded)?;
+        Ok(decoded)
+    }
+
+    /// The id in plain text, as it is stored; `None` if it is not one.
+    #[must_use]
+    pub fn new(id: &str) -> Option<Self> {
+        let is_valid = id.len() <= Self::MAX_CHARS && id.split('/').all(|part| check(part).is_ok());
+        is_valid.then(|| Self(id.to_owned()))
+    }
+
+    /// The id in plain text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The values of the path's parameters, in plain text.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// A parameter as one segment of a path (RFC 3986 section 3.3).
+    pub(crate) fn encoded(parameter: &str) -> impl Iterator<Item = &str> {
+        utf8_percent_encode(parameter, ENCODED_IN_SEGMENT)
+    }
+}
+
+/// The general rule for one parameter; the error is the reason and the next step.
+fn check(parameter: &str) -> Result<(), String> {
+    if parameter.is_empty() {
+        return Err("it is empty; put 1 to 128 characters there".to_owned());
+    }
+    if let Some(bad) = parameter.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '/' | '%')) {
+        return Err(format!(
+            "it holds {bad:?}; use ASCII letters, digits and punctuation other than / and %"
+        ));
+    }
+    if parameter.len() > ResourceId::MAX_CHARS {
+        return Err(format!("it has {} characters; use at most 128", parameter.len()));
+    }
+    if matches!(parameter, "." | "..") {
+        return Err("\".\" and \"..\" are removed from paths by clients; use another id".to_owned());
+    }
+    Ok(())
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn invalid(parameter: &str, reason: &str) -> Problem {
+    let detail = format!("The {parameter} in the path was refused: {reason}.");
+    Problem::new(ProblemType::InvalidId, detail).field(format!("path.{parameter}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{Example, path_of};
+    use proptest::prelude::*;
+
+    struct Nested;
+
+    impl Resource for Nested {
+        const PATH: &'static str = "/tenants/{tenant}/devices/{id}";
+        const OWNER: &'static str = "tenant";
+        const EXAMPLE: Example = Example { parameters: &["acme", "7"], body: "{}" };
+
+        fn check_id(&self, parameter: &str, value: &str) -> Result<(), String> {
+            let is_number = value.parse::<u32>().is_ok();
+            if parameter == "id" && !is_number && value != "any" {
+                return Err("it is not a number; send digits".to_owned());
+            }
+            Ok(())
+        }
+    }
+
+    fn id_of(tenant: &str, id: &str) -> Result<ResourceId, Problem> {
+        ResourceId::of_request(&Nested, |name| if name == "tenant" { tenant } else { id })
+    }
+
+    #[test]
+    fn refuses_what_is_no_id() {
+        let long = "x".repeat(129);
+        for (segment, reason) in [
+            ("", "empty"),
+            ("a b", "' '"),
+            ("a%20b", "' '"),
+            ("a%2Fb", "'/'"),
+            ("a%25b", "'%'"),
+            ("a%zz", "'%'"),
+            ("caf%C3%A9", "'é'"),
+            ("%FF", "UTF-8"),
+            ("a%0Ab", "'\\n'"),
+            ("..", "removed"),
+            (&long, "129"),
+            (&long[2..], "over 128"),
+        ] {
+            let problem = id_of(segment, "7").unwrap_err();
+            assert!(problem.detail().contains(reason), "{segment}: {}", problem.detail());
+            assert_eq!(problem.problem_type(), ProblemType::InvalidId);
+            let shown = serde_json::to_value(&problem).unwrap();
+            let field = if reason == "over 128" { "path.id" } else { "path.tenant" };
+            assert_eq!(shown["field"], field);
+        }
+        assert_eq!(id_of(&long[3..], "7").unwrap().as_str().len(), 128);
+        let problem = id_of("acme", "x").unwrap_err();
+        let told = "The id in the path was refused: it is not a number; send digits.";
+        assert_eq!((problem.problem_type(), problem.detail()), (ProblemType::InvalidId, told));
+        for stored in ["", "/", "a/", "/a", "a//b", "a/..", "a b", &long] {
+            assert_eq!(ResourceId::new(stored), None, "{stored}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_allowed_id_survives_the_path(tenant in "[!-~&&[^/%]]{1,60}") {
+            prop_assume!(tenant != "." && tenant != "..");
+            let resource = ResourceId::new(&format!("{tenant}/any")).unwrap();
+            let path = path_of::<Nested>(&resource);
+            let segments: Vec<_> = path.split('/').collect();
+            prop_assert_eq!(segments.len(), 5);
+            prop_assert!(!path.contains(['?', '#', '"', '<']));
+            prop_assert_eq!(id_of(segments[2], segments[4]).unwrap(), resource);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What is recorded of operations.
+
+use std::time::Duration;
+
+use rules::outcome::{Decision, Recorded};
+use rules::{OperationId, ResourceId};
+
+use crate::CallError;
+
+/// The outcomes of operations. All reads are strongly consistent.
+pub trait Outcomes {
+    /// Reads what is recorded of an operation, unless it has expired by `now` since the
+    /// Unix epoch.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    async fn recorded(&self, id: OperationId, now: Duration)
+    -> Result<Option<Recorded>, CallError>;
+
+    /// Records the outcome of an operation that writes no resource, unless it is decided
+    /// already; then returns that decision, which stands.
+    ///
+    /// # Errors
+    /// [`CallError`]; calling again is safe whatever its `failure`.
+    async fn record(
+        &self,
+        resource: &ResourceId,
+        id: OperationId,
+        recorded: &Recorded,
+    ) -> Result<Option<Decision>, CallError>;
+}

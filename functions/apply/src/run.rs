@@ -1,0 +1,137 @@
+//! Run: in which order the operations of a batch are carried out, and which are left open.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::{FutureExt, StreamExt, stream};
+use lambda_shell::sqs_event::receives;
+use rules::work::coalesce::{POISON_RECEIVES, groups, suspect_groups};
+use rules::{OperationId, Precondition, Resource, ResourceId};
+use world::{Host, Invocation, Outcomes, Resources};
+
+use crate::batch::{Batch, Delivered, Open, handed_back};
+use crate::{Apply, CONCURRENCY};
+
+/// The operations of a resource in their order.
+type InOrder<'a> = BTreeMap<OperationId, Delivered<'a>>;
+
+impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I, Q> {
+    /// Applies the operations of several resources concurrently.
+    pub(crate) async fn apply_healthy<'a>(
+        &self,
+        by_resource: BTreeMap<ResourceId, InOrder<'a>>,
+        invocation: &Invocation,
+    ) -> Batch<'a> {
+        let resources = by_resource.into_values().map(|delivered| {
+            let groups = groups(delivered.into_values().collect(), of);
+            self.apply_groups(groups, invocation)
+        });
+        let mut resources = stream::iter(resources).buffer_unordered(CONCURRENCY);
+        let mut batch = Batch::default();
+        while let Some(applied) = resources.next().await {
+            batch.extend(applied);
+        }
+        batch
+    }
+
+    /// Applies what may have ended an earlier process, one group at a time, in a random order:
+    /// whatever ends the process again shall not always run before the same others.
+    pub(crate) async fn apply_suspects<'a>(
+        &self,
+        by_resource: BTreeMap<ResourceId, InOrder<'a>>,
+        invocation: &Invocation,
+    ) -> Batch<'a> {
+        let mut resources: Vec<_> =
+            by_resource.into_values().map(|delivered| (self.host.random(), delivered)).collect();
+        resources.sort_by_key(|(random, _)| *random);
+        let mut batch = Batch::default();
+        for (_, delivered) in resources {
+            let delivered = delivered.into_values().collect();
+            let groups = suspect_groups(delivered, of, || self.host.random());
+            batch.extend(self.apply_groups(groups, invocation).await);
+        }
+        batch
+    }
+
+    /// Applies groups of operations of one resource. A conditional operation waits for an
+    /// older one that is left open, since its precondition may be about it.
+    async fn apply_groups<'a>(
+        &self,
+        groups: Vec<Vec<Delivered<'a>>>,
+        invocation: &Invocation,
+    ) -> Batch<'a> {
+        let (mut batch, mut oldest_open) = (Batch::default(), None);
+        for group in groups {
+            let waits = |one: &Delivered<'_>| {
+                let is_conditional = one.operation.precondition != Precondition::None;
+                is_conditional && oldest_open.is_some_and(|open| open < one.operation.id)
+            };
+            let applied = if group.iter().any(waits) {
+                group.into_iter().map(|one| (one, Some(Open::Waits))).collect()
+            } else {
+                self.apply_safely(group, invocation).await
+            };
+            for (delivered, open) in applied {
+                let Some(open) = open else {
+                    batch.finished.extend(delivered.messages);
+                    continue;
+                };
+                let id = delivered.operation.id;
+                oldest_open = Some(oldest_open.map_or(id, |oldest: OperationId| oldest.min(id)));
+                let received = delivered.messages.iter().map(|message| receives(message)).max();
+                let is_poison = open == Open::Panicked && received >= Some(POISON_RECEIVES);
+                let of = if is_poison { &mut batch.poison } else { &mut batch.handed_back };
+                of.extend(handed_back(delivered, open));
+            }
+        }
+        batch
+    }
+
+    /// Applies a group. One that panics runs again one by one, so that only the operation
+    /// that panics suffers.
+    async fn apply_safely<'a>(
+        &self,
+        group: Vec<Delivered<'a>>,
+        invocation: &Invocation,
+    ) -> Vec<(Delivered<'a>, Option<Open>)> {
+        let is_alone = group.len() == 1;
+        match self.catch(&group, invocation).await {
+            Some(undecided) => group
+                .into_iter()
+                .map(|one| {
+                    let is_open = undecided.contains(&one.operation.id);
+                    (one, is_open.then_some(Open::Undecided))
+                })
+                .collect(),
+            None if is_alone => group.into_iter().map(|one| (one, Some(Open::Panicked))).collect(),
+            None => {
+                let mut applied = Vec::new();
+                for one in group {
+                    let open = match self.catch(std::slice::from_ref(&one), invocation).await {
+                        Some(undecided) if undecided.is_empty() => None,
+                        Some(_) => Some(Open::Undecided),
+                        None => Some(Open::Panicked),
+                    };
+                    applied.push((one, open));
+                }
+                applied
+            }
+        }
+    }
+
+    /// The operations of a group that are left without an outcome; `None` after a panic.
+    async fn catch(
+        &self,
+        group: &[Delivered<'_>],
+        invocation: &Invocation,
+    ) -> Option<Vec<OperationId>> {
+        let operations: Vec<_> = group.iter().map(of).collect();
+        let applied = AssertUnwindSafe(self.apply_group(operations, invocation)).catch_unwind();
+        // The panic hook prints the panic itself.
+        applied.await.ok()
+    }
+}
+
+fn of<'b>(delivered: &'b Delivered<'_>) -> &'b rules::Operation {
+    &delivered.operation
+}

@@ -1,0 +1,74 @@
+//! Sort: the operations of a batch by resource, the suspects apart.
+
+use std::collections::BTreeMap;
+
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use lambda_shell::sqs_event::receives;
+use queues::message::{self, UnreadableMessage};
+use rules::work::coalesce::SUSPECT_RECEIVES;
+use rules::{Operation, OperationId, Precondition, ResourceId};
+
+use crate::batch::Delivered;
+use crate::sent_ms;
+
+/// The operations of each resource, in their order.
+type ByResource<'a> = BTreeMap<ResourceId, BTreeMap<OperationId, Delivered<'a>>>;
+
+/// The messages of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Sorted<'a> {
+    /// What is carried out first, one resource beside the other.
+    pub healthy: ByResource<'a>,
+    /// What may have ended an earlier process, and the conditional operations of the same
+    /// resources, since these may wait for an older suspect.
+    pub suspect: ByResource<'a>,
+    /// What cannot be read.
+    pub unreadable: Vec<(&'a SqsMessage, UnreadableMessage)>,
+    /// How far the clock that gave an arrival was ahead of SQS's when the message was sent, at
+    /// most, in ms.
+    pub lead_ms: Option<i64>,
+}
+
+impl<'a> Sorted<'a> {
+    pub fn new(event: &'a SqsEvent) -> Self {
+        let mut sorted = Self::default();
+        for message in &event.records {
+            match message::read(message) {
+                Ok(operation) => {
+                    sorted.lead_ms = sorted.lead_ms.max(lead_ms(&operation, message));
+                    let is_suspect = receives(message) >= SUSPECT_RECEIVES;
+                    let of = if is_suspect { &mut sorted.suspect } else { &mut sorted.healthy };
+                    add(of, operation, message);
+                }
+                Err(error) => sorted.unreadable.push((message, error)),
+            }
+        }
+        for (resource, suspects) in &mut sorted.suspect {
+            let Some(healthy) = sorted.healthy.get_mut(resource) else { continue };
+            let is_conditional =
+                |one: &Delivered<'_>| one.operation.precondition != Precondition::None;
+            let (conditional, others) = std::mem::take(healthy)
+                .into_iter()
+                .partition(|(id, one)| is_conditional(one) || suspects.contains_key(id));
+            *healthy = others;
+            for (id, one) in BTreeMap::<_, Delivered<'_>>::into_iter(conditional) {
+                match suspects.get_mut(&id) {
+                    Some(same) => same.messages.extend(one.messages),
+                    None => drop(suspects.insert(id, one)),
+                }
+            }
+        }
+        sorted
+    }
+}
+
+fn add<'a>(by_resource: &mut ByResource<'a>, operation: Operation, message: &'a SqsMessage) {
+    let delivered = by_resource.entry(operation.resource.clone()).or_default();
+    let delivered = delivered.entry(operation.id);
+    delivered.or_insert(Delivered { operation, messages: Vec::new() }).messages.push(message);
+}
+
+fn lead_ms(operation: &Operation, message: &SqsMessage) -> Option<i64> {
+    let arrived = i64::try_from(operation.id.tick().unix_ms()).ok()?;
+    arrived.checked_sub(sent_ms(message)?)
+}

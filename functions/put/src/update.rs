@@ -1,0 +1,69 @@
+//! Update: the resource's own async function, before the write.
+
+use std::time::Duration;
+
+use rules::request::accept::Mode;
+use rules::work::attempt::{Attempt, Next};
+use rules::{Resource, Updated, Version};
+use world::{CallError, Host, Invocation, Report, Resources, repeated, within};
+
+use crate::Put;
+use crate::outcome::Open;
+use crate::prepare::PutRequest;
+
+/// Time reserved for the write after an update whose client waits for the answer: one call
+/// and one retry.
+const TIME_TO_WRITE: Duration = Duration::from_secs(4);
+
+impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
+    /// What a look at the stored version says of the first call: an update does not run for
+    /// an operation that is refused already. Somebody may still write after the look, so it
+    /// promises nothing. The read ends by `until`.
+    ///
+    /// # Errors
+    /// [`Open`] where the table cannot be read.
+    pub(crate) async fn look(
+        &self,
+        request: &PutRequest,
+        attempt: &mut Attempt,
+        until: Duration,
+    ) -> Result<Next, Open> {
+        let invocation = Invocation { deadline: until, ..request.invocation.clone() };
+        let operation = attempt.operation();
+        let about = (&operation.resource, Some(operation.id));
+        let read = || self.resources.version(&operation.resource);
+        let read = repeated(&self.host, &invocation, about, read).await;
+        let stored: Option<Version> = read.map_err(|_| Open::Table)?;
+        let written_by = stored.map(|stored| stored.written_by);
+        if operation.may_replace(written_by) {
+            return Ok(Next::Call { after: Duration::ZERO });
+        }
+        Ok(attempt.on_met(stored, self.host.random()))
+    }
+
+    /// Runs the update, `until` then since the Unix epoch, less the time for the write.
+    pub(crate) async fn update(
+        &self,
+        request: &PutRequest,
+        attempt: &Attempt,
+        until: Duration,
+    ) -> Updated {
+        let until = match request.mode {
+            Mode::Inline => until.saturating_sub(TIME_TO_WRITE),
+            // What is left is queued.
+            Mode::Deferred | Mode::Waiting(_) => until,
+        };
+        let operation = attempt.operation();
+        let time_left = until.saturating_sub(self.host.now());
+        let update = async { Ok(self.resource.update(operation, time_left).await) };
+        let updated = within(&self.host, until, update).await;
+        let updated =
+            updated.unwrap_or_else(|_: CallError| Updated::TryLater("it took too long".to_owned()));
+        if let Updated::TryLater(reason) = &updated {
+            let report = Report::warn(&request.invocation, "the update is to be tried later");
+            let report = report.resource(&operation.resource).operation(operation.id);
+            self.host.report(&report.because(reason));
+        }
+        updated
+    }
+}

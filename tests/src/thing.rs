@@ -1,0 +1,68 @@
+//! The resources that the tests serve: they depend on no resource of an adopter.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rules::resource::Example;
+use rules::{Operation, OperationId, Problem, ProblemType, Resource, Updated};
+
+const EXAMPLE: Example = Example { parameters: &["42"], body: r#"{"name":"Ada VALUE"}"# };
+
+/// A body that differs from those with another value.
+#[must_use]
+pub fn sample(value: impl Display) -> String {
+    EXAMPLE.body.replace("VALUE", &value.to_string())
+}
+
+/// A resource without an update.
+#[derive(Clone, Debug, Default)]
+pub struct Thing;
+
+impl Resource for Thing {
+    const PATH: &'static str = "/things/{id}";
+    const OWNER: &'static str = "id";
+    const EXAMPLE: Example = EXAMPLE;
+}
+
+/// A resource whose update does what the first of these words in the body says: `panic`,
+/// `refuse`, `temporary` (refuse with a 503), `later`, `hang`, `time`; else it is done.
+#[derive(Clone, Debug, Default)]
+pub struct ByBody {
+    seen: Arc<Mutex<Vec<OperationId>>>,
+}
+
+impl ByBody {
+    /// The ids that the updates so far were to be idempotent by.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn seen(&self) -> Vec<OperationId> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Resource for ByBody {
+    const PATH: &'static str = Thing::PATH;
+    const OWNER: &'static str = Thing::OWNER;
+    const EXAMPLE: Example = EXAMPLE;
+    const HAS_UPDATE: bool = true;
+
+    async fn update(&self, operation: &Operation, time_left: Duration) -> Updated {
+        self.seen.lock().unwrap().push(operation.origin);
+        let words = ["panic", "refuse", "temporary", "later", "hang", "time"];
+        match words.into_iter().find(|word| operation.body.contains(word)) {
+            Some("panic") => panic!("told to"),
+            Some("refuse") => Updated::Refused(Problem::new(ProblemType::Refused, "Told to.")),
+            Some("temporary") => Updated::Refused(Problem::new(ProblemType::NotRead, "Told to.")),
+            Some("later") => Updated::TryLater("told to".to_owned()),
+            Some("hang") => std::future::pending().await,
+            Some("time") => {
+                assert!(time_left > Duration::from_secs(20) && time_left < Duration::from_secs(30));
+                Updated::Done
+            }
+            _ => Updated::Done,
+        }
+    }
+}
