@@ -3,14 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-
-/// A body that the service takes, once another text stands for VALUE.
-const SAMPLE: &str = include_str!("../../tests/bodies/sample.json");
+use soak::served;
 
 /// A resource's body of so many bytes, if it has fewer without the blanks that fill it: they are
 /// right whatever a body may be.
 pub fn body(bytes: usize) -> String {
-    let sample = SAMPLE.replace("VALUE", "1");
+    let sample = served::body(1);
     let members = sample.trim_end().strip_suffix('}').expect("a body is a JSON object");
     let blanks = " ".repeat(bytes.saturating_sub(members.len() + 1));
     format!("{members}{blanks}}}")
@@ -35,10 +33,9 @@ pub fn get() -> Value {
 /// A GET of the operation at `path`, which a 202 told.
 pub fn status(path: &str) -> Value {
     let mut event = sample(include_str!("../../events/get-operation.json"));
-    let mut segments = path.split('/').skip(2).step_by(2);
     event["rawPath"] = json!(path);
     event["requestContext"]["http"]["path"] = json!(path);
-    event["pathParameters"] = json!({ "id": segments.next(), "receipt": segments.next() });
+    event["pathParameters"] = served::route(path).1;
     event
 }
 
@@ -95,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_body_is_the_sample_and_as_long_as_it_should_be() {
-        let sample: Value = serde_json::from_str(&SAMPLE.replace("VALUE", "1")).unwrap();
+        let sample: Value = serde_json::from_str(&served::body(1)).unwrap();
         for bytes in [300, 900, 256 * 1024] {
             let body = body(bytes);
             assert_eq!(body.len(), bytes);
