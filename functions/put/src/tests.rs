@@ -362,7 +362,8 @@ async fn a_write_that_landed_is_never_shown_as_pending() {
     let wait = sent(0).await.with("prefer", "respond-async, wait=5");
     put.resources.faults.plan("version", 1, THROTTLED);
     assert_eq!(answer(&put, &wait).await.status, 201);
-    for sent in [wait.clone(), wait.with(KEY, "\"k\"")] {
+    let again = sent(0).await.with("prefer", "respond-async, wait=5");
+    for sent in [again, sent(0).await.with("prefer", "wait=5").with(KEY, "\"k\"")] {
         put.resources.faults.plan("version", 3, THROTTLED);
         let answered = answer(&put, &sent).await;
         assert_eq!((answered.status, &answered.body["status"]), (202, &"succeeded".into()));

@@ -48,7 +48,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
             if receipt.is_empty() {
                 self.representation(&request, &resource).await
             } else {
-                self.operation(&request, &resource, receipt).await
+                self.operation(&request, &resource, &receipt).await
             }
         };
         let response = read
@@ -78,7 +78,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
         let written_at = id.tick().to_unix().min(self.host.now());
         reply::set(&mut response, ETAG, &id.etag());
         reply::set(&mut response, LAST_MODIFIED, &http_date(written_at));
-        reply::set(&mut response, CACHE_CONTROL, "private, no-cache");
+        reply::set(&mut response, CACHE_CONTROL, "private, no-cache, no-transform");
         Ok(response)
     }
 

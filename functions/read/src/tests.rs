@@ -111,7 +111,7 @@ async fn a_resource_is_told_with_its_version_and_time() {
         let answered = Answered::of(read.handle(sent.request()).await);
         assert_eq!((answered.status, answered.header("etag")), (status, etag.as_str()));
         assert_eq!(answered.header("last-modified"), "Tue, 14 Nov 2023 22:13:20 GMT");
-        assert_eq!(answered.header("cache-control"), "private, no-cache");
+        assert_eq!(answered.header("cache-control"), "private, no-cache, no-transform");
         assert_eq!(answered.body.is_null(), status == 304);
     }
     let absent = Answered::of(read.handle(Sent::get("/things/43").request()).await);
