@@ -4,6 +4,7 @@
 mod access;
 mod caller;
 pub mod environment;
+mod event;
 pub mod gateway;
 mod host;
 pub mod log;
@@ -13,4 +14,5 @@ pub mod target;
 
 pub use access::Access;
 pub use caller::caller;
+pub use event::GatewayEvent;
 pub use host::{LambdaHost, invocation};

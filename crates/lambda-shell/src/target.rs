@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use rules::resource::{path_of, segments};
 use rules::{Resource, ResourceId};
+
+/// What cannot stand in the value of a header field, which a path becomes.
+const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ');
 
 /// The path parameter `name` in plain text; empty if there is none.
 ///
@@ -62,6 +65,7 @@ impl Paths {
         };
         let path = path.unwrap_or_else(|| request.raw_http_path());
         let prefix = prefix(path, segments::<R>() + below);
+        let prefix = utf8_percent_encode(prefix, NOT_IN_A_HEADER);
         Self { resource: format!("{prefix}{}", path_of::<R>(id)) }
     }
 
