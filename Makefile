@@ -235,5 +235,5 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@$(NPM_TOOL)/spectral lint --quiet --ruleset .spectral.yaml --fail-severity hint openapi.yaml
 	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint openapi.yaml
 	@$(LOCAL_STACK) validate
-	@.tools/sam/bin/python -m scripts.transformed Deployment=Canary10Percent5Minutes > target/transformed.yaml
+	@.tools/sam/bin/python -m scripts.transformed
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .checkov.yaml
