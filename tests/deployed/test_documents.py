@@ -152,7 +152,10 @@ def test_the_prices_are_those_that_the_script_prints() -> None:
     told = re.findall(r"\$(\d+\.\d\d)", README.read_text())
     here = (prices.HERE["PUT, now"], prices.HERE["PUT, later"])
     bills = (*here, *prices.ELSEWHERE.values())
-    assert sorted(told) == sorted(f"{prices.price(bill):.2f}" for bill in bills)
+    logs = [prices.log_of(way) for way in prices.HERE]
+    traces = [prices.traces_of(way, 1) for way in prices.HERE]
+    named = [*map(prices.price, bills), min(logs), max(logs), max(traces), prices.fixed()]
+    assert sorted(told) == sorted(f"{each:.2f}" for each in named)
     assert prices.requests() in (ROOT / "docs" / "deploying.md").read_text()
     assert prices.batches() in (ROOT / "docs" / "performance.md").read_text()
 
