@@ -7,10 +7,12 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -146,6 +148,24 @@ def test_the_readme_lists_every_parameter() -> None:
     rows = re.findall(r"^\| (`[A-Z][^|]*`) \|", README.read_text(), re.MULTILINE)
     named = re.findall(r"`(\w+)`", " ".join(rows))
     assert sorted(named) == sorted(TEMPLATE["Parameters"])
+
+
+def test_the_versions_that_are_needed() -> None:
+    """Those of the tools; and CI has the oldest compiler, on both architectures."""
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    rust = manifest["workspace"]["package"]["rust-version"]
+    assert README.read_text().count(f"Rust {rust}") == 2
+    deploying = (ROOT / "docs" / "deploying.md").read_text()
+    assert f"| Rust | {rust} or newer" in deploying
+    pinned = "".join(path.read_text() for path in (ROOT / "scripts" / "requirements").glob("*.txt"))
+    sam = re.search(r"1\.(\d+) is tested", deploying)
+    assert sam is not None and f"\naws-sam-cli==1.{sam[1]}." in pinned
+    lambdas = re.search(r"([\d.]+) is tested \|\n\| AWS CLI", deploying)
+    assert lambdas is not None and f"\ncargo-lambda=={lambdas[1]} " in pinned
+    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text())["jobs"].values()
+    assert job["strategy"]["matrix"]["machine"] == ["ubuntu-24.04", "ubuntu-24.04-arm"]
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs[-1] == ".ci/run" and "rustup default" in runs[0]
 
 
 def test_the_prices_are_those_that_the_script_prints() -> None:

@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The certificate authorities of Amazon Trust Services
 /// (<https://www.amazontrust.com/repository/>). Those of China and of the European Sovereign Cloud
-/// are others; the latter's are cross-signed by three of these, which nobody has tried here. Reading
+/// are others; the latter's are cross-signed by three of these (not confirmed to work). Reading
 /// the whole store of the system takes most of a start-up, and decoding these from PEM would take a
 /// fifth.
 const ROOTS: [&[u8]; 5] = [
