@@ -3,8 +3,8 @@
     python3 -m scripts.prices
 
 Requests, messages and capacity units, as benches/calls.json has them counted at the wire
-(`make bench-short` counts again); logs, traces, and what a month costs whatever the load is. Not the
-functions' running time, storage, backups and data transfer, which depend on what you do.
+(`make bench-short` counts again); logs, traces, and what a month costs whatever the load is. Not
+the functions' running time, storage, backups and data transfer, which depend on what you do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PRICE = {
 
 # For a month each; the template has the numbers of the first two.
 MONTHLY = {
-    # https://aws.amazon.com/cloudwatch/pricing/ (an alarm on an expression counts each metric in it)
+    # https://aws.amazon.com/cloudwatch/pricing/ (an alarm on an expression: each metric in it)
     "metric": 0.30,
     "metric of an alarm": 0.10,
     "dashboard": 3.00,
@@ -122,7 +122,6 @@ HERE = {
 }
 
 
-
 def logged(*lines: str) -> float:
     """What the log of a million requests costs, of which each writes these lines and three more."""
     bytes_of_lines = sum(LINE[line] for line in ("of the API", "start", "report", *lines))
@@ -182,11 +181,8 @@ ELSEWHERE = {
 def requests() -> str:
     """The table of docs/deploying.md."""
     items = ("invocation", "fair queue call", "write unit", "read unit")
-    lines = [
-        "| a million of | invocations | calls of SQS | write units | read units | price "
-        "| + logs | + traces, at 1/s | at 100/s |",
-        "|---|" + "--:|" * 8,
-    ]
+    counted = "| a million of | invocations | calls of SQS | write units | read units | price |"
+    lines = [f"{counted} + logs | + traces, at 1/s | at 100/s |", "|---|" + "--:|" * 8]
     for way, bill in HERE.items():
         counts = "".join(f" {bill.get(item, 0):.3g} |" for item in items)
         prices = price(bill), log_of(way), traces_of(way, 1), traces_of(way, 100)

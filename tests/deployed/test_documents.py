@@ -162,7 +162,8 @@ def test_the_versions_that_are_needed() -> None:
     assert sam is not None and f"\naws-sam-cli==1.{sam[1]}." in pinned
     lambdas = re.search(r"([\d.]+) is tested \|\n\| AWS CLI", deploying)
     assert lambdas is not None and f"\ncargo-lambda=={lambdas[1]} " in pinned
-    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text())["jobs"].values()
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text())
+    (job,) = workflow["jobs"].values()
     assert job["strategy"]["matrix"]["machine"] == ["ubuntu-24.04", "ubuntu-24.04-arm"]
     runs = [step["run"] for step in job["steps"] if "run" in step]
     assert runs[-1] == ".ci/run" and "rustup default" in runs[0]
