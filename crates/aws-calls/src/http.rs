@@ -1,5 +1,5 @@
 //! The HTTP client under every AWS client: HTTP/1.1 over TLS, nothing else. The SDK's own
-//! brings HTTP/2, proxies and the system's certificates, which are a tenth of a function.
+//! brings HTTP/2, proxies and the system's certificates (ARCHITECTURE.md, decision 19).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,9 +26,11 @@ use tower_service::Service;
 /// Longest time to open a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The certificate authorities of every AWS endpoint outside China (Amazon Trust
-/// Services, <https://www.amazontrust.com/repository/>). Reading the whole store of the
-/// system takes most of a start-up, and decoding these from PEM would take a fifth.
+/// The certificate authorities of Amazon Trust Services
+/// (<https://www.amazontrust.com/repository/>). Those of China and of the European Sovereign Cloud
+/// are others; the latter's are cross-signed by three of these (not confirmed to work). Reading
+/// the whole store of the system takes most of a start-up, and decoding these from PEM would take a
+/// fifth.
 const ROOTS: [&[u8]; 5] = [
     include_bytes!("roots/AmazonRootCA1.cer"),
     include_bytes!("roots/AmazonRootCA2.cer"),
