@@ -12,13 +12,23 @@ pub struct CallError {
     pub action: &'static str,
     /// What the call leaves behind.
     pub failure: Failure,
+    /// Whether it failed on a connection that had served others before. The next call goes over
+    /// another one, and need not wait.
+    pub is_by_reused_connection: bool,
     reason: String,
 }
 
 impl CallError {
     /// A failure of `action`.
     pub fn new(action: &'static str, failure: Failure, reason: impl fmt::Display) -> Self {
-        Self { action, failure, reason: reason.to_string() }
+        let reason = reason.to_string();
+        Self { action, failure, is_by_reused_connection: false, reason }
+    }
+
+    /// It failed on a connection that had served others before.
+    #[must_use]
+    pub fn by_reused_connection(self) -> Self {
+        Self { is_by_reused_connection: true, ..self }
     }
 }
 
