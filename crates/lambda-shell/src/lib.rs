@@ -8,6 +8,8 @@ pub mod environment;
 pub mod gateway;
 mod host;
 pub mod log;
+#[cfg(test)]
+mod process_tests;
 pub mod reply;
 pub mod target;
 
