@@ -8,6 +8,8 @@ mod event;
 pub mod gateway;
 mod host;
 pub mod log;
+#[cfg(test)]
+mod process_tests;
 pub mod reply;
 pub mod sqs_event;
 pub mod target;
