@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stdout, reason = "a process prints what its test then reads")]
 
+use rules::Resource;
+use rules::resource::Example;
 use std::fmt::Debug;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -91,6 +93,14 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ("RECEIPT_KEY", "a-key-of-at-least-32-characters."),
 ];
 
+struct Thing;
+
+impl Resource for Thing {
+    const PATH: &'static str = "/things/{id}";
+    const OWNER: &'static str = "id";
+    const EXAMPLE: Example = Example { parameters: &["42"], body: "{}" };
+}
+
 #[test]
 fn the_environment_gives_the_account_the_callers_and_the_keys() {
     fn show<T: Debug>(value: Result<T, Invalid>) {
@@ -98,7 +108,7 @@ fn the_environment_gives_the_account_the_callers_and_the_keys() {
     }
     let read = || {
         show(aws("SQS", &http_client()).map(|config| account(&config)));
-        show(access());
+        show(access::<Thing>());
         show(receipt_keys().map(|keys| keys.len()));
     };
     // What is set otherwise, and what is read then; an empty variable is a missing one.
@@ -114,10 +124,10 @@ fn the_environment_gives_the_account_the_callers_and_the_keys() {
         ),
         (vec![("AWS_REGION", "")], ["variable AWS_REGION is missing", "", ""]),
         (vec![("AWS_ACCESS_KEY_ID", "")], ["variable AWS_ACCESS_KEY_ID is missing", "", ""]),
-        (vec![("AUTH_MODE", "jwt")], ["", "Jwt { admin_scope: None }", ""]),
+        (vec![("AUTH_MODE", "jwt")], ["", r#"Jwt { owner: "id", admin_scope: None }"#, ""]),
         (
             vec![("AUTH_MODE", "jwt"), ("ADMIN_SCOPE", "all")],
-            ["", r#"Jwt { admin_scope: Some("all") }"#, ""],
+            ["", r#"Jwt { owner: "id", admin_scope: Some("all") }"#, ""],
         ),
         (vec![("AUTH_MODE", "none")], ["", "None", ""]),
         (vec![("AUTH_MODE", "IAM")], ["", "variable AUTH_MODE has an unknown value", ""]),
