@@ -15,7 +15,7 @@ use crate::client::{Target, ask};
 use crate::plan::Plan;
 use crate::record::{Answer, Mode, Status, Story};
 use crate::rig::Rig;
-use crate::rig::fault::{LATEST, Weather};
+use crate::rig::fault::{Death, LATEST, Weather};
 use crate::rig::worker::ENDED;
 use crate::served;
 
@@ -56,6 +56,7 @@ pub async fn soak(rig: &Arc<Rig>, settings: &Settings) -> Found {
     let villains = [
         tokio::spawn(kill(Arc::clone(rig), settings.seed, Arc::clone(&is_over))),
         tokio::spawn(cut(Arc::clone(rig), settings.seed, Arc::clone(&is_over))),
+        tokio::spawn(kill_connections(Arc::clone(rig), settings.seed, Arc::clone(&is_over))),
     ];
     let operator = tokio::spawn(operate(Arc::clone(rig)));
     play(rig, settings, &found).await;
@@ -215,6 +216,16 @@ async fn cut(rig: Arc<Rig>, seed: u64, is_over: Arc<AtomicBool>) {
         let wire = rng.usize(..2);
         rig.tally.add(["table cut off", "queue cut off"][wire]);
         rig.wires[wire].cut(Duration::from_millis(rng.u64(10..300))).await;
+    }
+}
+
+/// Lets the connections of a wire die some times a minute, as those of functions that slept.
+async fn kill_connections(rig: Arc<Rig>, seed: u64, is_over: Arc<AtomicBool>) {
+    let mut rng = Rng::with_seed(seed.rotate_left(32));
+    let deaths = [Death::Reset, Death::Reset, Death::Sickness, Death::Sickness, Death::Silence];
+    while !is_over.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(rng.u64(..10_000))).await;
+        rig.wires[rng.usize(..2)].kill_connections(deaths[rng.usize(..deaths.len())]);
     }
 }
 

@@ -47,6 +47,29 @@ impl Fault {
     }
 }
 
+/// How connections die that wait for a call, unnoticed by their process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// The next call is answered by a reset.
+    Reset,
+    /// The next call is answered by nothing.
+    Silence,
+    /// The host is sick: every call is answered by a server error.
+    Sickness,
+}
+
+impl Death {
+    /// Its name in the account.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reset => "reset on reuse",
+            Self::Silence => "silent on reuse",
+            Self::Sickness => "500 on each reuse",
+        }
+    }
+}
+
 /// How likely each fault is, in hundred-thousandths of the calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// A response that is sent whole.
@@ -29,6 +30,30 @@ impl fmt::Display for HangUp {
 
 impl std::error::Error for HangUp {}
 
+/// The connection that a request came by, as an extension of it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Since when it has been open.
+    pub opened: Instant,
+    socket: Arc<std::net::TcpStream>,
+}
+
+impl Connection {
+    fn of(stream: TcpStream) -> std::io::Result<(Self, TcpStream)> {
+        let stream = stream.into_std()?;
+        let socket = Arc::new(stream.try_clone()?);
+        Ok((Self { opened: Instant::now(), socket }, TcpStream::from_std(stream)?))
+    }
+
+    /// Makes its end a reset.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn end_with_reset(&self) -> std::io::Result<()> {
+        TcpStream::from_std(self.socket.try_clone()?)?.set_zero_linger()
+    }
+}
+
 /// Serves `listener` until it is dropped, which cuts every connection.
 pub async fn serve<H, F>(listener: TcpListener, handle: H) -> Infallible
 where
@@ -42,14 +67,16 @@ where
             Ok((stream, _)) = listener.accept() => stream,
             Some(_) = connections.join_next() => continue,
         };
+        let Ok((connection, stream)) = Connection::of(stream) else { continue };
         // Without this a small reply waits for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let handle = Arc::clone(&handle);
         let service = service_fn(move |request: Request<Incoming>| {
-            let handle = Arc::clone(&handle);
+            let (handle, connection) = (Arc::clone(&handle), connection.clone());
             async move {
-                let (parts, body) = request.into_parts();
+                let (mut parts, body) = request.into_parts();
                 let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
+                parts.extensions.insert(connection);
                 handle(Request::from_parts(parts, body)).await
             }
         });

@@ -2,8 +2,8 @@
 //! kills their callers.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::rig::engine::{Engine, writes};
-use crate::rig::fault::{Fault, PATIENCE};
-use crate::rig::http::{HangUp, Reply, json, serve};
+use crate::rig::fault::{Death, Fault, PATIENCE};
+use crate::rig::http::{Connection, HangUp, Reply, json, serve};
 use crate::rig::sqs::Sqs;
 use crate::rig::tally::Tally;
 use crate::rig::watch::{UnderWay, Watch};
@@ -46,6 +46,8 @@ struct Ends {
     watch: Arc<Watch>,
     workers: Arc<Workers>,
     tally: Arc<Tally>,
+    /// What has happened to the connections that were open then.
+    dead: Arc<Mutex<Option<(Instant, Death)>>>,
 }
 
 /// A call on its way.
@@ -74,6 +76,7 @@ impl Wire {
             watch: Arc::clone(watch),
             workers: Arc::clone(workers),
             tally: Arc::clone(tally),
+            dead: Arc::default(),
         };
         Self { address, is_up: watch::Sender::new(true), ends }
     }
@@ -104,6 +107,11 @@ impl Wire {
         })
     }
 
+    /// Lets every open connection die, of which its process hears at its next call.
+    pub fn kill_connections(&self, death: Death) {
+        *self.ends.dead.lock().unwrap() = Some((Instant::now(), death));
+    }
+
     /// Cuts every connection, and refuses new ones for so long.
     pub async fn cut(&self, time: Duration) {
         let _ = self.is_up.send(false);
@@ -114,6 +122,15 @@ impl Wire {
 
 impl Ends {
     async fn carry(self, request: Request<Bytes>) -> Result<Reply, HangUp> {
+        if let Some((connection, death)) = self.death(&request) {
+            self.tally.add(&format!("{} {}", self.service(), death.name()));
+            match death {
+                Death::Reset => connection.end_with_reset().map_err(|_| HangUp)?,
+                Death::Silence => sleep(PATIENCE).await,
+                Death::Sickness => return Ok(broken()),
+            }
+            return Err(HangUp);
+        }
         let call = Call::read(request);
         let caller = caller(&call.parts);
         // Until the call has landed, or never will.
@@ -161,6 +178,13 @@ impl Ends {
                 Err(HangUp)
             }
         }
+    }
+
+    /// How the connection died that a request came by, if it did.
+    fn death<'a>(&self, request: &'a Request<Bytes>) -> Option<(&'a Connection, Death)> {
+        let connection = request.extensions().get::<Connection>()?;
+        let (at, death) = (*self.dead.lock().unwrap())?;
+        (connection.opened < at).then_some((connection, death))
     }
 
     /// Lets a call land, by a task of its own: a caller that hangs up does not undo it.
