@@ -13,8 +13,8 @@ use crate::gateway;
 use crate::history::PutId;
 use crate::http::Answer;
 use crate::prng::Prng;
+use crate::resource::Behaviour;
 use crate::scheduler::{HOUR, MS, SECOND, Time};
-use crate::work::Behaviour;
 use crate::world::World;
 
 /// How a sending asks to be carried out.
@@ -149,15 +149,16 @@ impl Client {
         let is_conditional = world.prng().chance(world.plan.conditional);
         let precondition =
             if is_conditional { self.precondition(&resource) } else { Precondition::None };
-        let is_odd = world.fault(world.plan.faults.behaviour);
-        let behaviour = match world.prng().index(7) {
+        let is_odd = world.plan.has_update && world.fault(world.plan.faults.behaviour);
+        let behaviour = match world.prng().index(8) {
             _ if !is_odd => Behaviour::Passes,
             0 => Behaviour::Refuses,
             1 => Behaviour::RefusesAtTimes,
             2 => Behaviour::TriesLater,
             3 => Behaviour::TriesLaterAtTimes,
-            4 => Behaviour::TakesLongAtTimes,
-            5 => Behaviour::Panics,
+            4 => Behaviour::HangsAtTimes,
+            5 => Behaviour::Hangs,
+            6 => Behaviour::Panics,
             _ => Behaviour::EndsTheProcess,
         };
         let number = world.history().next_put();

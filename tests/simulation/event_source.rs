@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use apply::Apply;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use lambda_http::Context;
 use park::Park;
 use world::Host as _;
 
@@ -14,6 +13,7 @@ use crate::host::Invocation;
 use crate::mutants::Mutant;
 use crate::plan::Clock;
 use crate::queue::Queue;
+use crate::resource::Simulated;
 use crate::scheduler::{Lost, MS, Patience, SECOND, Time};
 use crate::world::World;
 
@@ -117,9 +117,7 @@ impl Source {
                 delete(world, (self.queue)(world), &Received::of(record));
             }
         }
-        let invocation = Invocation::new(world, self.name, self.clock);
-        let mut context = Context::default();
-        context.deadline = (invocation.now().as_millis() as u64) + self.timeout / MS;
+        let invocation = Invocation::new(world, self.name, self.clock, self.timeout);
         let (is_apply, mut event) = (self.is_apply, SqsEvent::default());
         let received: Vec<_> = records.iter().map(Received::of).collect();
         event.records = records;
@@ -127,11 +125,12 @@ impl Source {
         let handler = async move {
             // As in the functions' main.
             let timeout = std::time::Duration::from_secs(30);
+            let context = invocation.context();
             let run = lambda_shell::invocation(Some(&context), invocation.now(), timeout);
-            if is_apply {
-                run_apply(invocation, event, run).await
-            } else {
-                run_park(invocation, event, run).await
+            match (is_apply, invocation.world.plan.has_update) {
+                (true, true) => run_apply::<true>(invocation, event, run).await,
+                (true, false) => run_apply::<false>(invocation, event, run).await,
+                (false, _) => run_park(invocation, event, run).await,
             }
         };
         let fuse = world.fuse();
@@ -199,7 +198,7 @@ impl Source {
     }
 }
 
-async fn run_apply(
+async fn run_apply<const HAS_UPDATE: bool>(
     invocation: Invocation,
     event: SqsEvent,
     run: world::Invocation,
@@ -208,8 +207,9 @@ async fn run_apply(
         updates: invocation.updates(),
         dead_letters: invocation.dead_letters(),
         host: invocation.clone(),
-        tables: invocation.clone(),
-        work: invocation,
+        resources: invocation.clone(),
+        operations: invocation.clone(),
+        resource: Simulated::<HAS_UPDATE>(invocation),
     };
     apply.handle(event, &run).await
 }
@@ -219,7 +219,8 @@ async fn run_park(
     event: SqsEvent,
     run: world::Invocation,
 ) -> Result<SqsBatchResponse, lambda_http::Error> {
-    let park = Park { parked: invocation.parked(), host: invocation.clone(), tables: invocation };
+    let park =
+        Park { parked: invocation.parked(), host: invocation.clone(), operations: invocation };
     park.handle(event, &run).await
 }
 
@@ -248,7 +249,7 @@ fn written(records: &[SqsMessage]) -> String {
     let text = |record: &SqsMessage| {
         let id = record.message_id.as_deref().unwrap_or_default();
         let body = record.body.as_deref().unwrap_or_default();
-        format!("{id} {body} ({})", lambda_shell::batch::receives(record))
+        format!("{id} {body} ({})", lambda_shell::sqs_event::receives(record))
     };
     records.iter().map(text).collect::<Vec<_>>().join(", ")
 }

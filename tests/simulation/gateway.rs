@@ -3,12 +3,12 @@
 
 use std::rc::Rc;
 
-use lambda_http::Context;
+use lambda_http::{Body, Response};
 use put::{ArrivalClock, Put};
 use read::Read;
 use rules::request::accept::Mode as DefaultMode;
-use rules::{Arrival, Operation, OperationId, Precondition, ResourceId};
-use tests::thing::sample;
+use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
+use tests::thing::{Thing, sample};
 use world::Host as _;
 
 use crate::clients::{Mode, PutRequest};
@@ -18,8 +18,9 @@ use crate::host::Invocation;
 use crate::http::{self, Answer, RECEIPTS};
 use crate::mutants::Mutant;
 use crate::queue::{message_of, set_attribute};
+use crate::queue_calls::QueueCalls;
+use crate::resource::{Behaviour, Simulated};
 use crate::scheduler::{Lost, MS, Patience, SECOND, Time};
-use crate::work::Behaviour;
 use crate::world::World;
 
 /// Longest time that the gateway waits for a function.
@@ -71,7 +72,8 @@ async fn pass_on(world: &Rc<World>, put: PutId, sending: SendingId, mode: Mode) 
     }
     let host = world.prng().index(world.plan.put_clocks.len());
     let name = ["put-0", "put-1", "put-2"][host];
-    let mut invocation = Invocation::of_request(world, name, world.plan.put_clocks[host]);
+    let clock = world.plan.put_clocks[host];
+    let mut invocation = Invocation::of_request(world, name, clock, PUT_TIMEOUT);
     invocation.sending = Some((put, sending));
     let fuse = world.fuse();
     let request = world.history().request(put).clone();
@@ -99,28 +101,18 @@ async fn handle(
 ) -> Option<Answer> {
     let world = Rc::clone(&invocation.world);
     let (begun, host_now) = (world.now(), invocation.now());
-    let deadline_ms = host_now.as_millis() as u64 + PUT_TIMEOUT / MS;
-    let function = Put {
-        updates: invocation.updates(),
-        host: invocation.clone(),
-        tables: invocation.clone(),
-        receipts: RECEIPTS.clone(),
-        default_mode: DefaultMode::Inline,
-        arrival_clock: match world.is(Mutant::ArrivalFromHost) {
-            true => ArrivalClock::Host,
-            false => ArrivalClock::Gateway,
-        },
+    let event = http::put_request(&request, mode, gateway_ms, invocation.context());
+    let response = match world.plan.has_update {
+        true => put::<true>(&invocation).handle(event).await,
+        false => put::<false>(&invocation).handle(event).await,
     };
-    let event = http::put_request(&request, mode, gateway_ms, context(deadline_ms));
-    let response = function.handle(event).await;
     let mut history = world.history();
-    if invocation.now().as_millis() as u64 > deadline_ms {
+    if invocation.is_late() {
         history.violate(|| "deadline: the answer came after it".to_owned());
     }
     match http::read_answer(&request, &response) {
         Ok(answer) => {
-            let answered_at = invocation.now();
-            let invoked = Invoked { begun, gateway_ms, host_now, answered_at };
+            let invoked = Invoked { begun, gateway_ms, host_now };
             history.on_answer(world.now(), &invocation, answer, &invoked);
             Some(answer)
         }
@@ -131,20 +123,33 @@ async fn handle(
     }
 }
 
-fn context(deadline_ms: u64) -> Context {
-    let mut context = Context::default();
-    context.deadline = deadline_ms;
-    context
+type SimulatedPut<const HAS_UPDATE: bool> =
+    Put<Invocation, Simulated<HAS_UPDATE>, Invocation, Invocation, QueueCalls>;
+
+fn put<const HAS_UPDATE: bool>(invocation: &Invocation) -> SimulatedPut<HAS_UPDATE> {
+    Put {
+        host: invocation.clone(),
+        resource: Simulated(invocation.clone()),
+        resources: invocation.clone(),
+        operations: invocation.clone(),
+        updates: invocation.updates(),
+        receipts: RECEIPTS.clone(),
+        default_mode: DefaultMode::Inline,
+        arrival_clock: match invocation.world.is(Mutant::ArrivalFromHost) {
+            true => ArrivalClock::Host,
+            false => ArrivalClock::Gateway,
+        },
+    }
 }
 
-/// `GET /users/{id}`: the version that was read.
+/// `GET` of a resource: the version that was read.
 pub async fn read_resource(
     world: &Rc<World>,
     who: &str,
     resource: &ResourceId,
 ) -> Option<OperationId> {
     let from = world.now();
-    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0]);
+    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0], READ_TIMEOUT);
     let response = read(&invocation, resource, None).await;
     match http::read_resource(&response) {
         Ok(seen) => {
@@ -161,10 +166,10 @@ pub async fn read_resource(
     }
 }
 
-/// `GET /users/{id}/operations/{receipt}`
+/// `GET` of the status of an operation.
 pub async fn read_status(world: &Rc<World>, who: &str, resource: &ResourceId, id: OperationId) {
     let from = world.now();
-    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0]);
+    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0], READ_TIMEOUT);
     let receipt = RECEIPTS.sign(resource, id);
     let response = read(&invocation, resource, Some(&receipt)).await;
     match http::read_status(&response) {
@@ -182,16 +187,17 @@ async fn read(
     invocation: &Invocation,
     resource: &ResourceId,
     receipt: Option<&str>,
-) -> lambda_http::Response<lambda_http::Body> {
-    let deadline_ms = invocation.now().as_millis() as u64 + READ_TIMEOUT / MS;
+) -> Response<Body> {
     let function = Read {
         host: invocation.clone(),
-        tables: invocation.clone(),
+        resource: Thing,
+        resources: invocation.clone(),
+        operations: invocation.clone(),
         receipts: vec![RECEIPTS.clone()],
     };
     let response =
-        function.handle(http::get_request(resource, receipt, context(deadline_ms))).await;
-    if invocation.now().as_millis() as u64 > deadline_ms {
+        function.handle(http::get_request(resource, receipt, invocation.context())).await;
+    if invocation.is_late() {
         invocation.world.history().violate(|| "deadline: a read was answered after it".to_owned());
     }
     response
@@ -210,10 +216,8 @@ pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
         behaviour: Behaviour::Passes,
     };
     let ms = world.time_by(world.plan.gateway_clocks[0]).as_millis() as u64;
-    let Ok(arrival) = Arrival::at_gateway(ms, std::time::Duration::from_millis(ms)) else { return };
-    let random = world.prng().next();
-    let body = request.body.clone();
-    let operation = Operation::new(arrival, random, resource, Precondition::None, body);
+    let id = OperationId::new(Tick::from_unix_ms(ms), world.prng().next());
+    let operation = Operation::new(id, resource, Precondition::None, request.body.clone());
     let mut message = message_of(&operation);
     match kind {
         0 => set_attribute(&mut message, "version", "2".to_owned()),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use lambda_http::Context;
 use rules::{OperationId, ResourceId};
 use world::{Host, Metric, Report};
 
@@ -12,7 +13,7 @@ use crate::events::Event;
 use crate::history::{PutId, SendingId};
 use crate::mutants::Mutant;
 use crate::plan::Clock;
-use crate::scheduler::{SECOND, Time};
+use crate::scheduler::{MS, SECOND, Time};
 use crate::world::World;
 
 /// Longest time that a call takes whose own limit does not cut it off.
@@ -21,14 +22,17 @@ const ENDLESS: Time = 60 * SECOND;
 /// What an invocation was told by its calls, for the checks of what it makes of that.
 #[derive(Default)]
 pub struct Told {
-    /// What it found a resource at when its write was refused, and its clock then.
-    pub refusals: RefCell<BTreeMap<ResourceId, (Option<OperationId>, Duration)>>,
+    /// What it last found each resource at.
+    pub met: RefCell<BTreeMap<ResourceId, Option<OperationId>>>,
+    pub calls: Cell<u32>,
     pub refused_calls: Cell<u32>,
     pub failed_calls: Cell<u32>,
     /// Whether a reply said that its own write landed.
     pub has_written: Cell<bool>,
-    /// The operations whose work before the write was done.
-    pub worked: RefCell<BTreeSet<OperationId>>,
+    /// The origins of the operations whose update ended as done.
+    pub updated: RefCell<BTreeSet<OperationId>>,
+    /// Whether an update was to be tried later, or cut off.
+    pub has_tried_later: Cell<bool>,
     /// The operation that its key stands for.
     pub claimed: Cell<Option<OperationId>>,
 }
@@ -43,23 +47,41 @@ pub struct Invocation {
     pub sending: Option<(PutId, SendingId)>,
     pub told: Rc<Told>,
     pub call_timeout: Time,
+    /// When Lambda ends it, in ms by its host's clock.
+    pub deadline_ms: u64,
 }
 
 impl Invocation {
-    /// An invocation of a function whose calls are cut off in time.
-    pub fn new(world: &Rc<World>, name: &'static str, clock: Clock) -> Self {
+    /// An invocation of a function that may run so long, and cuts its calls off in time.
+    pub fn new(world: &Rc<World>, name: &'static str, clock: Clock, timeout: Time) -> Self {
         let (world, told) = (Rc::clone(world), Rc::default());
         let call_timeout = world.plan.call_timeout;
-        Self { world, name, clock, sending: None, told, call_timeout }
+        let deadline_ms = world.time_by(clock).as_millis() as u64 + timeout / MS;
+        Self { world, name, clock, sending: None, told, call_timeout, deadline_ms }
     }
 
     /// An invocation that answers a request, whose calls may take longer than it has time.
-    pub fn of_request(world: &Rc<World>, name: &'static str, clock: Clock) -> Self {
+    pub fn of_request(world: &Rc<World>, name: &'static str, clock: Clock, timeout: Time) -> Self {
         let call_timeout = match world.plan.is_call_endless {
             true => ENDLESS,
             false => world.plan.call_timeout,
         };
-        Self { call_timeout, ..Self::new(world, name, clock) }
+        Self { call_timeout, ..Self::new(world, name, clock, timeout) }
+    }
+
+    /// As Lambda describes it to the function.
+    pub fn context(&self) -> Context {
+        let mut context = Context::default();
+        context.deadline = self.deadline_ms;
+        context
+    }
+
+    pub fn time_left(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms).saturating_sub(self.now())
+    }
+
+    pub fn is_late(&self) -> bool {
+        self.now().as_millis() as u64 > self.deadline_ms
     }
 
     pub fn trace(&self, what: impl FnOnce() -> String) {
@@ -87,7 +109,6 @@ impl Host for Invocation {
         for (metric, _) in &report.metrics {
             self.world.count(match metric {
                 Metric::ClockLead => Event::ClockLead,
-                Metric::ClockRefusals => Event::ClockRefusals,
                 Metric::ClockSkews => Event::ClockSkews,
                 Metric::Expired => Event::ExpiredDropped,
                 Metric::Parked => Event::Parked,

@@ -10,9 +10,10 @@ use http::{HeaderValue, Method, StatusCode};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
-use rules::request::precondition::etag;
+use rules::resource::path_of;
 use rules::{OperationId, Precondition, ProblemType, ReceiptKey, ResourceId};
 use serde::Deserialize;
+use tests::thing::Thing;
 
 use crate::clients::{Mode, PutRequest};
 use crate::scheduler::SECOND;
@@ -68,7 +69,7 @@ pub enum Shown {
 /// A PUT that arrived at `gateway_ms` by the gateway's clock, for the invocation that the
 /// `context` is of.
 pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Context) -> Request {
-    let path = format!("/users/{}", put.resource);
+    let path = path_of::<Thing>(&put.resource);
     let mut request = Request::new(Body::Text(put.body.clone()));
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = path.parse().expect("a path");
@@ -84,7 +85,8 @@ pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Conte
         Precondition::OneOf(tags) => {
             // A tag that is no operation id is nobody's.
             let nobody = tags.is_empty().then(|| "\"nobody\"".to_owned());
-            let list: Vec<_> = nobody.into_iter().chain(tags.iter().copied().map(etag)).collect();
+            let list: Vec<_> =
+                nobody.into_iter().chain(tags.iter().map(|tag| tag.etag())).collect();
             set("if-match", list.join(", "));
         }
     }
@@ -108,7 +110,7 @@ pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Conte
 
 /// A GET of a resource, or of the status of its operation with this receipt.
 pub fn get_request(resource: &ResourceId, receipt: Option<&str>, context: Context) -> Request {
-    let mut path = format!("/users/{resource}");
+    let mut path = path_of::<Thing>(resource);
     let mut parameters = HashMap::from([("id".to_owned(), vec![resource.to_string()])]);
     if let Some(receipt) = receipt {
         let _ = write!(path, "/operations/{receipt}");
@@ -142,8 +144,8 @@ pub fn read_answer(put: &PutRequest, response: &Response<Body>) -> Result<Answer
         }
         StatusCode::ACCEPTED => {
             let location = field(response, LOCATION.as_str()).ok_or("no Location")?;
-            let of_resource =
-                location.strip_prefix(&format!("/users/{}/operations/", put.resource));
+            let path = path_of::<Thing>(&put.resource);
+            let of_resource = location.strip_prefix(&format!("{path}/operations/"));
             let id = of_resource.and_then(|receipt| RECEIPTS.verify(&put.resource, receipt));
             let id = id.ok_or_else(|| format!("Location {location}"))?;
             let document = Document::read(body)?;

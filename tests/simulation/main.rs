@@ -52,10 +52,10 @@ mod plan;
 mod prng;
 mod queue;
 mod queue_calls;
+mod resource;
 mod scheduler;
 mod table_calls;
 mod tables;
-mod work;
 mod world;
 
 use std::env;

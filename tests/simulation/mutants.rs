@@ -47,8 +47,8 @@ mutants! {
     stale_resource => StaleResource,
     /// A record is read without `ConsistentRead`.
     stale_record => StaleRecord,
-    /// Who created a resource is read without `ConsistentRead`.
-    stale_creator => StaleCreator,
+    /// The version of a resource is read without `ConsistentRead`.
+    stale_version => StaleVersion,
     /// An outcome's time to live is six hours.
     outcome_kept_for_hours => OutcomeKeptForHours,
     /// A final outcome is not recorded, but confirmed.

@@ -34,6 +34,7 @@ impl Invocation {
     ) -> Result<T, CallError> {
         let (world, timeout) = (&self.world, self.call_timeout);
         let fate = fate(world);
+        self.told.calls.set(self.told.calls.get() + 1);
         // Unless it is replied to, it has failed, also where its caller gives it up.
         self.told.failed_calls.set(self.told.failed_calls.get() + 1);
         let (to, fro) = (world.delay(), world.delay());

@@ -35,7 +35,7 @@ fn redrive(world: &World, per_mille: u64) {
     for mut message in world.parked.take(|| world.prng().chance(per_mille)) {
         world.count(Event::Redriven);
         world.trace("operator", || format!("redrives {}", message.body()));
-        if world.is_mended.get() && message.has_version("2") {
+        if world.is_fixed.get() && message.has_version("2") {
             // Whoever knows that version reads it from now on.
             message.set_attribute("version", "1");
         }
@@ -72,7 +72,7 @@ pub async fn direct(world: Rc<World>) {
         let_days_pass(&world, days).await;
     }
     if world.plan.redrives_at_the_end {
-        world.is_mended.set(world.is_mended.get() || world.plan.heals_at_the_end);
+        world.is_fixed.set(world.is_fixed.get() || world.plan.heals_at_the_end);
         redrive(&world, 1000);
         rest(&world).await;
     }
@@ -91,8 +91,8 @@ async fn let_days_pass(world: &Rc<World>, days: &Days) {
     for (round, pause) in days.rounds.iter().enumerate() {
         world.scheduler.sleep(*pause).await;
         read_statuses(world).await;
-        if round == days.mended_before {
-            world.is_mended.set(true);
+        if round == days.fixed_before {
+            world.is_fixed.set(true);
         }
         redrive(world, 800);
         rest(world).await;

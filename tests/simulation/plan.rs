@@ -37,8 +37,8 @@ pub struct Days {
     pub workers_from: Time,
     /// The operator's pauses between two rounds of moving messages back.
     pub rounds: Vec<Time>,
-    /// The round before which what panicked, or was refused, is mended.
-    pub mended_before: usize,
+    /// The round before which what panicked, or was refused, is fixed.
+    pub fixed_before: usize,
 }
 
 pub struct Plan {
@@ -48,12 +48,12 @@ pub struct Plan {
     pub gateway_clocks: Vec<Clock>,
     pub put_clocks: Vec<Clock>,
     pub apply_clocks: Vec<Clock>,
-    /// The most by which a host's clock is off.
-    pub host_error: Time,
     /// How long after an answer a request must be sent to be ordered after it: while the
     /// gateway's clocks keep the bound that the order assumes. `None` if they do not.
     pub gap: Option<Time>,
     pub faults: Faults,
+    /// Whether the resource has an update.
+    pub has_update: bool,
     pub call_timeout: Time,
     /// Whether a call of `put` or `read` may take longer than its host has time.
     pub is_call_endless: bool,
@@ -133,7 +133,6 @@ impl Plan {
             gateway_clocks,
             put_clocks,
             apply_clocks,
-            host_error,
             gap: is_within_bound.then_some(2 * gateway_error + MS_AND_TICKS),
             faults: Faults {
                 throttled: prng.pick(&rough),
@@ -150,6 +149,7 @@ impl Plan {
                 given_up: prng.pick(&[0, 0, 200, 500]),
                 foreign: prng.pick(&[0, 0, 0, 100, 300]),
             },
+            has_update: prng.chance(600),
             call_timeout: prng.pick(&[100 * MS, SECOND, 3 * SECOND]),
             is_call_endless: prng.chance(100),
             longest_delay: prng.pick(&[5 * MS, 100 * MS, 2 * SECOND]),
@@ -183,7 +183,7 @@ impl Days {
             rounds: (0..rounds)
                 .map(|_| prng.pick(&[HOUR, 5 * DAY, 10 * DAY, 13 * DAY, 13 * DAY, 15 * DAY]))
                 .collect(),
-            mended_before: prng.index(6),
+            fixed_before: prng.index(6),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
 use rules::Operation;
-use world::CallError;
+use world::{CallError, Inbox, Outbox};
 
 use crate::host::Invocation;
 use crate::mutants::Mutant;
@@ -51,7 +51,7 @@ fn arrives(world: &World, queue: &Queue, message: SqsMessage) {
     queue.send(message, now, visible_at);
 }
 
-impl world::Queue for QueueCalls {
+impl Outbox for QueueCalls {
     async fn send(&self, operation: &Operation, _: Option<&str>) -> Result<(), CallError> {
         self.invocation.makes(operation);
         let message = message_of(operation);
@@ -75,7 +75,9 @@ impl world::Queue for QueueCalls {
         let sent = sent.await;
         if self.invocation.world.is(Mutant::ForwardFailsAndSaysOk) { Ok(()) } else { sent }
     }
+}
 
+impl Inbox for QueueCalls {
     async fn delete(&self, receipt_handle: &str) -> Result<(), CallError> {
         let handle = receipt_handle.to_owned();
         self.on_queue("delete", move |_, queue| queue.delete(&handle)).await

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rules::reply::status::{Decision, Outcome, Record};
+use rules::outcome::{Decision, Outcome, Recorded};
 use rules::request::key::Claim;
-use rules::{Operation, OperationId, ResourceId};
-use world::{CallError, Host as _, StoredResource, Tables, Transaction, Write};
+use rules::{Operation, OperationId, ResourceId, Version};
+use world::{CallError, Claims, Outcomes, Resources, Stored, Transaction, Write};
 
 use crate::host::Invocation;
 use crate::mutants::Mutant;
@@ -33,10 +33,24 @@ impl Invocation {
         if self.world.is(mutant) { 2 * SECOND } else { 0 }
     }
 
-    fn is_told(&self, resource: &ResourceId, stored: Option<OperationId>) {
+    fn is_refused(&self, resource: &ResourceId, stored: Option<Version>) {
         self.told.refused_calls.set(self.told.refused_calls.get() + 1);
-        self.told.refusals.borrow_mut().insert(resource.clone(), (stored, self.now()));
-        self.trace(|| format!("a write is refused, the resource is at {stored:?}"));
+        self.has_met(resource, stored);
+    }
+
+    /// A write of the operation is about to be made.
+    fn must_be_updated(&self, operation: &Operation) {
+        let is_updated = self.told.updated.borrow().contains(&operation.origin);
+        if self.world.plan.has_update && !is_updated {
+            let says = || format!("update: {} is written without it", operation.body);
+            self.world.history().violate(says);
+        }
+    }
+
+    fn has_met(&self, resource: &ResourceId, stored: Option<Version>) {
+        let stored = stored.map(|stored| stored.written_by);
+        self.told.met.borrow_mut().insert(resource.clone(), stored);
+        self.trace(|| format!("meets {resource} at {stored:?}"));
     }
 
     /// A transaction that is not atomic: the record first, or last.
@@ -47,15 +61,15 @@ impl Invocation {
         now: Duration,
     ) -> Result<Transaction, CallError> {
         let decides = |id, outcome| {
-            let record = Record::Decided(Decision { outcome, completed_at: now });
+            let record = Recorded::Decided(Decision { outcome, completed_at: now });
             self.on_tables("record", move |tables, step| tables.record(id, record, step))
         };
         let is_record_first = self.world.is(Mutant::OutcomeBeforeWrite);
         if is_record_first {
             decides(operation.id, Outcome::Succeeded).await?;
         }
-        if let Write::Refused { stored } = self.write_resource(operation).await? {
-            return Ok(Transaction::Refused { resource: Some(stored), decided: Vec::new() });
+        if let Write::ConditionFalse { stored } = self.write(operation).await? {
+            return Ok(Transaction::Cancelled { resource: Some(stored), decided: Vec::new() });
         }
         if !is_record_first {
             decides(operation.id, Outcome::Succeeded).await?;
@@ -67,33 +81,54 @@ impl Invocation {
     }
 }
 
-impl Tables for Invocation {
-    async fn resource(&self, resource: &ResourceId) -> Result<Option<StoredResource>, CallError> {
+impl Resources for Invocation {
+    async fn read(&self, resource: &ResourceId) -> Result<Option<Stored>, CallError> {
         let (resource, age) = (resource.clone(), self.age(Mutant::StaleResource));
         self.on_tables("read of a resource", move |tables, step| {
-            tables.resource(&resource, step.now, age)
+            tables.read(&resource, step.now, age)
         })
         .await
     }
 
-    async fn creator(&self, resource: &ResourceId) -> Result<Option<OperationId>, CallError> {
-        let (resource, age) = (resource.clone(), self.age(Mutant::StaleCreator));
-        let read = move |tables: &mut tables::Tables, step: Step<'_>| {
-            tables.creator(&resource, step.now, age)
-        };
-        self.on_tables("read of a creator", read).await
+    async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError> {
+        let (read, age) = (resource.clone(), self.age(Mutant::StaleVersion));
+        let stored = self
+            .on_tables("read of a version", move |tables, step| {
+                tables.version_then(&read, step.now, age)
+            })
+            .await?;
+        self.has_met(resource, stored);
+        Ok(stored)
     }
 
-    async fn write_resource(&self, operation: &Operation) -> Result<Write, CallError> {
+    async fn look(
+        &self,
+        operation: &Operation,
+        now: Duration,
+    ) -> Result<(Option<Version>, Option<Recorded>), CallError> {
+        let (id, resource) = (operation.id, operation.resource.clone());
+        // The two items are read at two times between the request and its reply.
+        let (sent, apart) = (self.world.now(), self.world.delay());
+        let (age, of_version) = (self.age(Mutant::StaleRecord), self.world.prng().chance(500));
+        let look = move |tables: &mut tables::Tables, step: Step<'_>| {
+            let earlier = apart.min(step.now - sent);
+            let (version_age, record_age) =
+                if of_version { (earlier, age) } else { (0, age + earlier) };
+            let version = tables.version_then(&resource, step.now, version_age);
+            (version, tables.recorded(id, now, step.now, record_age))
+        };
+        let (stored, recorded) = self.on_tables("look", look).await?;
+        self.has_met(&operation.resource, stored);
+        Ok((stored, recorded))
+    }
+
+    async fn write(&self, operation: &Operation) -> Result<Write, CallError> {
         self.makes(operation);
+        self.must_be_updated(operation);
         let write = operation.clone();
-        let reply = self
-            .on_tables("write", move |tables, step| tables.write_resource(&write, step))
-            .await?;
+        let reply = self.on_tables("write", move |tables, step| tables.write(&write, step)).await?;
         match reply {
-            Write::Refused { stored } => {
-                self.is_told(&operation.resource, stored.map(|stored| stored.written_by));
-            }
+            Write::ConditionFalse { stored } => self.is_refused(&operation.resource, stored),
             Write::Written { .. } => self.told.has_written.set(true),
         }
         Ok(reply)
@@ -106,10 +141,7 @@ impl Tables for Invocation {
         now: Duration,
     ) -> Result<Transaction, CallError> {
         self.makes(operation);
-        if self.sending.is_none() && !self.told.worked.borrow().contains(&operation.id) {
-            let says = || format!("work: {} is written without it", operation.body);
-            self.world.history().violate(says);
-        }
+        self.must_be_updated(operation);
         if self.world.is(Mutant::OutcomeBeforeWrite) || self.world.is(Mutant::OutcomeAfterWrite) {
             return self.transact_in_parts(operation, superseded, now).await;
         }
@@ -119,20 +151,26 @@ impl Tables for Invocation {
         };
         let reply = self.on_tables("transaction", transaction).await?;
         match &reply {
-            Transaction::Refused { resource: Some(stored), .. } => {
-                self.is_told(&operation.resource, stored.map(|stored| stored.written_by));
+            Transaction::Cancelled { resource: Some(stored), .. } => {
+                self.is_refused(&operation.resource, *stored);
             }
-            Transaction::Refused { resource: None, .. } => {}
+            Transaction::Cancelled { resource: None, .. } => {}
             Transaction::Written => self.told.has_written.set(true),
         }
         self.world.history().on_transaction(&reply);
         Ok(reply)
     }
+}
 
-    async fn record_of(&self, id: OperationId, now: Duration) -> Result<Option<Record>, CallError> {
+impl Outcomes for Invocation {
+    async fn recorded(
+        &self,
+        id: OperationId,
+        now: Duration,
+    ) -> Result<Option<Recorded>, CallError> {
         let age = self.age(Mutant::StaleRecord);
         self.on_tables("read of a record", move |tables, step| {
-            tables.record_of(id, now, step.now, age)
+            tables.recorded(id, now, step.now, age)
         })
         .await
     }
@@ -141,14 +179,16 @@ impl Tables for Invocation {
         &self,
         resource: &ResourceId,
         id: OperationId,
-        record: &Record,
+        recorded: &Recorded,
     ) -> Result<Option<Decision>, CallError> {
-        let judged = self.told.refusals.borrow().get(resource).copied();
-        self.world.history().on_judged(self.name, resource, id, record, judged);
-        let record = record.clone();
-        self.on_tables("record", move |tables, step| tables.record(id, record, step)).await
+        let met = self.told.met.borrow().get(resource).copied();
+        self.world.history().on_judged(self.name, resource, id, recorded, met);
+        let recorded = recorded.clone();
+        self.on_tables("record", move |tables, step| tables.record(id, recorded, step)).await
     }
+}
 
+impl Claims for Invocation {
     async fn claim(&self, claim: &Claim, now: Duration) -> Result<Claim, CallError> {
         let own = claim.clone();
         let reply =

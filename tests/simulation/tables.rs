@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
+use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
 use rules::request::key::{Claim, VALID_FOR};
 use rules::{Operation, OperationId, ResourceId, Version};
-use world::{StoredResource, Transaction, Write};
+use world::{Stored, Transaction, Write};
 
 use crate::history::History;
 use crate::mutants::Mutant;
@@ -25,6 +25,12 @@ pub struct ResourceItem {
     pub created_by: OperationId,
 }
 
+impl ResourceItem {
+    fn version(&self) -> Version {
+        Version { written_by: self.written_by, created_by: Some(self.created_by) }
+    }
+}
+
 /// An item with a time to live, in seconds since the Unix epoch.
 #[derive(Clone)]
 struct Expiring<T> {
@@ -37,7 +43,7 @@ type Versions<T> = Vec<(Time, T)>;
 
 pub struct Tables {
     resources: BTreeMap<ResourceId, Versions<ResourceItem>>,
-    records: BTreeMap<OperationId, Versions<Expiring<Record>>>,
+    records: BTreeMap<OperationId, Versions<Expiring<Recorded>>>,
     claims: BTreeMap<String, Expiring<Claim>>,
     mutant: Option<Mutant>,
 }
@@ -63,46 +69,46 @@ impl Tables {
     }
 
     /// What is recorded of an operation, unless DynamoDB has deleted it.
-    fn recorded(&self, id: OperationId, now: Time) -> Option<&Expiring<Record>> {
+    fn undeleted(&self, id: OperationId, now: Time) -> Option<&Expiring<Recorded>> {
         let (_, item) = self.records.get(&id)?.last()?;
         Some(item).filter(|item| !is_deleted(item.expires_at, id.to_bytes()[15], now))
     }
 
-    /// `Tables::resource` as it was `age` ago, which is zero but for a mutant.
-    pub fn resource(&self, resource: &ResourceId, now: Time, age: Time) -> Option<StoredResource> {
+    /// `Resources::read` as it was `age` ago, which is zero but for a mutant.
+    pub fn read(&self, resource: &ResourceId, now: Time, age: Time) -> Option<Stored> {
         let item = as_of(self.resources.get(resource)?, now - age.min(now))?;
-        Some(StoredResource { body: item.body.clone(), written_by: item.written_by })
+        Some(Stored { body: item.body.clone(), written_by: item.written_by })
     }
 
-    /// `Tables::creator`
-    pub fn creator(&self, resource: &ResourceId, now: Time, age: Time) -> Option<OperationId> {
-        as_of(self.resources.get(resource)?, now - age.min(now)).map(|item| item.created_by)
+    /// `Resources::version` as it was `age` ago.
+    pub fn version_then(&self, resource: &ResourceId, now: Time, age: Time) -> Option<Version> {
+        as_of(self.resources.get(resource)?, now - age.min(now)).map(ResourceItem::version)
     }
 
-    /// `Tables::record_of`
-    pub fn record_of(
+    /// `Outcomes::recorded` as it was `age` ago.
+    pub fn recorded(
         &self,
         id: OperationId,
         clock: Duration,
         now: Time,
         age: Time,
-    ) -> Option<Record> {
-        self.recorded(id, now)?;
+    ) -> Option<Recorded> {
+        self.undeleted(id, now)?;
         let item = as_of(self.records.get(&id)?, now - age.min(now))?;
         Some(item.value.clone()).filter(|_| item.expires_at > clock.as_secs())
     }
 
-    /// `Tables::write_resource`
-    pub fn write_resource(&mut self, operation: &Operation, step: Step<'_>) -> Write {
+    /// `Resources::write`
+    pub fn write(&mut self, operation: &Operation, step: Step<'_>) -> Write {
         if !self.may_replace(operation) {
-            return Write::Refused { stored: self.version(&operation.resource) };
+            return Write::ConditionFalse { stored: self.version(&operation.resource) };
         }
         let created = self.stored(&operation.resource).is_none();
         self.replace(operation, step);
         Write::Written { created }
     }
 
-    /// `Tables::transact`
+    /// `Resources::transact`
     pub fn transact(
         &mut self,
         operation: &Operation,
@@ -119,36 +125,41 @@ impl Tables {
             let is_cut = is_refused && operation.id.to_bytes()[15].is_multiple_of(2);
             let decided = if is_cut { Vec::new() } else { decided };
             let resource = is_refused.then(|| self.version(&operation.resource));
-            return Transaction::Refused { resource, decided };
+            return Transaction::Cancelled { resource, decided };
         }
         let met = self.stored(&operation.resource).map(|item| item.written_by);
         self.replace(operation, Step { now, history: &mut *history });
         for id in ids() {
             let is_own = id == operation.id;
             let outcome = if is_own { Outcome::Succeeded } else { Outcome::Superseded };
-            let record = Record::Decided(Decision { outcome, completed_at: clock });
+            let record = Recorded::Decided(Decision { outcome, completed_at: clock });
             history.on_transacted(id, is_own, met);
             self.put_record(id, record, Step { now, history: &mut *history });
         }
         Transaction::Written
     }
 
-    /// `Tables::record`
-    pub fn record(&mut self, id: OperationId, record: Record, step: Step<'_>) -> Option<Decision> {
-        if self.is(Mutant::FenceIsDropped) && matches!(record, Record::Decided(_)) {
+    /// `Outcomes::record`
+    pub fn record(
+        &mut self,
+        id: OperationId,
+        record: Recorded,
+        step: Step<'_>,
+    ) -> Option<Decision> {
+        if self.is(Mutant::FenceIsDropped) && matches!(record, Recorded::Decided(_)) {
             return None;
         }
-        let is_stalled = matches!(record, Record::Stalled { .. });
+        let is_stalled = matches!(record, Recorded::Stalled { .. });
         let overwrites = self.is(Mutant::StalledOverwrites) && is_stalled;
         if !self.may_record(id, step.now) && !overwrites {
-            let stands = self.recorded(id, step.now).map(|item| item.value.clone());
-            let Some(Record::Decided(decision)) = stands else { return None };
+            let stands = self.undeleted(id, step.now).map(|item| item.value.clone());
+            let Some(Recorded::Decided(decision)) = stands else { return None };
             return Some(decision).filter(|_| !self.is(Mutant::DecisionIsNotTold));
         }
         let record = match record {
-            Record::Stalled { problem, since } if self.is(Mutant::StalledIsFinal) => {
+            Recorded::Stalled { problem, since } if self.is(Mutant::StalledIsFinal) => {
                 let outcome = Outcome::Failed { problem };
-                Record::Decided(Decision { outcome, completed_at: since })
+                Recorded::Decided(Decision { outcome, completed_at: since })
             }
             record => record,
         };
@@ -156,7 +167,7 @@ impl Tables {
         None
     }
 
-    /// `Tables::claim`
+    /// `Claims::claim`
     pub fn claim(&mut self, claim: Claim, clock: Duration, now: Time) -> Claim {
         let valid_for = match self.mutant {
             Some(Mutant::ClaimExpiresEarly) => Duration::from_secs(3),
@@ -179,8 +190,7 @@ impl Tables {
     }
 
     pub fn version(&self, resource: &ResourceId) -> Option<Version> {
-        let item = self.stored(resource)?;
-        Some(Version { written_by: item.written_by, created_by: Some(item.created_by) })
+        self.stored(resource).map(ResourceItem::version)
     }
 
     /// The write condition. The contract test holds `may_replace` and the expression that
@@ -198,10 +208,10 @@ impl Tables {
         }
     }
 
-    /// `attribute_not_exists(id) OR provisional = :true`
+    /// `attribute_not_exists(id) OR outcome = :stalled`
     fn may_record(&self, id: OperationId, now: Time) -> bool {
-        let stands = self.recorded(id, now).map(|item| &item.value);
-        self.is(Mutant::NoOutcomeCheck) || !matches!(stands, Some(Record::Decided(_)))
+        let stands = self.undeleted(id, now).map(|item| &item.value);
+        self.is(Mutant::NoOutcomeCheck) || !matches!(stands, Some(Recorded::Decided(_)))
     }
 
     fn replace(&mut self, operation: &Operation, step: Step<'_>) {
@@ -217,17 +227,17 @@ impl Tables {
         step.history.on_resource_written(step.now, operation, before, &after);
     }
 
-    fn put_record(&mut self, id: OperationId, record: Record, step: Step<'_>) {
+    fn put_record(&mut self, id: OperationId, record: Recorded, step: Step<'_>) {
         let at = match &record {
-            Record::Decided(decision) => decision.completed_at,
-            Record::Stalled { since, .. } => *since,
+            Recorded::Decided(decision) => decision.completed_at,
+            Recorded::Stalled { since, .. } => *since,
         };
         let kept = match self.mutant {
             Some(Mutant::OutcomeKeptForHours) => Duration::from_secs(6 * 3600),
-            _ => OUTCOME_KEPT,
+            _ => RETENTION,
         };
         let expires_at = (at + kept).as_secs() + 1;
-        let before = self.recorded(id, step.now).map(|item| item.value.clone());
+        let before = self.undeleted(id, step.now).map(|item| item.value.clone());
         step.history.on_record(step.now, id, before, &record);
         let versions = self.records.entry(id).or_default();
         versions.push((step.now, Expiring { value: record, expires_at }));

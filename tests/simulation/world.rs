@@ -30,7 +30,7 @@ pub struct World {
     /// Whether the faults are over.
     pub is_calm: Cell<bool>,
     /// Whether what failed on its own account has been mended.
-    pub is_mended: Cell<bool>,
+    pub is_fixed: Cell<bool>,
     pub is_over: Cell<bool>,
     /// Calls that have still to take effect, and invocations.
     pub under_way: Cell<u32>,
@@ -56,7 +56,7 @@ impl World {
             is_traced,
             scheduler: Scheduler::default(),
             is_calm: Cell::new(false),
-            is_mended: Cell::new(false),
+            is_fixed: Cell::new(false),
             is_over: Cell::new(false),
             under_way: Cell::new(0),
         })

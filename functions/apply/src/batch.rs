@@ -1,5 +1,7 @@
 //! A batch: which messages brought which operation, and which are finished.
 
+use std::collections::BTreeMap;
+
 use aws_lambda_events::sqs::SqsMessage;
 use rules::{Operation, OperationId, ResourceId};
 use world::{Level, Report};
@@ -71,6 +73,16 @@ impl<'a> Batch<'a> {
         self.finished.extend(other.finished);
         self.handed_back.extend(other.handed_back);
         self.poison.extend(other.poison);
+    }
+
+    /// The oldest operation of each resource that is to be delivered again.
+    pub fn oldest_open(&self) -> BTreeMap<ResourceId, OperationId> {
+        let mut oldest_open = BTreeMap::new();
+        for (id, resource) in self.handed_back.iter().filter_map(|one| one.operation.clone()) {
+            let oldest = oldest_open.entry(resource).or_insert(id);
+            *oldest = id.min(*oldest);
+        }
+        oldest_open
     }
 }
 

@@ -73,11 +73,12 @@ where
             None => report,
         });
         let mut batch = self.apply_healthy(sorted.healthy, invocation).await;
+        let open = batch.oldest_open();
         self.sort_out_unreadable(sorted.unreadable, &mut batch);
         self.send_to_dead_letters(&mut batch, invocation).await;
         if !sorted.suspect.is_empty() {
             self.delete_finished(&batch, invocation).await;
-            batch.extend(self.apply_suspects(sorted.suspect, invocation).await);
+            batch.extend(self.apply_suspects(sorted.suspect, &open, invocation).await);
             self.send_to_dead_letters(&mut batch, invocation).await;
         }
         self.hand_back(&batch, invocation).await;

@@ -24,7 +24,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     ) -> Batch<'a> {
         let resources = by_resource.into_values().map(|delivered| {
             let groups = groups(delivered.into_values().collect(), of);
-            self.apply_groups(groups, invocation)
+            self.apply_groups(groups, None, invocation)
         });
         let mut resources = stream::iter(resources).buffer_unordered(CONCURRENCY);
         let mut batch = Batch::default();
@@ -35,20 +35,23 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     }
 
     /// Applies what may have ended an earlier process, one group at a time, in a random order:
-    /// whatever ends the process again shall not always run before the same others.
+    /// whatever ends the process again shall not always run before the same others. `open` is
+    /// the oldest operation of each resource that the rest of the batch has left open.
     pub(crate) async fn apply_suspects<'a>(
         &self,
         by_resource: BTreeMap<ResourceId, InOrder<'a>>,
+        open: &BTreeMap<ResourceId, OperationId>,
         invocation: &Invocation,
     ) -> Batch<'a> {
         let mut resources: Vec<_> =
-            by_resource.into_values().map(|delivered| (self.host.random(), delivered)).collect();
+            by_resource.into_iter().map(|one| (self.host.random(), one)).collect();
         resources.sort_by_key(|(random, _)| *random);
         let mut batch = Batch::default();
-        for (_, delivered) in resources {
+        for (_, (resource, delivered)) in resources {
             let delivered = delivered.into_values().collect();
             let groups = suspect_groups(delivered, of, || self.host.random());
-            batch.extend(self.apply_groups(groups, invocation).await);
+            let oldest_open = open.get(&resource).copied();
+            batch.extend(self.apply_groups(groups, oldest_open, invocation).await);
         }
         batch
     }
@@ -58,9 +61,10 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     async fn apply_groups<'a>(
         &self,
         groups: Vec<Vec<Delivered<'a>>>,
+        mut oldest_open: Option<OperationId>,
         invocation: &Invocation,
     ) -> Batch<'a> {
-        let (mut batch, mut oldest_open) = (Batch::default(), None);
+        let mut batch = Batch::default();
         for group in groups {
             let waits = |one: &Delivered<'_>| {
                 let is_conditional = one.operation.precondition != Precondition::None;

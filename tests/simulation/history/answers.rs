@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rules::{OperationId, ProblemType};
+use rules::{OperationId, Precondition, ProblemType};
 
 use super::records::{Kind, PRECONDITION_FAILED};
 use super::{History, PutId};
@@ -15,8 +15,10 @@ use crate::scheduler::Time;
 /// What the design says of clocks (kept apart from the constants of `rules`).
 const MAX_AHEAD: Duration = Duration::from_secs(30);
 const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
-const STEPS_FOR: Duration = Duration::from_secs(2);
 const MAX_STEPS: u32 = 10;
+
+/// What an invocation keeps of its time for the write and the answer.
+const TIME_TO_WRITE: Duration = Duration::from_secs(5);
 
 /// An invocation's clocks.
 pub struct Invoked {
@@ -26,8 +28,6 @@ pub struct Invoked {
     pub gateway_ms: u64,
     /// The host's clock at the start.
     pub host_now: Duration,
-    /// The host's clock at the end.
-    pub answered_at: Duration,
 }
 
 impl Invoked {
@@ -50,10 +50,20 @@ impl History {
     ) {
         let Some((put, sending)) = invocation.sending else { return };
         self.puts[put].sendings[sending].answered = Some((now, answer));
+        let told = &invocation.told;
+        if self.puts[put].request.precondition == Precondition::OneOf(Vec::new()) {
+            // No version can meet it: refused before the claim and the look at the clocks.
+            let problem = ProblemType::PreconditionFailed;
+            let (is_told, calls) = (answer == Answer::Refused(problem), told.calls.get());
+            self.check(is_told && calls == 0, || {
+                format!("never: #{put} was told {answer:?} after {calls} calls")
+            });
+            self.count(Event::NeverTrue);
+            return self.check_refused(put, problem);
+        }
         let mode = self.puts[put].sendings[sending].mode;
         let is_keyed = self.puts[put].request.key.is_some();
         self.check_clock(put, answer, invoked, is_keyed);
-        let told = &invocation.told;
         match answer {
             Answer::Written { id, created } => {
                 self.count(if created { Event::Created } else { Event::Replaced });
@@ -136,10 +146,10 @@ impl History {
         use ProblemType as P;
         let known = &self.puts[put];
         let (is_keyed, key) = (known.request.key.is_some(), known.request.key);
+        let may_refuse = known.request.behaviour.may_refuse();
         self.count(match problem {
             P::PreconditionFailed => Event::PreconditionFailed,
             P::Superseded => Event::SupersededAnswered,
-            P::OrderUnknown => Event::OrderUnknownAnswered,
             P::Refused => Event::RefusedAnswered,
             P::IdempotencyKeyReused => Event::KeyReusedAnswered,
             P::NotWritten => Event::NotWritten,
@@ -159,8 +169,12 @@ impl History {
                 format!("keyed: #{put} was told {problem:?}, and another sending may have landed")
             });
         } else {
-            let is_possible = is_503 || problem == P::PreconditionFailed;
+            let is_possible = is_503
+                || matches!(problem, P::PreconditionFailed | P::Superseded)
+                || problem == P::Refused && may_refuse;
             self.check(is_possible, || format!("problem: #{put} without a key: {problem:?}"));
+        }
+        if is_503 {
             self.check_reason(put, problem, invocation, invoked);
         }
         match problem {
@@ -206,8 +220,8 @@ impl History {
         });
     }
 
-    /// That a 503 has a reason: a call that failed, a request that was held up, or many
-    /// newer ids.
+    /// That a 503 has a reason: a call that failed, an update that is to be tried later,
+    /// clocks that differ, many newer ids, or too little time left to write.
     fn check_reason(
         &mut self,
         put: PutId,
@@ -216,19 +230,13 @@ impl History {
         invoked: &Invoked,
     ) {
         let told = &invocation.told;
-        // A host that lags cannot tell that it is late, and steps over nothing either.
-        let is_late = invoked.answered_at > invoked.arrival() + STEPS_FOR
-            || invoked.arrival() > invoked.host_now + STEPS_FOR;
         let is_excused = told.failed_calls.get() > 0
-            || is_late
-            || told.refused_calls.get() >= MAX_STEPS
-            || invoked.is_skewed();
-        let is_503 = problem != ProblemType::PreconditionFailed;
-        self.check(!is_503 || is_excused, || {
+            || told.has_tried_later.get()
+            || told.refused_calls.get() > MAX_STEPS
+            || invoked.is_skewed()
+            || invocation.time_left() <= TIME_TO_WRITE;
+        self.check(is_excused, || {
             format!("reason: #{put} was told {problem:?} though nothing failed")
         });
-        if is_503 && is_late && told.failed_calls.get() == 0 {
-            self.count(Event::TooLateToStep);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Writes of the resources table.
 
-use rules::reply::status::Outcome;
+use rules::outcome::Outcome;
 use rules::{Operation, OperationId, Precondition, ResourceId};
 
 use super::{History, PutId, is_true};

@@ -1,7 +1,7 @@
 //! What must be true when everything is delivered.
 
 use rules::OperationId;
-use rules::reply::status::Outcome;
+use rules::outcome::Outcome;
 
 use super::{History, PutId};
 use crate::clients::Mode;

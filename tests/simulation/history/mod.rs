@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
-use rules::reply::status::Outcome;
+use rules::outcome::Outcome;
 use rules::{Operation, OperationId, Precondition, ResourceId};
 
 pub use answers::Invoked;
@@ -33,17 +33,16 @@ use crate::host::Invocation;
 use crate::http::Answer;
 use crate::plan::{FAR_BACKSTOP, Plan};
 use crate::queue::Message;
+use crate::resource::Behaviour;
 use crate::scheduler::{SECOND, Time};
-use crate::work::Behaviour;
 use crate::world::written_time;
 
 pub type PutId = usize;
 pub type SendingId = usize;
 
-/// How long after its arrival a PUT may step over newer ids, by its host's clock (kept
-/// apart from the constants of `rules`). On a host that lags by as much as the request was
-/// held up, that is so much later by true time.
-const STEPS_FOR: Time = 2 * SECOND;
+/// How long after a PUT another one may arrive that it still steps over (kept apart from the
+/// constants of `rules`).
+const WINDOW: Time = SECOND;
 
 /// One sending of a PUT; more than one has only a PUT with a key.
 struct Sending {
@@ -103,8 +102,6 @@ pub struct History {
     /// What each resource was at, from when on.
     states: BTreeMap<ResourceId, Vec<(Time, OperationId)>>,
     gap: Option<Time>,
-    /// Until how long after its arrival a PUT may step over newer ids, by true time.
-    steps_for: Time,
     /// Whether the queue gives a message up only after so many receives as on AWS.
     is_backstop_far: bool,
     /// Whether keys have expired since their first use.
@@ -119,7 +116,6 @@ impl History {
     pub fn new(plan: &Plan, is_traced: bool) -> Self {
         Self {
             gap: plan.gap,
-            steps_for: STEPS_FOR + plan.host_error + plan.gap.unwrap_or_default(),
             is_backstop_far: plan.max_receives >= FAR_BACKSTOP,
             is_traced,
             ..Self::default()

@@ -3,7 +3,7 @@
 
 use rules::{OperationId, ResourceId};
 
-use super::{History, PutId, Sending};
+use super::{History, PutId, Sending, WINDOW};
 use crate::clients::Mode;
 use crate::events::Event;
 use crate::scheduler::Time;
@@ -22,13 +22,13 @@ impl History {
     }
 
     /// When a sending was over: answered, or given up. One that may step over newer ids
-    /// may do so until 2 s after its arrival.
+    /// may do so for what arrived up to 1 s after it.
     fn end(&self, sending: &Sending, is_keyed: bool) -> Option<Time> {
         let answered = sending.answered.map(|(answered, _)| answered);
         let arrived = sending.arrived?;
         let given_up = sending.given_up.map(|given_up| {
             let may_step = !is_keyed && sending.mode != Mode::Deferred;
-            given_up.max(arrived + if may_step { self.steps_for } else { 0 })
+            given_up.max(arrived + if may_step { WINDOW } else { 0 })
         });
         answered.into_iter().chain(given_up).min()
     }

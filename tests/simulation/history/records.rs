@@ -2,27 +2,24 @@
 
 use std::time::Duration;
 
-use rules::reply::status::{Outcome, Record};
+use rules::outcome::{Outcome, Recorded};
 use rules::{OperationId, Precondition, Problem, ProblemType, ResourceId};
 use world::Transaction;
 
-use super::{Decided, History, PutId, is_true};
+use super::{Decided, History, PutId, WINDOW, is_true};
 use crate::events::Event;
 use crate::scheduler::{DAY, Time};
 
-/// How far a stored id may be ahead of the clock of who meets it.
-const MAX_LEAD: Duration = Duration::from_secs(1);
-
 impl History {
-    /// A function is about to record something of an operation, after a write was refused
-    /// as `judged`: for the version the resource was at, by its clock then.
+    /// A function is about to record something of an operation, after it had `met` the
+    /// resource at a version.
     pub fn on_judged(
         &mut self,
         who: &'static str,
         resource: &ResourceId,
         id: OperationId,
-        record: &Record,
-        judged: Option<(Option<OperationId>, Duration)>,
+        record: &Recorded,
+        met: Option<Option<OperationId>>,
     ) {
         let Some(put) = self.owners.get(&id).copied() else {
             return self.violate(|| format!("record: {id} is nobody's"));
@@ -33,15 +30,15 @@ impl History {
         self.check(of == *resource, || {
             format!("record: {id} of #{put} is recorded for {resource}")
         });
-        let Record::Decided(decision) = record else {
+        let Recorded::Decided(decision) = record else {
             let is_dead = self.puts[put].is_dead_lettered && who == "park";
             return self.check(is_dead, || format!("stalled: #{put}, by {who}"));
         };
         // A chain of conditional PUTs is in order: the id follows a tag that stands alone.
-        let near = id.tick().to_unix() + MAX_LEAD;
+        let near = id.tick().to_unix() + Duration::from_micros(WINDOW);
         let is_broken_chain = kind(&decision.outcome) != Kind::Succeeded
-            && match (&precondition, judged) {
-                (Precondition::OneOf(tags), Some((Some(stored), _))) => {
+            && match (&precondition, met) {
+                (Precondition::OneOf(tags), Some(Some(stored))) => {
                     tags[..] == [stored] && stored > id && stored.tick().to_unix() <= near
                 }
                 _ => false,
@@ -49,21 +46,14 @@ impl History {
         self.check(!is_broken_chain || behaviour.may_refuse(), || {
             format!("chain: #{put} ({id}) does not follow its tag, {record:?}")
         });
-        let is_never_true = precondition == Precondition::OneOf(Vec::new());
-        let is_expected = match (kind(&decision.outcome), judged) {
-            (Kind::Failed(Some(ProblemType::Refused)), _) => {
-                who.starts_with("apply") && behaviour.may_refuse()
-            }
-            (kind, None) => is_never_true && kind == PRECONDITION_FAILED,
-            (kind, Some((stored, clock))) => {
-                let is_far =
-                    stored.is_some_and(|stored| stored.tick().to_unix() > clock + MAX_LEAD);
+        let is_expected = match (kind(&decision.outcome), met) {
+            (Kind::Failed(Some(ProblemType::Refused)), _) => behaviour.may_refuse(),
+            (_, None) => false,
+            (kind, Some(stored)) => {
                 let verdict = if stored == Some(id) {
                     Kind::Succeeded
                 } else if !is_true(&precondition, stored) {
                     PRECONDITION_FAILED
-                } else if is_far {
-                    Kind::Failed(Some(ProblemType::OrderUnknown))
                 } else {
                     Kind::Superseded
                 };
@@ -71,10 +61,9 @@ impl History {
             }
         };
         self.check(is_expected, || {
-            format!("verdict: {who} records {record:?} of #{put} ({id}), having met {judged:?}")
+            format!("verdict: {who} records {record:?} of #{put} ({id}), having met {met:?}")
         });
         match kind(&decision.outcome) {
-            Kind::Failed(Some(ProblemType::OrderUnknown)) => self.count(Event::OrderUnknown),
             PRECONDITION_FAILED => self.count(Event::PreconditionFailedRecorded),
             Kind::Succeeded => self.count(Event::OwnIdFound),
             _ => {}
@@ -95,7 +84,7 @@ impl History {
     }
 
     pub fn on_transaction(&mut self, reply: &Transaction) {
-        if let Transaction::Refused { decided, .. } = reply {
+        if let Transaction::Cancelled { decided, .. } = reply {
             self.counts.add(Event::AlreadyDecided, decided.len() as u64);
         }
     }
@@ -105,8 +94,8 @@ impl History {
         &mut self,
         now: Time,
         id: OperationId,
-        before: Option<Record>,
-        after: &Record,
+        before: Option<Recorded>,
+        after: &Recorded,
     ) {
         self.trace(now, || format!("{id} is {after:?}, was {before:?}"));
         let Some(put) = self.owners.get(&id).copied() else {
@@ -114,7 +103,7 @@ impl History {
         };
         let fate = self.fates.entry(id).or_default();
         let (decided, shown_expired) = (fate.decided.clone(), fate.shown_expired);
-        let Record::Decided(decision) = after else {
+        let Recorded::Decided(decision) = after else {
             fate.stalled = Some(now);
             self.count(Event::Stalled);
             // Once its time to live is over, nothing is known of a decision.
@@ -122,7 +111,7 @@ impl History {
             return self
                 .check(is_open, || format!("outcome: #{put} had an outcome, now {after:?}"));
         };
-        if matches!(before, Some(Record::Stalled { .. })) {
+        if matches!(before, Some(Recorded::Stalled { .. })) {
             self.count(Event::StalledDecided);
         }
         let is_first = decided.is_none();
