@@ -65,7 +65,7 @@ events: ## write the sample events, and what the tests know of the resource, fro
 # With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
 .PHONY: deployed
 deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
-	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest $(PYTEST)
+	@BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
 
 .PHONY: resource
 resource: tools ## docs/make-it-yours.md, followed step by step in a copy

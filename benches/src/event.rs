@@ -4,16 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-/// A body that the service takes, once another text stands for VALUE.
-const SAMPLE: &str = include_str!("../../tests/bodies/sample.json");
-
 /// A resource's body of so many bytes, if it has fewer without the blanks that fill it: they are
 /// right whatever a body may be.
 pub fn body(bytes: usize) -> String {
-    let sample = SAMPLE.replace("VALUE", "1");
+    let sample = example();
     let members = sample.trim_end().strip_suffix('}').expect("a body is a JSON object");
     let blanks = " ".repeat(bytes.saturating_sub(members.len() + 1));
     format!("{members}{blanks}}}")
+}
+
+/// The body of the resource's example.
+fn example() -> String {
+    let text = include_str!("../../events/resource.json");
+    let known: Value = serde_json::from_str(text).expect("make events writes JSON");
+    known["body"].as_str().unwrap_or_default().replace("VALUE", "1")
 }
 
 /// A PUT that arrives now, with further header fields.
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_body_is_the_sample_and_as_long_as_it_should_be() {
-        let sample: Value = serde_json::from_str(&SAMPLE.replace("VALUE", "1")).unwrap();
+        let sample: Value = serde_json::from_str(&example()).unwrap();
         for bytes in [300, 900, 256 * 1024] {
             let body = body(bytes);
             assert_eq!(body.len(), bytes);

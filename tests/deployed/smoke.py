@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
@@ -21,11 +21,10 @@ import pytest
 from .answers import id_of
 from .client import Answer, Api, Credentials, nobody
 from .credentials import bearer, signed
+from .resources import MADE, resource_in
 from .service import Service
 
 SMOKE = "SMOKE_STACK"
-# With this the ids of all users of the tests begin; nothing else is ever deleted.
-PREFIX = "test-"
 
 
 class Stack(Service):
@@ -40,7 +39,7 @@ class Stack(Service):
         parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
         self.mode = parameters["AuthMode"]
         self._accepted: list[Answer] = []
-        self._users: set[str] = set()
+        self._resources: set[str] = set()
         self.operations: set[str] = set()
         base = os.environ.get("API_URL") or self.outputs["ApiUrl"]
         api = Api(base.rstrip("/"), self._credentials(), self._note)
@@ -62,12 +61,12 @@ class Stack(Service):
 
     def _note(self, method: str, answer: Answer) -> None:
         """Remember what a PUT made."""
-        _, collection, user, *below = urlsplit(answer.url).path.split("/")
-        user = unquote(user)
-        if method != "PUT" or not (200 <= answer.status < 300) or below or collection != "users":
+        resource = resource_in(urlsplit(answer.url).path)
+        if method != "PUT" or not (200 <= answer.status < 300) or resource is None:
             return
-        assert user.startswith(PREFIX), answer
-        self._users.add(user)
+        # Nothing else is ever deleted.
+        assert resource.startswith(tuple(MADE)), answer
+        self._resources.add(resource)
         if answer.status == 202:
             self._accepted.append(answer)
             self.operations.add(id_of(answer))
@@ -75,19 +74,19 @@ class Stack(Service):
             self.operations.add(answer.headers["etag"].strip('"'))
 
     def clean_up(self) -> str:
-        """Delete the users and operations that were made; says what was done."""
-        made = f"{len(self._users)} users and {len(self.operations)} operations"
+        """Delete the resources and operations that were made; says what was done."""
+        made = f"{len(self._resources)} resources and {len(self.operations)} operations"
         dynamodb = self.session.client("dynamodb")
-        items = [("ResourcesTable", user) for user in sorted(self._users)]
+        items = [("ResourcesTable", resource) for resource in sorted(self._resources)]
         items += [("OperationsTable", operation) for operation in sorted(self.operations)]
         try:
             for answer in self._accepted:
-                # What is carried out after its user was deleted would make it anew.
+                # What is carried out after its resource was deleted would make it anew.
                 self.end_of(answer, 60)
             for table, key in items:
                 dynamodb.delete_item(TableName=self.outputs[table], Key={"id": {"S": key}})
         except (AssertionError, botocore.exceptions.ClientError) as error:
-            left = " ".join(sorted(self._users))
+            left = " ".join(sorted(self._resources))
             return f"left behind, of {made}, since they could not be deleted ({error}): {left}"
         return f"deleted: {made}; the idempotency keys go by themselves after a day"
 

@@ -19,6 +19,7 @@ from .client import JSON, nobody
 from .deployment import Deployment
 from .function_log import Run, runs, summary
 from .polling import until
+from .resources import new_resource, path_of
 from .service import Service
 from .smoke import Stack
 
@@ -56,23 +57,23 @@ def test_the_reading_of_a_log() -> None:
 
 
 @smoke
-def test_a_body_that_is_not_utf_8(service: Service, user: str, tell: Tell) -> None:
+def test_a_body_that_is_not_utf_8(service: Service, resource: str, tell: Tell) -> None:
     """It is refused, or kept as it is; never is another one stored."""
     body = b'{"name":"Ren\xe9"}'
-    answer = service.api.put(user, body)
+    answer = service.api.put(resource, body)
     told = answer.json().get("detail") if answer.status >= 400 else "stored as it is"
     tell(f"a body that is not UTF-8: {answer.status}, {told}")
     if answer.status < 400:
-        assert service.api.get(user).body == body
+        assert service.api.get(resource).body == body
     else:
         problem_in(answer, 400, "malformed-json")
-        assert service.api.get(user).status == 404
+        assert service.api.get(resource).status == 404
 
 
 @smoke
-def test_the_length_that_head_tells(service: Service, user: str, tell: Tell) -> None:
-    service.api.put(user, sample(1))
-    path = f"/users/{user}"
+def test_the_length_that_head_tells(service: Service, resource: str, tell: Tell) -> None:
+    service.api.put(resource, sample(1))
+    path = path_of(resource)
     lengths = [
         service.api.request(method, path).headers.get("content-length", "none")
         for method in ("GET", "HEAD")
@@ -82,10 +83,10 @@ def test_the_length_that_head_tells(service: Service, user: str, tell: Tell) -> 
 
 
 @smoke
-def test_options(service: Service, user: str, tell: Tell) -> None:
+def test_options(service: Service, resource: str, tell: Tell) -> None:
     preflight = {"Origin": service.origin, "Access-Control-Request-Method": "PUT"}
     for what, headers in (("a preflight", preflight), ("OPTIONS without Origin", JSON)):
-        answer = service.api.seen_by(nobody).request("OPTIONS", f"/users/{user}", headers)
+        answer = service.api.seen_by(nobody).request("OPTIONS", path_of(resource), headers)
         fields = sorted(name for name in answer.headers if name.startswith("access-control-"))
         tell(f"{what}, unsigned: {answer.status}, {', '.join(fields) or 'no CORS fields'}")
         assert answer.status < 500, answer
@@ -141,9 +142,9 @@ def test_the_receive_count_of_a_dead_letter(service: Service, tell: Tell) -> Non
 
 
 @smoke
-def test_when_the_function_runs(service: Service, new_user: Callable[[], str], tell: Tell) -> None:
+def test_when_the_function_runs(service: Service, tell: Tell) -> None:
     """Several PUTs at a time, so that some meet a function that has to be started."""
-    at_once, rounds = [new_user() for _ in range(8)], 5
+    at_once, rounds = [new_resource() for _ in range(8)], 5
     with ThreadPoolExecutor(len(at_once)) as pool:
         for step in range(rounds):
             for answer in pool.map(service.api.put, at_once, [sample(step)] * len(at_once)):
