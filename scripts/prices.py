@@ -3,14 +3,15 @@
     python3 -m scripts.prices
 
 Requests, messages and capacity units, as benches/calls.json has them counted at the wire
-(`make bench-short` counts again). Not the functions' running time, logs, traces, storage and
-data transfer, which depend on what you do.
+(`make bench-short` counts again); logs, traces, and what a month costs whatever the load is. Not
+the functions' running time, storage, backups and data transfer, which depend on what you do.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,35 @@ PRICE = {
     "read unit": 0.125,
     # https://aws.amazon.com/step-functions/pricing/
     "state transition": 25.00,
+    # https://aws.amazon.com/cloudwatch/pricing/ (taken in; kept for LogRetentionDays it is little)
+    "KB of log": 0.50,
+    # https://aws.amazon.com/xray/pricing/ (recorded)
+    "trace": 5.00,
 }
+
+# For a month each; the template has the numbers of the first two.
+MONTHLY = {
+    # https://aws.amazon.com/cloudwatch/pricing/ (an alarm on an expression: each metric in it)
+    "metric": 0.30,
+    "metric of an alarm": 0.10,
+    "dashboard": 3.00,
+    # https://aws.amazon.com/secrets-manager/pricing/
+    "secret": 0.40,
+    # Polls of 20 s by five pollers, of two queues; that it is five of them is not confirmed.
+    "poll": PRICE["queue call"] / 1_000_000,
+}
+POLLS = 2 * 5 * 3 * 60 * 24 * 30
+
+# Bytes of a line, with the 26 that CloudWatch adds to each. Those of Lambda are at most that long,
+# with a trace (https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html).
+LINE = {"of the API": 220, "start": 284, "report": 383}
+LINE |= {"wrote": 460, "queued": 446, "applied": 512, "batch": 410}
 
 BILLED_KIB = 64  # of a call of SQS
 RECEIVED = 10  # messages that Lambda receives, and deletes, with one call
 
-CALLS = Path(__file__).resolve().parents[1] / "benches" / "calls.json"
+ROOT = Path(__file__).resolve().parents[1]
+CALLS = ROOT / "benches" / "calls.json"
 COUNTED: dict[tuple[str, int], dict[str, Any]] = {
     (line["kind"], line["body"]): line for line in json.loads(CALLS.read_text())
 }
@@ -97,6 +121,45 @@ HERE = {
     "GET of a status": request("status"),
 }
 
+
+def logged(*lines: str) -> float:
+    """What the log of a million requests costs, of which each writes these lines and three more."""
+    bytes_of_lines = sum(LINE[line] for line in ("of the API", "start", "report", *lines))
+    return price({"KB of log": bytes_of_lines / 1000})
+
+
+LOGGED_LATER = logged("queued", "applied") + price(
+    {"KB of log": (LINE["start"] + LINE["report"] + LINE["batch"]) / 1000 / RECEIVED}
+)
+
+
+def log_of(way: str) -> float:
+    """The same, of a way in HERE."""
+    if "GET" in way:
+        return logged()
+    return LOGGED_LATER if "later" in way else logged("wrote")
+
+
+def traces_of(way: str, rate: float) -> float:
+    """What the traces of a million cost with Tracing=Active, at so many requests a second: Lambda
+    records one a second and 5 % of the rest, of each function.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+    """
+    share = min(1, (1 + 0.05 * (rate - 1)) / rate)
+    return price({"trace": HERE[way]["invocation"] * share})
+
+
+def fixed() -> float:
+    """What a month costs without a request."""
+    template = (ROOT / "template.yaml").read_text()
+    ours = set(re.findall(r'\["async-put", "(\w+)"', template))
+    watched = re.findall(r"^ +Namespace: ", template, re.MULTILINE)
+    counts = {"metric": len(ours), "metric of an alarm": len(watched)}
+    counts |= {"dashboard": 1, "secret": 1, "poll": POLLS}
+    return sum(MONTHLY[item] * count for item, count in counts.items())
+
+
 API: Bill = {"HTTP API request": 1}
 FUNCTION: Bill = {"invocation": 1}
 WRITE: Bill = {"write unit": 1}
@@ -118,13 +181,13 @@ ELSEWHERE = {
 def requests() -> str:
     """The table of docs/deploying.md."""
     items = ("invocation", "fair queue call", "write unit", "read unit")
-    lines = [
-        "| a million of | invocations | calls of SQS | write units | read units | price |",
-        "|---|--:|--:|--:|--:|--:|",
-    ]
+    counted = "| a million of | invocations | calls of SQS | write units | read units | price |"
+    lines = [f"{counted} + logs | + traces, at 1/s | at 100/s |", "|---|" + "--:|" * 8]
     for way, bill in HERE.items():
         counts = "".join(f" {bill.get(item, 0):.3g} |" for item in items)
-        lines.append(f"| {way} |{counts} ${price(bill):.2f} |")
+        prices = price(bill), log_of(way), traces_of(way, 1), traces_of(way, 100)
+        lines.append(f"| {way} |{counts}" + "".join(f" ${each:.2f} |" for each in prices))
+    lines.append(f"| each month, at any load | | | | | ${fixed():.2f} | | | |")
     return "\n".join(lines) + "\n"
 
 

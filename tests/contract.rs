@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rules::order::verdict::Verdict;
-use rules::reply::status::{Decision, OUTCOME_KEPT, Outcome, Record};
+use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
 use rules::request::key::{Claim, VALID_FOR};
 use rules::{Failure, Operation, OperationId, Precondition, ResourceId, Tick, Version};
 use tables::DynamoDb;
@@ -14,7 +14,7 @@ use tests::engine::{Engine, OPERATIONS, RESOURCES, config_for};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use world::{StoredResource, Tables, Transaction, Write};
+use world::{Claims, Outcomes as _, Resources as _, Stored, Transaction, Write};
 
 const COMPLETED_AT: Duration = Duration::from_millis(1_800_000_000_123);
 
@@ -29,7 +29,7 @@ fn resource() -> ResourceId {
 /// An unconditional operation on [`resource`].
 fn operation(id: OperationId, body: &str) -> Operation {
     let (resource, precondition) = (resource(), Precondition::None);
-    Operation { id, resource, precondition, body: body.to_owned() }
+    Operation::new(id, resource, precondition, body.to_owned())
 }
 
 /// Few enough that equal ids and neighbours are common.
@@ -51,15 +51,15 @@ fn some_operation() -> impl Strategy<Value = (OperationId, Precondition)> {
 enum Outcomes {
     None,
     Final,
-    Provisional,
+    Stalled,
 }
 
-fn decided(outcome: Outcome) -> Record {
-    Record::Decided(Decision { outcome, completed_at: COMPLETED_AT })
+fn decided(outcome: Outcome) -> Recorded {
+    Recorded::Decided(Decision { outcome, completed_at: COMPLETED_AT })
 }
 
-fn resource_of(body: &str, written_by: OperationId) -> StoredResource {
-    StoredResource { body: body.to_owned(), written_by }
+fn resource_of(body: &str, written_by: OperationId) -> Stored {
+    Stored { body: body.to_owned(), written_by }
 }
 
 /// What a resource is at that [`resource_at`] made.
@@ -94,14 +94,14 @@ fn the_condition_expression_is_the_rule() {
     run((some_operation(), prop::option::of(some_id())), |((id, precondition), stored)| {
         runtime.block_on(async {
             let resource = resource_at(&engine, stored).await;
-            let operation = Operation { id, resource, precondition, body: "new".to_owned() };
-            let reply = engine.tables.write_resource(&operation).await.unwrap();
-            let after = engine.tables.resource(&operation.resource).await.unwrap();
+            let operation = Operation::new(id, resource, precondition, "new".to_owned());
+            let reply = engine.resources.write(&operation).await.unwrap();
+            let after = engine.resources.read(&operation.resource).await.unwrap();
             if operation.may_replace(stored) {
                 prop_assert_eq!(reply, Write::Written { created: stored.is_none() });
                 prop_assert_eq!(after, Some(resource_of("new", id)));
             } else {
-                prop_assert_eq!(reply, Write::Refused { stored: stored.map(version) });
+                prop_assert_eq!(reply, Write::ConditionFalse { stored: stored.map(version) });
                 prop_assert_eq!(after, stored.map(|id| resource_of("old", id)));
             }
             Ok(())
@@ -114,7 +114,7 @@ fn the_transaction_is_the_verdict() {
     let runtime = Runtime::new().unwrap();
     let engine = runtime.block_on(Engine::start());
     let outcomes = prop_oneof![
-        2 => Just(Outcomes::None), 1 => Just(Outcomes::Final), 1 => Just(Outcomes::Provisional)
+        2 => Just(Outcomes::None), 1 => Just(Outcomes::Final), 1 => Just(Outcomes::Stalled)
     ];
     run(
         (some_operation(), prop::option::of(some_id()), outcomes),
@@ -122,12 +122,9 @@ fn the_transaction_is_the_verdict() {
             runtime.block_on(async {
                 let resource = resource_at(&engine, stored).await;
                 let op = id.to_string();
-                let item = [
-                    ("id", op.as_str()),
-                    ("outcome", "failed"),
-                    ("completed_at", "#1"),
-                    ("provisional", "true"),
-                ];
+                let stored_outcome = if outcomes == Outcomes::Final { "failed" } else { "stalled" };
+                let item =
+                    [("id", op.as_str()), ("outcome", stored_outcome), ("completed_at", "#1")];
                 match outcomes {
                     Outcomes::None => {
                         let delete = engine.client.delete_item().table_name(OPERATIONS);
@@ -137,28 +134,27 @@ fn the_transaction_is_the_verdict() {
                             .await
                             .unwrap();
                     }
-                    Outcomes::Final => engine.put(OPERATIONS, &item[..3]).await,
-                    Outcomes::Provisional => engine.put(OPERATIONS, &item).await,
+                    Outcomes::Final | Outcomes::Stalled => engine.put(OPERATIONS, &item).await,
                 }
-                let operation = Operation { id, resource, precondition, body: "new".to_owned() };
-                let transaction = engine.tables.transact(&operation, &[], COMPLETED_AT);
+                let operation = Operation::new(id, resource, precondition, "new".to_owned());
+                let transaction = engine.resources.transact(&operation, &[], COMPLETED_AT);
                 let ended = transaction.await.unwrap();
-                let after = engine.tables.resource(&operation.resource).await.unwrap();
+                let after = engine.resources.read(&operation.resource).await.unwrap();
                 let is_decided = outcomes == Outcomes::Final;
-                let verdict = operation.judge(stored, COMPLETED_AT);
+                let verdict = operation.judge(stored);
                 if verdict == Verdict::Write && !is_decided {
                     prop_assert_eq!(ended, Transaction::Written);
                     prop_assert_eq!(after, Some(resource_of("new", id)));
-                    let record = engine.tables.record_of(id, COMPLETED_AT).await.unwrap();
+                    let record = engine.operations.recorded(id, COMPLETED_AT).await.unwrap();
                     prop_assert_eq!(record, Some(decided(Outcome::Succeeded)));
                 } else {
                     let resource = (verdict != Verdict::Write).then_some(stored.map(version));
                     let decided = if is_decided { vec![id] } else { Vec::new() };
-                    prop_assert_eq!(ended, Transaction::Refused { resource, decided });
+                    prop_assert_eq!(ended, Transaction::Cancelled { resource, decided });
                     prop_assert_eq!(after, stored.map(|id| resource_of("old", id)));
                     let outcome = engine.get(OPERATIONS, &op).await;
                     let outcome = outcome.map(|item| item["outcome"].as_s().unwrap().clone());
-                    let expected = (outcomes != Outcomes::None).then_some("failed");
+                    let expected = (outcomes != Outcomes::None).then_some(stored_outcome);
                     prop_assert_eq!(outcome.as_deref(), expected);
                 }
                 Ok(())
@@ -170,48 +166,66 @@ fn the_transaction_is_the_verdict() {
 #[tokio::test]
 async fn older_operations_are_superseded_in_the_same_transaction_or_not_at_all() {
     let engine = Engine::start().await;
-    let record_of = async |id| engine.tables.record_of(id, COMPLETED_AT).await.unwrap();
+    let record_of = async |id| engine.operations.recorded(id, COMPLETED_AT).await.unwrap();
     let older = [id(1, 1), id(2, 2)];
     let newest = operation(id(3, 3), "{}");
-    let transaction = engine.tables.transact(&newest, &older, COMPLETED_AT);
+    let transaction = engine.resources.transact(&newest, &older, COMPLETED_AT);
     assert_eq!(transaction.await.unwrap(), Transaction::Written);
     assert_eq!(record_of(id(1, 1)).await, Some(decided(Outcome::Superseded)));
     assert_eq!(record_of(id(2, 2)).await, Some(decided(Outcome::Superseded)));
     assert_eq!(record_of(id(3, 3)).await, Some(decided(Outcome::Succeeded)));
     let older = [id(2, 2), id(4, 4)];
     let newest = operation(id(5, 5), "{}");
-    let transaction = engine.tables.transact(&newest, &older, COMPLETED_AT);
-    let refused = Transaction::Refused { resource: None, decided: vec![id(2, 2)] };
+    let transaction = engine.resources.transact(&newest, &older, COMPLETED_AT);
+    let refused = Transaction::Cancelled { resource: None, decided: vec![id(2, 2)] };
     assert_eq!(transaction.await.unwrap(), refused);
     assert_eq!(record_of(id(4, 4)).await, None);
-    assert_eq!(engine.tables.resource(&resource()).await.unwrap().unwrap().written_by, id(3, 3));
+    assert_eq!(engine.resources.read(&resource()).await.unwrap().unwrap().written_by, id(3, 3));
 }
 
 #[tokio::test]
 async fn a_second_attempt_finds_its_own_id() {
     let engine = Engine::start().await;
     let (first, second) = (id(1, 1), id(2, 2));
-    let write = async |id| engine.tables.write_resource(&operation(id, "{}")).await.unwrap();
+    let write = async |id| engine.resources.write(&operation(id, "{}")).await.unwrap();
     assert_eq!(write(first).await, Write::Written { created: true });
-    let own = |written_by| Write::Refused {
+    let own = |written_by| Write::ConditionFalse {
         stored: Some(Version { written_by, created_by: Some(first) }),
     };
     assert_eq!(write(first).await, own(first));
     assert_eq!(write(second).await, Write::Written { created: false });
     assert_eq!(write(first).await, own(second));
-    assert_eq!(engine.tables.creator(&resource()).await.unwrap(), Some(first));
+    assert_eq!(
+        engine.resources.version(&resource()).await.unwrap(),
+        Some(Version { written_by: second, created_by: Some(first) })
+    );
+}
+
+#[tokio::test]
+async fn one_look_sees_the_version_and_the_outcome() {
+    let engine = Engine::start().await;
+    let (first, second) = (operation(id(1, 1), "{}"), operation(id(2, 2), "{}"));
+    let look = async |operation| engine.resources.look(operation, COMPLETED_AT).await.unwrap();
+    assert_eq!(look(&first).await, (None, None));
+    engine.resources.transact(&first, &[], COMPLETED_AT).await.unwrap();
+    let version = Some(Version { written_by: first.id, created_by: Some(first.id) });
+    assert_eq!(look(&first).await, (version, Some(decided(Outcome::Succeeded))));
+    assert_eq!(look(&second).await, (version, None));
+    let expired = COMPLETED_AT + RETENTION + Duration::from_secs(2);
+    assert_eq!(engine.resources.look(&first, expired).await.unwrap(), (version, None));
 }
 
 #[tokio::test]
 async fn the_first_decision_stands_and_is_returned() {
     let engine = Engine::start().await;
-    let record =
-        async |id, record: &Record| engine.tables.record(&resource(), id, record).await.unwrap();
-    let record_of = async |id, now| engine.tables.record_of(id, now).await.unwrap();
+    let record = async |id, record: &Recorded| {
+        engine.operations.record(&resource(), id, record).await.unwrap()
+    };
+    let record_of = async |id, now| engine.operations.recorded(id, now).await.unwrap();
     let failed = Outcome::Failed { problem: "{\"status\":412}".to_owned() };
     let first = Decision { outcome: failed.clone(), completed_at: COMPLETED_AT };
     let since = COMPLETED_AT + Duration::from_secs(1);
-    let stalled = Record::Stalled { problem: "{\"status\":503}".to_owned(), since };
+    let stalled = Recorded::Stalled { problem: "{\"status\":503}".to_owned(), since };
     let superseded = decided(Outcome::Superseded);
     assert_eq!(record(id(1, 1), &decided(failed.clone())).await, None);
     assert_eq!(record(id(1, 1), &superseded).await, Some(first.clone()));
@@ -228,12 +242,12 @@ async fn the_first_decision_stands_and_is_returned() {
 async fn what_is_recorded_is_kept_for_its_whole_time_and_no_longer() {
     let engine = Engine::start().await;
     let record = decided(Outcome::Superseded);
-    engine.tables.record(&resource(), id(1, 1), &record).await.unwrap();
-    engine.tables.transact(&operation(id(2, 2), "{}"), &[], COMPLETED_AT).await.unwrap();
+    engine.operations.record(&resource(), id(1, 1), &record).await.unwrap();
+    engine.resources.transact(&operation(id(2, 2), "{}"), &[], COMPLETED_AT).await.unwrap();
     for id in [id(1, 1), id(2, 2)] {
-        let is_kept = async |at| engine.tables.record_of(id, at).await.unwrap().is_some();
-        assert!(is_kept(COMPLETED_AT + OUTCOME_KEPT).await);
-        assert!(!is_kept(COMPLETED_AT + OUTCOME_KEPT + Duration::from_secs(2)).await);
+        let is_kept = async |at| engine.operations.recorded(id, at).await.unwrap().is_some();
+        assert!(is_kept(COMPLETED_AT + RETENTION).await);
+        assert!(!is_kept(COMPLETED_AT + RETENTION + Duration::from_secs(2)).await);
     }
 }
 
@@ -247,11 +261,11 @@ async fn an_item_of_another_form_is_neither_overwritten_nor_taken_for_absent() {
         engine.put(RESOURCES, &item[..if op.is_some() { 3 } else { 2 }]).await;
         let before = engine.get(RESOURCES, "42").await;
         let failure = |error: world::CallError| error.failure;
-        let write = engine.tables.write_resource(&own).await.map_err(failure);
+        let write = engine.resources.write(&own).await.map_err(failure);
         assert_eq!(write, Err(Failure::NeverLands), "{op:?}");
-        let transaction = engine.tables.transact(&own, &[], COMPLETED_AT).await.map_err(failure);
+        let transaction = engine.resources.transact(&own, &[], COMPLETED_AT).await.map_err(failure);
         assert_eq!(transaction, Err(Failure::NeverLands), "{op:?}");
-        let read = engine.tables.resource(&resource()).await.map_err(failure);
+        let read = engine.resources.read(&resource()).await.map_err(failure);
         assert_eq!(read, Err(Failure::NeverLands), "{op:?}");
         assert_eq!(engine.get(RESOURCES, "42").await, before, "{op:?}");
     }
@@ -265,7 +279,7 @@ async fn a_key_stands_for_one_operation_until_its_claim_expires() {
         fingerprint: format!("print {ms}"),
         operation: id(ms, 0),
     };
-    let holder = async |ms, at| engine.tables.claim(&claim(ms), at).await.unwrap();
+    let holder = async |ms, at| engine.operations.claim(&claim(ms), at).await.unwrap();
     assert_eq!(holder(1, COMPLETED_AT).await, claim(1));
     assert_eq!(holder(1, COMPLETED_AT).await, claim(1));
     let last = COMPLETED_AT + VALID_FOR - Duration::from_secs(1);
@@ -284,14 +298,15 @@ async fn bodies_come_back_byte_for_byte() {
         .enumerate()
     {
         let id = id(n as u64, 0);
-        engine.tables.write_resource(&operation(id, body)).await.unwrap();
-        assert_eq!(engine.tables.resource(&resource()).await.unwrap(), Some(resource_of(body, id)));
+        engine.resources.write(&operation(id, body)).await.unwrap();
+        assert_eq!(engine.resources.read(&resource()).await.unwrap(), Some(resource_of(body, id)));
     }
 }
 
 async fn failure_of_a_write(endpoint: &str, resources: &str) -> Failure {
-    let tables = DynamoDb::new(config_for(endpoint), resources.to_owned(), OPERATIONS.to_owned());
-    tables.write_resource(&operation(id(1, 1), "{}")).await.unwrap_err().failure
+    let db = DynamoDb::new(config_for(endpoint));
+    let table = db.resources(resources.to_owned(), OPERATIONS.to_owned());
+    table.write(&operation(id(1, 1), "{}")).await.unwrap_err().failure
 }
 
 #[tokio::test]
@@ -331,7 +346,7 @@ async fn an_absent_table_never_takes_a_write() {
     delete.send().await.unwrap();
     let body = "{\"secret\":1}";
     let operation = operation(id(1, 1), body);
-    let error = engine.tables.write_resource(&operation).await.unwrap_err();
+    let error = engine.resources.write(&operation).await.unwrap_err();
     assert_eq!(error.failure, Failure::NeverLands);
     assert!(error.to_string().contains("ResourceNotFound"), "{error}");
     assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");

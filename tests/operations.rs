@@ -54,12 +54,13 @@ fn every_alarm_has_its_heading_and_every_heading_its_alarm() {
 }
 
 #[test]
-fn every_alarm_tells_the_topic_and_takes_missing_data_for_no_breach() {
+fn every_alarm_pages_or_makes_a_ticket_and_takes_missing_data_for_no_breach() {
     for (name, text) in resources(&read("template.yaml"), "AWS::CloudWatch::Alarm") {
         assert!(text.contains("TreatMissingData: notBreaching\n"), "{name}");
         for actions in ["AlarmActions: ", "OKActions: "] {
             let value = text.split(actions).nth(1).unwrap_or_default();
-            assert!(value.starts_with("*tell\n") || value.starts_with("&tell !If"), "{name}");
+            let known = ["*page\n", "&page !If", "*ticket\n", "&ticket !If"];
+            assert!(known.iter().any(|topic| value.starts_with(topic)), "{name}");
         }
     }
 }
@@ -159,7 +160,7 @@ fn the_log_of_the_api_holds_no_resource_and_no_address() {
 #[test]
 fn every_function_may_write_the_traces_that_it_is_told_to() {
     let template = read("template.yaml");
-    assert!(template.contains("    Tracing: Active\n"));
+    assert!(template.contains("    Tracing: !Ref Tracing\n"));
     let roles = resources(&template, "AWS::IAM::Role");
     let functions = resources(&template, "AWS::Serverless::Function");
     for (name, text) in &functions {

@@ -11,10 +11,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Names of all packages that `package` links, without those only for tests.
+/// Names of all packages that `package` links on the template's default architecture, whatever this
+/// machine is, without those only for tests.
 fn linked_by(package: &str) -> HashSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--edges=normal,no-proc-macro", "--prefix=none"])
+        .arg("--target=aarch64-unknown-linux-gnu")
         .args(["--format={p}", "--package"])
         .arg(package)
         .current_dir(root())

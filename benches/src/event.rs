@@ -3,21 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use soak::served;
 
 /// A resource's body of so many bytes, if it has fewer without the blanks that fill it: they are
 /// right whatever a body may be.
 pub fn body(bytes: usize) -> String {
-    let sample = example();
+    let sample = served::body(1);
     let members = sample.trim_end().strip_suffix('}').expect("a body is a JSON object");
     let blanks = " ".repeat(bytes.saturating_sub(members.len() + 1));
     format!("{members}{blanks}}}")
-}
-
-/// The body of the resource's example.
-fn example() -> String {
-    let text = include_str!("../../events/resource.json");
-    let known: Value = serde_json::from_str(text).expect("make events writes JSON");
-    known["body"].as_str().unwrap_or_default().replace("VALUE", "1")
 }
 
 /// A PUT that arrives now, with further header fields.
@@ -39,10 +33,9 @@ pub fn get() -> Value {
 /// A GET of the operation at `path`, which a 202 told.
 pub fn status(path: &str) -> Value {
     let mut event = sample(include_str!("../../events/get-operation.json"));
-    let mut segments = path.split('/').skip(2).step_by(2);
     event["rawPath"] = json!(path);
     event["requestContext"]["http"]["path"] = json!(path);
-    event["pathParameters"] = json!({ "id": segments.next(), "receipt": segments.next() });
+    event["pathParameters"] = served::route(path).1;
     event
 }
 
@@ -99,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_body_is_the_sample_and_as_long_as_it_should_be() {
-        let sample: Value = serde_json::from_str(&example()).unwrap();
+        let sample: Value = serde_json::from_str(&served::body(1)).unwrap();
         for bytes in [300, 900, 256 * 1024] {
             let body = body(bytes);
             assert_eq!(body.len(), bytes);

@@ -73,7 +73,7 @@ impl Process {
         self.child.id().expect("it runs")
     }
 
-    /// What it has used of the processors so far, in resource and system mode.
+    /// What it has used of the processors so far, in user and system mode.
     pub fn cpu(&self) -> Duration {
         cpu(self.pid())
     }
@@ -96,7 +96,7 @@ impl Drop for Process {
     }
 }
 
-/// What the process `pid` has used of the processors so far, in resource and system mode.
+/// What the process `pid` has used of the processors so far, in user and system mode.
 pub fn cpu(pid: u32) -> Duration {
     let pid = Pid::from_raw(pid.try_into().expect("a process id"));
     let clock = clock_getcpuclockid(pid).expect("it runs");

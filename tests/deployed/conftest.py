@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from .proxy import Proxy
 from .queues import Queue
 from .resources import SAMPLES, new_resource
 from .service import Service
-from .smoke import SMOKE, deployed_stack
+from .smoke import SMOKE, Tell, deployed_stack
 
 OWN_STACK = ROOT / ".local" / "tests"
 TOLD = pytest.StashKey[list[str]]()
@@ -38,6 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what changes the stack after everything else, and never on a stack of somebody else."""
 
     def turn(item: pytest.Item) -> int:
+        smoke = item.get_closest_marker("smoke")
+        if smoke is not None and "turn" in smoke.kwargs:
+            return int(smoke.kwargs["turn"])
         marker = item.get_closest_marker("changes_stack")
         return 0 if marker is None else 2 if marker.kwargs.get("closes_api") else 1
 
@@ -96,8 +100,8 @@ def proxy(deployment: Deployment) -> Iterator[Proxy]:
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     """The stack that is smoke-tested, or the deployment of these tests."""
     if SMOKE in os.environ:
-        with deployed_stack(os.environ[SMOKE]) as (service, told):
-            request.config.stash[TOLD] = told
+        told = request.config.stash.setdefault(TOLD, [])
+        with deployed_stack(os.environ[SMOKE], told) as service:
             yield service
     else:
         request.getfixturevalue("proxy")
@@ -111,19 +115,26 @@ def api(service: Service) -> Api:
 
 
 @pytest.fixture
-def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Prints a line at the end of the run."""
-    return pytestconfig.stash.setdefault(TOLD, []).append
+def tell(pytestconfig: pytest.Config) -> Tell:
+    """Adds a line to the report at the end, and whether it is as this project assumes."""
+    told = pytestconfig.stash.setdefault(TOLD, [])
+
+    def add(line: str, as_assumed: bool | None = None) -> None:
+        mark = {None: "", True: "as assumed: ", False: "SURPRISE: "}[as_assumed]
+        told.append(f"- {mark}{line}")
+
+    return add
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """What was to be told."""
+    """The report, without the account, which an error of AWS names."""
     if told := config.stash.get(TOLD, None):
-        terminalreporter.section("what this stack does")
+        terminalreporter.section("what this stack does, to paste into an issue")
         for line in told:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(re.sub(r"\b\d{12}\b", "ACCOUNT", line))
+        terminalreporter.write_line("A SURPRISE, or a failure: docs/deploying.md says what to do")
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def runs(lines: Iterable[str], resources: Iterable[str]) -> list[Run]:
 
 
 def summary(found: list[Run]) -> str:
-    """The quantiles in milliseconds, and the longest of the cold ones."""
+    """The range and the quantiles in milliseconds."""
     started = [run for run in found if run.started is not None]
     warm = [run.started for run in started if run.started is not None and not run.is_cold]
     cold = [run.started for run in started if run.started is not None and run.is_cold]
@@ -79,7 +79,8 @@ def _quantiles(times: list[float]) -> str:
         return "none"
     ordered = sorted(times)
     p50, p99 = (ordered[min(int(part * len(ordered)), len(ordered) - 1)] for part in (0.5, 0.99))
-    return f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, at most {ordered[-1]:.0f} ms, of {len(ordered)}"
+    least, most = ordered[0], ordered[-1]
+    return f"{least:.0f} to {most:.0f} ms, p50 {p50:.0f}, p99 {p99:.0f}, of {len(ordered)}"
 
 
 def _after_arrival(time: str, operation: str) -> float:

@@ -20,7 +20,7 @@ def make_smoke(deployment: Deployment, *options: str, **credentials: str) -> tup
     others = {key: value for key, value in os.environ.items() if not key.startswith(NOT_OURS)}
     line = ["make", "smoke", f"STACK={environment['STACK_NAME']}"]
     # The output ApiUrl is an address of AWS.
-    line += [f"API_URL={environment['API_URL']}", *options]
+    line += [f"API_URL={environment['API_URL']}", "IDLE=1", *options]
     done = subprocess.run(
         line,
         cwd=ROOT,

@@ -165,9 +165,21 @@ def test_make_smoke_passes_says_what_the_stack_does_and_leaves_nothing(
         "a preflight, unsigned: 204, access-control-allow-headers",
         "OPTIONS without Origin, unsigned: 403",
         r"as a dead letter, the receive count \d",
-        r"to its function: .*to its decision: p50 \d+ ms, p99 \d+ ms, .* of 40$",
+        r"as assumed: .* to its function: .*to its decision: \d+ to \d+ ms, .* of 40$",
+        r"^- async-put \S+; Python [\d.]+, boto3 [\d.]+$",
+        r"^- us-east-1, \w+_COMPLETE: AuthMode iam, DefaultMode inline, Architecture \w+,",
+        "as assumed: sam validate --lint: exit status 0",
+        "as assumed: warnings of API Gateway at the import: none",
+        r"as assumed: park: Active, \w+, provided.al2023, version \d+",
+        r"ID%252Fv2 in a path: \d+, refused by the",
+        r"as assumed: ID\+v2 in a path: 202, the function saw the id 'ID\+v2'",
+        r'a raw " in a query: \d+',
+        "moved back by StartMessageMoveTask",
+        r"the first PUT after 1 s without any: 200 in \d+ ms",
     ):
         assert re.search(told, printed, re.MULTILINE), told
+    assert printed.index("sam validate") < printed.index("%252Fv2 in a path")
+    assert not re.search(r"\d{12}", printed.partition("paste into an issue")[2])
     found = re.search(r"^deleted: (\d+) resources and (\d+) operations", printed, re.MULTILINE)
     assert found is not None and min(map(int, found.groups())) > 10
     deployment.queue.is_empty_after("make smoke")

@@ -25,6 +25,9 @@ GRADUAL = "Canary10Percent5Minutes"
 OF_DEPLOYMENTS = {f"{function.removesuffix('Function')}ErrorsAlarm" for function in FUNCTIONS}
 OF_DEPLOYMENTS |= {"UnavailableAlarm", "PutThrottlesAlarm", "ReadThrottlesAlarm"}
 OF_DEPLOYMENTS |= {"UpdatesHandedBackAlarm"}
+# What somebody must look at now.
+PAGES = {"ParkedAlarm", "DeadLettersStuckAlarm", "UpdatesNotPolledAlarm", "UpdatesHandedBackAlarm"}
+PAGES |= {"UpdatesInFlightAlarm", "ApiErrorsAlarm", "CrashesAlarm"}
 
 
 @functools.cache
@@ -101,6 +104,26 @@ def alarms() -> dict[str, Any]:
     return {name: each["Properties"] for name, each in every if each["Type"] == is_alarm}
 
 
+def test_who_is_notified() -> None:
+    for name, alarm in alarms().items():
+        condition = "Pages" if name in PAGES else "MakesTickets"
+        topic = "PageTopicArn" if name in PAGES else "TicketTopicArn"
+        action = {"Fn::If": [condition, [{"Ref": topic}], {"Ref": "AWS::NoValue"}]}
+        assert alarm["AlarmActions"] == alarm["OKActions"] == action, name
+    page = (ROOT / "docs" / "operations.md").read_text()
+    before_the_first = page.partition("\n## Alarms\n")[2].partition("\n### ")[0]
+    assert set(re.findall(r"`(\w+Alarm)`", before_the_first)) == PAGES
+
+
+def test_a_single_crash_does_not_page() -> None:
+    alarm = alarms()["CrashesAlarm"]
+    assert alarm["DatapointsToAlarm"] >= 3
+    watched = [each["MetricStat"] for each in alarm["Metrics"] if "MetricStat" in each]
+    functions = {each["Metric"]["Dimensions"][0]["Value"]["Ref"] for each in watched}
+    assert functions == set(FUNCTIONS)
+    assert {each["Period"] for each in watched} == {60}
+
+
 def plain(value: Any) -> Any:
     """With some text in place of each function."""
     if isinstance(value, list):
@@ -141,17 +164,17 @@ def test_the_alarm_on_what_is_handed_back_lasts_until_the_next_attempt() -> None
 def test_an_expression_uses_every_metric_of_its_alarm_and_no_other() -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html"""
     on_expressions = [each["Metrics"] for each in alarms().values() if "Metrics" in each]
-    assert len(on_expressions) == 5
+    assert len(on_expressions) == 6
     for metrics in on_expressions:
         queries = {query["Id"]: query for query in metrics}
-        used = []
+        used = set()
         for name, query in queries.items():
             assert re.fullmatch(r"[a-z]\w*", name), name
             assert ("Expression" in query) != ("MetricStat" in query), name
             # Names of functions are in capitals.
-            used += re.findall(r"\b[a-z]\w*", query.get("Expression", ""))
+            used |= set(re.findall(r"\b[a-z]\w*", query.get("Expression", "")))
         (result,) = (name for name, query in queries.items() if query.get("ReturnData", True))
-        assert sorted([*used, result]) == sorted(query["Id"] for query in metrics)
+        assert result not in used and used | {result} == queries.keys()
         watched = [query["MetricStat"] for query in metrics if "MetricStat" in query]
         assert len({each["Period"] for each in watched}) == 1
         assert len(watched) <= 10

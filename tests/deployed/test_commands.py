@@ -84,6 +84,9 @@ def test_the_parameters_of_sam_deploy_exist(page: str, command: str) -> None:
     names = [word.partition("=")[0] for word in words]
     assert set(names) <= TEMPLATE["Parameters"].keys(), page
     assert not words or list(read_by_sam(words)) == names, page
+    # There somebody is in a hurry, and has more than one stack.
+    on_call = page == "operations.md" and words
+    assert not on_call or command.startswith("deploy --config-env $ENVIRONMENT "), command
 
 
 @pytest.mark.parametrize(("page", "command"), commands("make"))

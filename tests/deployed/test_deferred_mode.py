@@ -58,7 +58,7 @@ def test_wait_alone_is_inline(api: Api, resource: str) -> None:
     assert api.put(resource, sample(), {"Prefer": "wait=0"}).status == 202
 
 
-def test_receipts_and_users_survive_the_update(api: Api, earlier: Answer) -> None:
+def test_receipts_and_resources_survive_the_update(api: Api, earlier: Answer) -> None:
     answer = api.status(earlier)
     assert answer.status == 200, answer
     document = answer.json()

@@ -7,10 +7,12 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -150,11 +152,33 @@ def test_the_readme_lists_every_parameter() -> None:
     assert sorted(named) == sorted(TEMPLATE["Parameters"])
 
 
+def test_the_versions_that_are_needed() -> None:
+    """Those of the tools; and CI has the oldest compiler, on both architectures."""
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    rust = manifest["workspace"]["package"]["rust-version"]
+    assert README.read_text().count(f"Rust {rust}") == 2
+    deploying = (ROOT / "docs" / "deploying.md").read_text()
+    assert f"| Rust | {rust} or newer" in deploying
+    pinned = "".join(path.read_text() for path in (ROOT / "scripts" / "requirements").glob("*.txt"))
+    sam = re.search(r"1\.(\d+) is tested", deploying)
+    assert sam is not None and f"\naws-sam-cli==1.{sam[1]}." in pinned
+    lambdas = re.search(r"([\d.]+) is tested \|\n\| AWS CLI", deploying)
+    assert lambdas is not None and f"\ncargo-lambda=={lambdas[1]} " in pinned
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert job["strategy"]["matrix"]["machine"] == ["ubuntu-24.04", "ubuntu-24.04-arm"]
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs[-1] == ".ci/run" and "rustup default" in runs[0]
+
+
 def test_the_prices_are_those_that_the_script_prints() -> None:
     told = re.findall(r"\$(\d+\.\d\d)", README.read_text())
     here = (prices.HERE["PUT, now"], prices.HERE["PUT, later"])
     bills = (*here, *prices.ELSEWHERE.values())
-    assert sorted(told) == sorted(f"{prices.price(bill):.2f}" for bill in bills)
+    logs = [prices.log_of(way) for way in prices.HERE]
+    traces = [prices.traces_of(way, 1) for way in prices.HERE]
+    named = [*map(prices.price, bills), min(logs), max(logs), max(traces), prices.fixed()]
+    assert sorted(told) == sorted(f"{each:.2f}" for each in named)
     assert prices.requests() in (ROOT / "docs" / "deploying.md").read_text()
     assert prices.batches() in (ROOT / "docs" / "performance.md").read_text()
 

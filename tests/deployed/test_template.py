@@ -141,9 +141,28 @@ def longest(parameter: str) -> int:
 def test_no_parameter_makes_a_description_too_long(function: str) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
     description = RESOURCES[function]["Properties"]["Description"]
+    # SAM appends AutoPublishCodeSha256, which is the parameter Revision.
+    description += " ${Revision}"
     lengths = [longest(name) for name in re.findall(r"\$\{(\w+)\}", description)]
     assert all(lengths)
     assert len(re.sub(r"\$\{\w+\}", "", description)) + sum(lengths) <= 256
+
+
+def test_nothing_is_open_or_paid_for_unless_it_is_asked_for() -> None:
+    """An issuer may grant any scope that is asked for, so no scope makes an admin by default."""
+    defaults = {name: each["Default"] for name, each in TEMPLATE["Parameters"].items()}
+    assert (defaults["AuthMode"], defaults["AdminScope"]) == ("iam", "")
+    assert defaults["Tracing"] == "PassThrough"
+
+
+def test_both_tables_have_the_maximum_that_is_asked_for() -> None:
+    tables = [each for each in RESOURCES.values() if each["Type"] == "AWS::DynamoDB::Table"]
+    assert len(tables) == 2
+    for table in tables:
+        condition, maximum, _ = table["Properties"]["OnDemandThroughput"]
+        assert condition == "LimitsTables"
+        assert maximum["MaxWriteRequestUnits"][:2] == ["LimitsWrites", "TableMaxWriteUnits"]
+        assert maximum["MaxReadRequestUnits"][:2] == ["LimitsReads", "TableMaxReadUnits"]
 
 
 def variables_read(function: str) -> set[str]:
@@ -162,7 +181,11 @@ def variables_read(function: str) -> set[str]:
         body = pending.pop()
         names |= set(re.findall(r'(?:required|one_of|optional|var)\("([A-Z_]+)"', body))
         names |= set(re.findall(r'let name = "([A-Z_]+)"', body))
-        pending += [bodies.pop(name) for name in re.findall(r"\b(\w+)(?:::<\w+>)?\(", body) if name in bodies]
+        pending += [
+            bodies.pop(name)
+            for name in re.findall(r"\b(\w+)(?:::<\w+>)?\(", body)
+            if name in bodies
+        ]
     return {name for name in names if not name.startswith("AWS_")}
 
 

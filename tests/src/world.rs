@@ -84,7 +84,12 @@ impl Host for TestHost {
     fn random(&self) -> u64 {
         // Different for each host that a test makes, as those share one engine.
         let own = Arc::as_ptr(&self.randoms).addr() as u64;
-        self.randoms.fetch_add(1, Ordering::Relaxed) << 48 | own
+        let count = self.randoms.fetch_add(1, Ordering::Relaxed);
+        // splitmix64
+        let mut mixed = own.wrapping_add(count.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
     }
 
     async fn sleep(&self, pause: Duration) {

@@ -1,7 +1,5 @@
 //! The settings of every AWS client.
 
-use std::time::Duration;
-
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -12,10 +10,6 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-
-/// Longest time for one call. Three calls for one thing, with their pauses, fit into the
-/// timeouts of the functions (15, 29 and 30 s).
-const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where calls go, and as whom.
 #[derive(Clone, Debug)]
@@ -31,7 +25,8 @@ pub struct Account {
 /// Settings for clients of `account` over `http_client`.
 ///
 /// The SDK's own retries are off: whoever calls must know whether an earlier attempt
-/// may have landed, so each attempt is a call of its own.
+/// may have landed, so each attempt is a call of its own. So are its time-outs: those of the
+/// HTTP client say on which connection nothing came.
 #[must_use]
 pub fn config(account: Account, http_client: SharedHttpClient) -> SdkConfig {
     let mut builder = SdkConfig::builder()
@@ -41,7 +36,7 @@ pub fn config(account: Account, http_client: SharedHttpClient) -> SdkConfig {
         .http_client(http_client)
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build())
+        .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     builder.set_endpoint_url(account.endpoint_url);
     builder.build()

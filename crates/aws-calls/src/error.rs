@@ -8,13 +8,20 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rules::Failure;
 use world::CallError;
 
+use crate::http::{ByReusedConnection, NoReply, Stage};
+
 /// The failure of `action`, such as `dynamodb:UpdateItem`, with this SDK error.
 #[must_use]
 pub fn call_error<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> CallError
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    CallError::new(action, classify(error), reason(error))
+    let is_by_reused = match error {
+        SdkError::ServiceError(reply) => reply.raw().extension::<ByReusedConnection>().is_some(),
+        error => stage(error) == Some(Stage::Sent { reused: true }),
+    };
+    let error = CallError::new(action, classify(error), reason(error));
+    if is_by_reused { error.by_reused_connection() } else { error }
 }
 
 /// Why the call failed, without the response's body, which may hold a resource's.
@@ -40,10 +47,8 @@ where
 {
     match error {
         SdkError::ConstructionFailure(_) => Failure::NeverLands,
-        SdkError::DispatchFailure(failure) => {
-            let was_sent =
-                failure.as_connector_error().is_none_or(|error| !is_connect_error(error));
-            if was_sent { Failure::MayHaveLanded } else { Failure::NotLanded }
+        SdkError::DispatchFailure(_) if stage(error) == Some(Stage::Connecting) => {
+            Failure::NotLanded
         }
         SdkError::ServiceError(error) => {
             by_code(error.err().code().unwrap_or_default(), error.raw().status().as_u16())
@@ -84,11 +89,10 @@ fn by_code(code: &str, status: u16) -> Failure {
     }
 }
 
-/// Whether no connection was made, so that the request cannot have been sent.
-fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
-    use hyper_util::client::legacy::Error as ClientError;
-    error.downcast_ref().is_some_and(ClientError::is_connect)
-        || error.source().is_some_and(is_connect_error)
+/// How far a call had come that got no reply.
+fn stage(error: &(dyn Error + 'static)) -> Option<Stage> {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    causes.find_map(|cause| cause.downcast_ref()).map(|NoReply { stage, .. }| *stage)
 }
 
 #[cfg(test)]

@@ -1,124 +1,200 @@
 //! The HTTP client under every AWS client: HTTP/1.1 over TLS, nothing else. The SDK's own
-//! brings HTTP/2, proxies and the system's certificates, which are a tenth of a function.
+//! brings HTTP/2, proxies and the system's certificates (ARCHITECTURE.md, decision 19), and does
+//! not tell on which connection a call failed.
+//!
+//! A function thaws with connections that died meanwhile, and a host can be sick. So a
+//! connection whose call failed is closed, and with it all that wait to the same host: the
+//! repetition goes over a new one, or over one that has answered since.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
-use tower_service::Service;
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
 
-/// Longest time to open a connection, TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::connect::{Connector, ROOTS};
+use crate::pool::{Connection, Origin, Pool};
 
-/// The certificate authorities of every AWS endpoint outside China (Amazon Trust
-/// Services, <https://www.amazontrust.com/repository/>). Reading the whole store of the
-/// system takes most of a start-up, and decoding these from PEM would take a fifth.
-const ROOTS: [&[u8]; 5] = [
-    include_bytes!("roots/AmazonRootCA1.cer"),
-    include_bytes!("roots/AmazonRootCA2.cer"),
-    include_bytes!("roots/AmazonRootCA3.cer"),
-    include_bytes!("roots/AmazonRootCA4.cer"),
-    include_bytes!("roots/SFSRootCAG2.cer"),
-];
+/// Longest time for one call, from its connection to the last byte of the reply. Three calls
+/// for one thing, with their pauses, fit into the timeouts of the functions (15, 29 and 30 s).
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A client with connections of its own, which the clients of all services share.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
-    let mut client = Client::builder(TokioExecutor::new());
-    let client = client.pool_timer(TokioTimer::new()).build(Connect(connector()));
-    let connector = SharedHttpConnector::new(Http(client));
+    client_over(Connector::trusting(&ROOTS))
+}
+
+pub(crate) fn client_over(connector: Connector) -> SharedHttpClient {
+    let http = Http(Arc::new(Client { connector, pool: Pool::default() }));
+    let connector = SharedHttpConnector::new(http);
     http_client_fn(move |_, _| connector.clone())
 }
 
-fn connector() -> HttpsConnector<TcpConnector> {
-    let mut tcp = TcpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    HttpsConnectorBuilder::new()
-        .with_tls_config(tls())
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(tcp)
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// No connection was made, so that the request cannot have been sent.
+    Connecting,
+    /// The request went to a connection, one that had served others before or a new one.
+    Sent { reused: bool },
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "ring has all that TLS 1.2 and 1.3 need; a test reads the roots"
-)]
-fn tls() -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    for root in ROOTS {
-        roots.add(CertificateDer::from(root)).expect("a root");
-    }
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("both versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
-}
-
-/// The SDK's view of the client.
+/// A call got no reply.
 #[derive(Debug)]
-struct Http(Client<Connect, SdkBody>);
+pub(crate) struct NoReply {
+    pub(crate) stage: Stage,
+    source: BoxError,
+}
 
-impl HttpConnector for Http {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let reply = match request.try_into_http1x() {
-            Ok(request) => self.0.request(request),
-            Err(error) => {
-                return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
-            }
-        };
-        HttpConnectorFuture::new(async move {
-            // Which error it is matters to the SDK's retries only, and these are off.
-            let reply = reply.await.map_err(|error| ConnectorError::io(error.into()))?;
-            HttpResponse::try_from(reply.map(SdkBody::from_body_1_x))
-                .map_err(|error| ConnectorError::other(error.into(), None))
+impl fmt::Display for NoReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.stage {
+            Stage::Connecting => "no connection",
+            Stage::Sent { reused: false } => "no reply on a new connection",
+            Stage::Sent { reused: true } => "no reply on a reused connection",
         })
     }
 }
 
-/// Opens connections, in time.
-#[derive(Clone, Debug)]
-struct Connect(HttpsConnector<TcpConnector>);
-
-impl Service<Uri> for Connect {
-    type Response = <HttpsConnector<TcpConnector> as Service<Uri>>::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let opened = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(uri));
-        Box::pin(async move { opened.await? })
+impl Error for NoReply {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Marks a reply of a failing host that came by a reused connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByReusedConnection;
 
-    #[test]
-    fn the_roots_are_read() {
-        let _ = tls();
+/// The SDK's view of the client.
+#[derive(Clone, Debug)]
+struct Http(Arc<Client>);
+
+impl HttpConnector for Http {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move { client.call(request).await })
     }
+}
+
+#[derive(Debug)]
+struct Client {
+    connector: Connector,
+    pool: Pool,
+}
+
+impl Client {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let capture = request.extension::<CaptureSmithyConnection>().cloned();
+        let request = request.try_into_http1x();
+        let request = request.map_err(|error| ConnectorError::user(error.into()))?;
+        let origin = origin(request.uri());
+        let origin = origin.ok_or_else(|| ConnectorError::user("the URI names no host".into()))?;
+        let mut stage = Stage::Connecting;
+        let exchange = timeout(CALL_TIMEOUT, self.exchange(&origin, request, &mut stage)).await;
+        let (connection, mut reply) = match exchange.unwrap_or_else(|late| Err(late.into())) {
+            Ok(exchanged) => exchanged,
+            Err(source) => {
+                if stage != Stage::Connecting {
+                    self.pool.close(&origin);
+                }
+                // Which error it is matters to the SDK's retries only, and these are off.
+                return Err(ConnectorError::io(NoReply { stage, source }.into()));
+            }
+        };
+        if let Some(capture) = capture {
+            let is_unfit = Arc::clone(&connection.is_unfit);
+            capture.set_connection_retriever(move || Some(metadata(&is_unfit)));
+        }
+        if reply.status().is_server_error() {
+            self.pool.close(&origin);
+            if stage == (Stage::Sent { reused: true }) {
+                reply.extensions_mut().insert(ByReusedConnection);
+            }
+        } else {
+            self.pool.keep(connection);
+        }
+        HttpResponse::try_from(reply).map_err(|error| ConnectorError::other(error.into(), None))
+    }
+
+    /// The whole reply to a request, and the connection that it came by.
+    async fn exchange(
+        &self,
+        origin: &Origin,
+        mut request: Request<SdkBody>,
+        stage: &mut Stage,
+    ) -> Result<(Connection, Response<SdkBody>), BoxError> {
+        let uri = std::mem::take(request.uri_mut());
+        request.headers_mut().insert(HOST, host(&uri)?);
+        *request.uri_mut() = uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        loop {
+            let idle = self.pool.take(origin);
+            let reused = idle.is_some();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => Connection {
+                    origin: origin.clone(),
+                    sender: self.connector.open(uri.clone()).await?,
+                    is_unfit: Arc::default(),
+                },
+            };
+            if reused && connection.sender.ready().await.is_err() {
+                continue;
+            }
+            *stage = Stage::Sent { reused };
+            let reply = match connection.sender.try_send_request(request).await {
+                Ok(reply) => reply,
+                Err(mut error) => {
+                    // Nothing of it was written, since the connection had been closed.
+                    if let Some(unsent) = error.take_message() {
+                        *stage = Stage::Connecting;
+                        if reused {
+                            request = unsent;
+                            continue;
+                        }
+                    }
+                    return Err(error.into_error().into());
+                }
+            };
+            let (head, body) = reply.into_parts();
+            let body = body.collect().await?.to_bytes();
+            return Ok((connection, Response::from_parts(head, SdkBody::from(body))));
+        }
+    }
+}
+
+fn origin(uri: &Uri) -> Option<Origin> {
+    Some((uri.scheme()?.clone(), uri.authority()?.clone()))
+}
+
+/// The host as it is signed: without a port that goes without saying.
+pub(crate) fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
+    let host = match (uri.scheme_str(), uri.port_u16()) {
+        (Some("https"), Some(443)) | (Some("http"), Some(80)) => uri.host(),
+        _ => uri.authority().map(Authority::as_str),
+    };
+    Ok(HeaderValue::from_str(host.unwrap_or_default())?)
+}
+
+/// What the SDK needs to say that a connection must not be used again. Without it the SDK logs
+/// an error for each reply that tells of a failing host.
+fn metadata(is_unfit: &Arc<AtomicBool>) -> ConnectionMetadata {
+    let is_unfit = Arc::clone(is_unfit);
+    let poison = move || is_unfit.store(true, Ordering::Relaxed);
+    ConnectionMetadata::builder().proxied(false).poison_fn(poison).build()
 }

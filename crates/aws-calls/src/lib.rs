@@ -2,8 +2,12 @@
 //! leaves behind.
 
 mod config;
+mod connect;
 mod error;
 mod http;
+mod pool;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Account, config};
 pub use error::call_error;

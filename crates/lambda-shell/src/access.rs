@@ -37,7 +37,7 @@ impl Access {
             Self::Iam => iam_name(request).map(drop).ok_or_else(no_identity),
             Self::Jwt { owner, admin_scope } => {
                 let claims = Claims::of(request).ok_or_else(no_identity)?;
-                check_token(&claims, (owner, parameter(request, owner)), admin_scope.as_deref())
+                check_token(&claims, (owner, &parameter(request, owner)), admin_scope.as_deref())
             }
         }
     }
@@ -57,9 +57,12 @@ fn check_token(
     if subject.is_empty() {
         return Err(refused("The token has no sub; send one that has."));
     }
-    let is_own = ResourceId::decode(value).is_ok_and(|value| value == subject);
-    if is_own || admin_scope.is_some_and(|scope| claims.grant(scope)) {
+    if value == subject || admin_scope.is_some_and(|scope| claims.grant(scope)) {
         return Ok(());
+    }
+    if let Err(reason) = ResourceId::check_parameter(subject) {
+        let detail = format!("The token's sub cannot be the {owner} in a path: {reason}.");
+        return Err(refused(detail));
     }
     let detail =
         format!("The token is for another {owner}; send one whose sub is the {owner} in the path.");
@@ -88,7 +91,7 @@ mod tests {
     }
 
     fn jwt() -> Access {
-        Access::Jwt { owner: "id", admin_scope: Some("resources:admin".to_owned()) }
+        Access::Jwt { owner: "id", admin_scope: Some("things:admin".to_owned()) }
     }
 
     #[test]
@@ -132,13 +135,13 @@ mod tests {
             (r#"{"sub":" 42"}"#, false),
             (r#"{"sub":"%34%32"}"#, false),
             (r#"{"sub":"43","scope":"resources:write"}"#, false),
-            (r#"{"sub":"43","scope":"openid resources:admin"}"#, true),
-            (r#"{"sub":"43","scp":"[resources:admin]"}"#, true),
-            (r#"{"sub":"43","scope":"resources:admin","token_use":"id"}"#, false),
+            (r#"{"sub":"43","scope":"openid things:admin"}"#, true),
+            (r#"{"sub":"43","scp":"[things:admin]"}"#, true),
+            (r#"{"sub":"43","scope":"things:admin","token_use":"id"}"#, false),
             // Nobody's token, whatever else it holds.
             ("{}", false),
-            (r#"{"sub":"","scope":"resources:admin"}"#, false),
-            (r#"{"scope":"resources:admin"}"#, false),
+            (r#"{"sub":"","scope":"things:admin"}"#, false),
+            (r#"{"scope":"things:admin"}"#, false),
         ] {
             let checked = jwt().check(&http_request("PUT", &of_token(claims)));
             assert_eq!(checked.is_ok(), passes, "{claims}");
@@ -146,9 +149,20 @@ mod tests {
     }
 
     #[test]
+    fn a_sub_that_cannot_be_an_id_is_named() {
+        for (sub, told) in
+            [("a b", "' '"), ("a/b", "'/'"), (&"x".repeat(200), "200"), ("43", "another id")]
+        {
+            let claims = of_token(&format!(r#"{{"sub":"{sub}"}}"#));
+            let problem = jwt().check(&http_request("PUT", &claims)).unwrap_err();
+            assert!(problem.detail().contains(told), "{problem:?}");
+        }
+    }
+
+    #[test]
     fn without_an_admin_scope_no_token_is_good_for_every_resource() {
         let access = Access::Jwt { owner: "id", admin_scope: None };
-        let foreign = of_token(r#"{"sub":"43","scope":"resources:admin"}"#);
+        let foreign = of_token(r#"{"sub":"43","scope":"things:admin"}"#);
         assert!(access.check(&http_request("PUT", &foreign)).is_err());
     }
 }

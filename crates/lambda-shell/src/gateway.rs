@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use http::Method;
-use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, Error, IntoResponse, Request, RequestExt, Response, service_fn};
-use lambda_runtime::LambdaEvent;
-use lambda_runtime::tower::ServiceBuilder;
-use world::{Host, Report};
+use lambda_runtime::{LambdaEvent, Service};
+use rules::Problem;
+use serde::Serialize;
+use world::{Host, Invocation, Report};
 
+use crate::event::GatewayEvent;
 use crate::target::request_id;
 use crate::{Access, LambdaHost, invocation, reply};
 
@@ -24,20 +25,38 @@ where
     F: Fn(Request) -> A,
     A: Future<Output = Response<Body>> + Send,
 {
-    let answering = service_fn(|request| {
-        let answer = answer(&host, &access, &handle, request);
-        async { Ok::<_, Error>(Whole(answer.await)) }
-    });
-    let service = ServiceBuilder::new().map_request(keep_repeated_fields);
-    lambda_runtime::run(service.service(Adapter::from(answering))).await
+    lambda_runtime::run(service(&host, &access, &handle)).await
 }
 
-/// The answer of `handle`, which sees no request of a caller who may not send it.
+/// What [`run`] runs.
+pub fn service<'a, H, F, A>(
+    host: &'a H,
+    access: &'a Access,
+    handle: &'a F,
+) -> impl Service<LambdaEvent<GatewayEvent>, Response: Serialize, Error = Error, Future: Send>
+where
+    H: Host,
+    F: Fn(Request) -> A,
+    A: Future<Output = Response<Body>> + Send + 'a,
+{
+    service_fn(move |event: LambdaEvent<GatewayEvent>| {
+        let LambdaEvent { payload: GatewayEvent { request, problem }, context } = event;
+        let answering = service_fn(move |request| {
+            let answer = answer(host, access, handle, request, problem.clone());
+            async { Ok::<_, Error>(Whole(answer.await)) }
+        });
+        Adapter::from(answering).call(LambdaEvent::new(request, context))
+    })
+}
+
+/// The answer of `handle`, which sees no request of a caller who may not send it, and none
+/// with a problem.
 fn answer<H, F, A>(
     host: &H,
     access: &Access,
     handle: F,
     request: Request,
+    problem: Option<Problem>,
 ) -> impl Future<Output = Response<Body>> + use<H, F, A>
 where
     H: Host,
@@ -45,12 +64,18 @@ where
     A: Future<Output = Response<Body>>,
 {
     let is_head = request.method() == Method::HEAD;
-    let checked = access.check(&request).map_err(|problem| {
+    let report = |report: fn(&Invocation, &Problem, &H), problem: &Problem| {
         let context = request.lambda_context_ref();
-        let invocation = invocation(context, host.now(), Duration::ZERO);
-        host.report(&Report::forbidden(&invocation, &problem));
-        problem.request_id(request_id(&request))
-    });
+        report(&invocation(context, host.now(), Duration::ZERO), problem, host);
+    };
+    let checked = match access.check(&request) {
+        Ok(()) => problem.map_or(Ok(()), Err).inspect_err(|problem| report(refused, problem)),
+        Err(problem) => {
+            report(forbidden, &problem);
+            Err(problem)
+        }
+    };
+    let checked = checked.map_err(|problem| problem.request_id(request_id(&request)));
     // As a future the work of a request takes kilobytes, which would be moved again and again.
     let handled = checked.map(|()| Box::pin(handle(request)));
     async move {
@@ -62,6 +87,15 @@ where
     }
 }
 
+fn forbidden<H: Host>(invocation: &Invocation, problem: &Problem, host: &H) {
+    host.report(&Report::forbidden(invocation, problem));
+}
+
+fn refused<H: Host>(invocation: &Invocation, problem: &Problem, host: &H) {
+    let report = Report::info(invocation, "refused a request");
+    host.report(&report.problem(problem.problem_type()));
+}
+
 /// A response whose body is text already. `lambda_http` would take it for a stream of bytes
 /// in any charset, and bring the decoders of all of them.
 struct Whole(Response<Body>);
@@ -70,17 +104,6 @@ impl IntoResponse for Whole {
     fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         Box::pin(ready(self.0))
     }
-}
-
-/// A REST API gives every header field twice, once with all its values and once with
-/// the last. `lambda_http` would let the last one win.
-fn keep_repeated_fields(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
-    if let LambdaRequest::ApiGatewayV1(request) = &mut event.payload
-        && !request.multi_value_headers.is_empty()
-    {
-        request.headers.clear();
-    }
-    event
 }
 
 #[cfg(test)]
@@ -121,12 +144,13 @@ mod tests {
                 handled.set(handled.get() + 1);
                 reply::json(StatusCode::OK, "{}".to_owned())
             };
-            let refused = answer(&host, &Access::Iam, handle, http_request(method, "null")).await;
+            let refused =
+                answer(&host, &Access::Iam, handle, http_request(method, "null"), None).await;
             assert_eq!((refused.status().as_u16(), handled.get()), (403, 0), "{method}");
             assert_eq!(refused.headers()["cache-control"], "no-store");
             assert_eq!(refused.body().is_empty(), method == "HEAD");
             let answered =
-                answer(&host, &Access::Everyone, handle, http_request(method, "null")).await;
+                answer(&host, &Access::Everyone, handle, http_request(method, "null"), None).await;
             assert_eq!((answered.status().as_u16(), handled.get()), (200, 1), "{method}");
             assert_eq!(*host.0.borrow(), [Metric::Forbidden]);
         }

@@ -4,13 +4,17 @@
 mod access;
 mod caller;
 pub mod environment;
+mod event;
 pub mod gateway;
 mod host;
 pub mod log;
+#[cfg(test)]
+mod process_tests;
 pub mod reply;
 pub mod sqs_event;
 pub mod target;
 
 pub use access::Access;
 pub use caller::caller;
+pub use event::GatewayEvent;
 pub use host::{LambdaHost, invocation};

@@ -1,14 +1,29 @@
 //! Which resource a request is for, and what its URLs look like to the client.
 
+use std::borrow::Cow;
+
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use rules::resource::{path_of, segments};
 use rules::{Resource, ResourceId};
 
-/// The path parameter `name`, as the gateway hands it over; empty if there is none.
+/// What cannot stand in the value of a header field, which a path becomes.
+const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ');
+
+/// The path parameter `name` in plain text; empty if there is none.
+///
+/// An HTTP API (payload 2.0) decodes it, and a REST API (1.0) hands it over as it was sent.
 #[must_use]
-pub fn parameter<'a>(request: &'a Request, name: &str) -> &'a str {
-    request.path_parameters_ref().and_then(|parameters| parameters.first(name)).unwrap_or_default()
+pub fn parameter<'a>(request: &'a Request, name: &str) -> Cow<'a, str> {
+    let parameters = request.path_parameters_ref();
+    let value = parameters.and_then(|parameters| parameters.first(name)).unwrap_or_default();
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(_)) => {
+            percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value))
+        }
+        _ => Cow::Borrowed(value),
+    }
 }
 
 /// What the gateway calls the request, which it also tells the client in a header field of
@@ -50,6 +65,7 @@ impl Paths {
         };
         let path = path.unwrap_or_else(|| request.raw_http_path());
         let prefix = prefix(path, segments::<R>() + below);
+        let prefix = utf8_percent_encode(prefix, NOT_IN_A_HEADER);
         Self { resource: format!("{prefix}{}", path_of::<R>(id)) }
     }
 
@@ -66,7 +82,7 @@ impl Paths {
     }
 }
 
-/// A gateway takes a path that ends with a slash for the same one without it.
+/// A path may end with a slash: a gateway that routes it takes it for the same.
 fn prefix(path: &str, segments: usize) -> &str {
     let path = path.trim_end_matches('/');
     path.rmatch_indices('/').nth(segments - 1).map_or("", |(at, _)| &path[..at])
@@ -99,7 +115,7 @@ mod tests {
     #[test]
     fn a_request_names_its_target() {
         let request = request("null");
-        assert_eq!((parameter(&request, "id"), parameter(&request, "receipt")), ("42", ""));
+        assert_eq!((&*parameter(&request, "id"), &*parameter(&request, "receipt")), ("42", ""));
         assert_eq!(gateway_time_ms(&request), Some(7));
         let paths = Paths::of::<User>(&request, &ResourceId::new("42").unwrap(), 0);
         assert_eq!(paths.operation("r"), "/prod/users/42/operations/r");

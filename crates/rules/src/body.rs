@@ -34,6 +34,10 @@ pub fn check(body: &[u8]) -> Result<&str, Problem> {
         let detail = format!("The body has {} bytes; send at most {MAX_BYTES}.", body.len());
         return Err(Problem::new(ProblemType::BodyTooLarge, detail).field("body"));
     }
+    if body.starts_with(b"\xEF\xBB\xBF") {
+        let reason = "It begins with a byte order mark; send it without";
+        return Err(refused(body, 0, ProblemType::MalformedJson, reason));
+    }
     let text = std::str::from_utf8(body).map_err(|error| {
         let reason = "It is not UTF-8 here; send JSON in UTF-8";
         refused(body, error.valid_up_to(), ProblemType::MalformedJson, reason)
@@ -84,7 +88,12 @@ fn walk(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
         if error.error_type == too_deep {
             return refused_as_too_deep(body, error.index);
         }
-        let reason = format!("{}; correct the JSON", error.error_type);
+        let lone_surrogate = JsonErrorType::LoneLeadingSurrogateInHexEscape;
+        let reason = if error.error_type == JiterErrorType::JsonError(lone_surrogate) {
+            "half of a surrogate pair; send the pair, or the character itself".to_owned()
+        } else {
+            format!("{}; correct the JSON", error.error_type)
+        };
         refused(body, error.index, ProblemType::MalformedJson, &reason)
     };
     let mut next = Some(json.peek().map_err(malformed)?);
@@ -195,6 +204,8 @@ mod tests {
             (b"{\"a\":1,\n\"\\u0061\":2}", DuplicateMember, 2, 10),
             (b"{\"a\":\"\xef\xbf\xbe\"}", ForbiddenCharacter, 1, 7),
             (br#"{"a":"\ud800"}"#, MalformedJson, 1, 13),
+            (br#"{"a":"\udc00"}"#, MalformedJson, 1, 12),
+            (b"\xEF\xBB\xBF{}", MalformedJson, 1, 1),
         ] {
             let problem = check(body).unwrap_err();
             let shown = String::from_utf8_lossy(body);
@@ -205,6 +216,18 @@ mod tests {
                 (&line.into(), &column.into()),
                 "{shown} {document}"
             );
+        }
+    }
+
+    #[test]
+    fn what_misleads_has_a_text_of_its_own() {
+        for (body, told) in [
+            (&b"\xEF\xBB\xBF{}"[..], "byte order mark"),
+            (br#"{"a":"\udc00"}"#, "half of a surrogate pair"),
+            (br#"{"a":"\ud800\u0041"}"#, "half of a surrogate pair"),
+        ] {
+            let problem = check(body).unwrap_err();
+            assert!(problem.detail().contains(told), "{problem:?}");
         }
     }
 

@@ -45,13 +45,13 @@ impl Precondition {
     #[must_use]
     pub fn problem_at(&self, stored: Option<OperationId>) -> Problem {
         let (field, reason) = match (self, stored) {
-            (Self::Absent, _) => ("If-None-Match", "it is *, and there is such a resource"),
-            (Self::Exists, _) => ("If-Match", "it is *, and there is no such resource"),
+            (Self::Absent, _) => ("If-None-Match", "it is *, and the resource exists"),
+            (Self::Exists, _) => ("If-Match", "it is *, and the resource does not exist"),
             (_, Some(_)) => ("If-Match", "the resource is at another version"),
-            (_, None) => ("If-Match", "it names no version that the resource is at"),
+            (_, None) => ("If-Match", "it names no version of the resource"),
         };
         let detail = format!(
-            "{field} is false: {reason}, so nothing was written; read the resource and decide anew."
+            "{field} is false: {reason}, so nothing was written; read the resource, and send a new PUT if it still applies."
         );
         let problem = Problem::new(ProblemType::PreconditionFailed, detail).field(field);
         match stored {

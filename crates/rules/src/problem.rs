@@ -18,6 +18,8 @@ const TYPES: &str = "tag:async-put.example,2026:";
 pub enum ProblemType {
     /// The `{id}` of the path is no resource id.
     InvalidId,
+    /// The request cannot be read.
+    MalformedRequest,
     /// A header field that decides what the request means cannot be read.
     MalformedHeader,
     /// `Content-Range` on a PUT (RFC 9110 section 14.5): a partial PUT.
@@ -70,8 +72,9 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidId,
+        Self::MalformedRequest,
         Self::MalformedHeader,
         Self::PartialPut,
         Self::MalformedJson,
@@ -102,6 +105,9 @@ impl ProblemType {
         use StatusCode as S;
         match self {
             Self::InvalidId => ("invalid-id", S::BAD_REQUEST, "The resource id is not valid"),
+            Self::MalformedRequest => {
+                ("malformed-request", S::BAD_REQUEST, "The request is malformed")
+            }
             Self::MalformedHeader => {
                 ("malformed-header", S::BAD_REQUEST, "A header field is malformed")
             }

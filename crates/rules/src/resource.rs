@@ -8,7 +8,7 @@ use crate::{Operation, Problem, ResourceId};
 /// A kind of resource. `crates/resource` implements it; everything else is generic over it.
 #[expect(async_fn_in_trait, reason = "main knows the concrete type, and that its future is Send")]
 pub trait Resource {
-    /// The path of a resource, such as `/users/{id}` or `/tenants/{tenant}/devices/{id}`.
+    /// The path of a resource, such as `/things/{id}` or `/tenants/{tenant}/devices/{id}`.
     /// Its parameters, joined by `/`, are the resource id. The path ends with a parameter;
     /// `{receipt}` is taken.
     const PATH: &'static str;

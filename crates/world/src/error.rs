@@ -12,18 +12,31 @@ pub struct CallError {
     pub action: Option<&'static str>,
     /// What the call leaves behind.
     pub failure: Failure,
+    /// Whether it failed on a connection that had served others before. The next call goes over
+    /// another one, and need not wait.
+    pub is_by_reused_connection: bool,
     reason: String,
 }
 
 impl CallError {
     /// A failure of `action`.
     pub fn new(action: &'static str, failure: Failure, reason: impl fmt::Display) -> Self {
-        Self { action: Some(action), failure, reason: reason.to_string() }
+        Self::with(Some(action), failure, reason.to_string())
     }
 
     /// The time for a call ended, before or after it was made.
     pub(crate) fn out_of_time(failure: Failure, reason: &str) -> Self {
-        Self { action: None, failure, reason: reason.to_owned() }
+        Self::with(None, failure, reason.to_owned())
+    }
+
+    fn with(action: Option<&'static str>, failure: Failure, reason: String) -> Self {
+        Self { action, failure, is_by_reused_connection: false, reason }
+    }
+
+    /// It failed on a connection that had served others before.
+    #[must_use]
+    pub fn by_reused_connection(self) -> Self {
+        Self { is_by_reused_connection: true, ..self }
     }
 }
 

@@ -5,17 +5,18 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use rules::reply::status::{Decision, Record};
-use rules::request::key::Claim;
-use rules::work::batch::SUSPECT_RECEIVES;
-use rules::{Failure, Operation, OperationId, Precondition, ResourceId, Tick};
+use rules::outcome::{Decision, Recorded};
+use rules::work::coalesce::SUSPECT_RECEIVES;
+use rules::{Failure, Operation, OperationId, Precondition, ResourceId, Tick, Version};
+use tests::thing::Thing;
 use tests::world::{message, received};
 use tokio::time::Instant;
 use world::{
-    CallError, Host, Invocation, Queue, Report, StoredResource, Tables, Transaction, Write,
+    CallError, Host, Inbox, Invocation, Outbox, Outcomes, Report, Resources, Stored, Transaction,
+    Write,
 };
 
-use crate::{Apply, CONCURRENCY, Work, Worked};
+use crate::{Apply, CONCURRENCY};
 
 /// Calls of one kind: how long each takes, and what was seen of them.
 struct Calls {
@@ -77,7 +78,27 @@ impl Host for &Slow {
     fn report(&self, _: &Report<'_>) {}
 }
 
-impl Tables for &Slow {
+impl Resources for &Slow {
+    async fn read(&self, _: &ResourceId) -> Result<Option<Stored>, CallError> {
+        self.transactions.make().await.map(|()| None)
+    }
+
+    async fn version(&self, _: &ResourceId) -> Result<Option<Version>, CallError> {
+        self.transactions.make().await.map(|()| None)
+    }
+
+    async fn look(
+        &self,
+        _: &Operation,
+        _: Duration,
+    ) -> Result<(Option<Version>, Option<Recorded>), CallError> {
+        self.transactions.make().await.map(|()| (None, None))
+    }
+
+    async fn write(&self, _: &Operation) -> Result<Write, CallError> {
+        self.transactions.make().await.map(|()| Write::Written { created: true })
+    }
+
     async fn transact(
         &self,
         _: &Operation,
@@ -86,46 +107,34 @@ impl Tables for &Slow {
     ) -> Result<Transaction, CallError> {
         self.transactions.make().await.map(|()| Transaction::Written)
     }
+}
 
-    async fn resource(&self, _: &ResourceId) -> Result<Option<StoredResource>, CallError> {
-        unreachable!("apply reads no resource")
-    }
-
-    async fn creator(&self, _: &ResourceId) -> Result<Option<OperationId>, CallError> {
-        unreachable!("apply reads no resource")
-    }
-
-    async fn write_resource(&self, _: &Operation) -> Result<Write, CallError> {
-        unreachable!("apply writes in transactions")
-    }
-
-    async fn record_of(&self, _: OperationId, _: Duration) -> Result<Option<Record>, CallError> {
-        unreachable!("apply reads no record")
+impl Outcomes for &Slow {
+    async fn recorded(&self, _: OperationId, _: Duration) -> Result<Option<Recorded>, CallError> {
+        self.transactions.make().await.map(|()| None)
     }
 
     async fn record(
         &self,
         _: &ResourceId,
         _: OperationId,
-        _: &Record,
+        _: &Recorded,
     ) -> Result<Option<Decision>, CallError> {
-        unreachable!("nothing is refused here")
-    }
-
-    async fn claim(&self, _: &Claim, _: Duration) -> Result<Claim, CallError> {
-        unreachable!("apply claims nothing")
+        self.transactions.make().await.map(|()| None)
     }
 }
 
-impl Queue for &Slow {
+impl Outbox for &Slow {
     async fn send(&self, _: &Operation, _: Option<&str>) -> Result<(), CallError> {
-        unreachable!("apply sends nothing new")
+        self.queue.make().await
     }
 
     async fn forward(&self, _: &SqsMessage) -> Result<(), CallError> {
-        unreachable!("nothing is poison here")
+        self.queue.make().await
     }
+}
 
+impl Inbox for &Slow {
     async fn delete(&self, _: &str) -> Result<(), CallError> {
         self.queue.make().await
     }
@@ -136,14 +145,6 @@ impl Queue for &Slow {
     }
 }
 
-struct NoWork;
-
-impl Work for NoWork {
-    async fn before_write(&self, _: &Operation, _: Duration) -> Worked {
-        Worked::Done
-    }
-}
-
 impl Slow {
     fn new(transactions: Calls, queue: Calls) -> Self {
         Self { start: Instant::now(), transactions, queue, hidden: RefCell::default() }
@@ -151,8 +152,14 @@ impl Slow {
 
     /// Applies a batch; returns how many of its messages are handed back, and when, in ms.
     async fn apply(&self, records: Vec<SqsMessage>) -> (usize, u128) {
-        let apply =
-            Apply { host: self, tables: self, updates: self, dead_letters: self, work: NoWork };
+        let apply = Apply {
+            host: self,
+            resource: Thing,
+            resources: self,
+            operations: self,
+            updates: self,
+            dead_letters: self,
+        };
         let mut event = SqsEvent::default();
         event.records = records;
         let invocation = Invocation { deadline: BEGAN + TIME, ..Invocation::default() };
@@ -163,11 +170,10 @@ impl Slow {
 
 /// The first receive of an update of each of so many resources.
 fn of_resources(count: u64) -> Vec<SqsMessage> {
-    let operation = |n: u64| Operation {
-        id: OperationId::new(Tick::from_unix(BEGAN - Duration::from_secs(60)), n),
-        resource: ResourceId::new(&format!("resource-{n}")).unwrap(),
-        precondition: Precondition::None,
-        body: "{}".to_owned(),
+    let operation = |n: u64| {
+        let id = OperationId::new(Tick::from_unix(BEGAN - Duration::from_secs(60)), n);
+        let resource = ResourceId::new(&format!("resource-{n}")).unwrap();
+        Operation::new(id, resource, Precondition::None, "{}".to_owned())
     };
     (0..count).map(|n| message(&operation(n))).collect()
 }

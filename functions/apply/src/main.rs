@@ -1,4 +1,4 @@
-//! The deferred updates of users: configuration, clients, run.
+//! The deferred updates: configuration, clients, run.
 
 use std::time::Duration;
 

@@ -68,7 +68,7 @@ fn add<'a>(by_resource: &mut ByResource<'a>, operation: Operation, message: &'a 
     delivered.or_insert(Delivered { operation, messages: Vec::new() }).messages.push(message);
 }
 
-fn lead_ms(operation: &Operation, message: &SqsMessage) -> Option<i64> {
+pub(crate) fn lead_ms(operation: &Operation, message: &SqsMessage) -> Option<i64> {
     let arrived = i64::try_from(operation.id.tick().unix_ms()).ok()?;
     arrived.checked_sub(sent_ms(message)?)
 }

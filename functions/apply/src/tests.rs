@@ -3,49 +3,35 @@
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use rules::reply::status::{CARRIED_OUT_FOR, Decision, Outcome, Record};
+use rules::outcome::{Decision, MAX_AGE, Outcome, Recorded};
 use rules::{
     Failure, Operation, OperationId, Precondition, Problem, ProblemType, ResourceId, Tick,
 };
 use tests::engine::Engine;
-use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
-use world::{Host, Invocation, Metric, Tables};
+use tests::thing::ByBody;
+use tests::world::{
+    Fate, Faults, FaultyOperations, FaultyResources, TestHost, TestQueue, message, received, set,
+};
+use world::{Host, Invocation, Metric, Outcomes, Resources};
 
-use crate::{Apply, Work, Worked, lead_ms};
-
-/// Does what the body of an operation says.
-struct ByBody;
-
-impl Work for ByBody {
-    async fn before_write(&self, operation: &Operation, time_left: Duration) -> Worked {
-        match operation.body.as_str() {
-            "panic" => panic!("told to"),
-            "refuse" => Worked::Refused(Problem::new(ProblemType::Refused, "Told to.")),
-            "later" => Worked::TryLater("told to".to_owned()),
-            "hang" => std::future::pending().await,
-            "time" => {
-                assert!(time_left > Duration::from_secs(20) && time_left < Duration::from_secs(30));
-                Worked::Done
-            }
-            _ => Worked::Done,
-        }
-    }
-}
+use crate::Apply;
+use crate::sort::lead_ms;
 
 struct Bench {
-    apply: Apply<TestHost, FaultyTables, TestQueue, ByBody>,
+    apply: Apply<TestHost, ByBody, FaultyResources, FaultyOperations, TestQueue, TestQueue>,
     time: Duration,
 }
 
 impl Bench {
     async fn start() -> Self {
-        let tables = Engine::start().await.tables;
+        let (engine, faults) = (Engine::start().await, Faults::default());
         let apply = Apply {
             host: TestHost::default(),
-            tables: FaultyTables { tables, faults: Faults::default() },
+            resource: ByBody::default(),
+            resources: FaultyResources { table: engine.resources, faults: faults.clone() },
+            operations: FaultyOperations { table: engine.operations, faults },
             updates: TestQueue::default(),
             dead_letters: TestQueue::default(),
-            work: ByBody,
         };
         Self { apply, time: Duration::from_secs(30) }
     }
@@ -64,17 +50,17 @@ impl Bench {
     }
 
     async fn outcome(&self, operation: &Operation) -> Option<Outcome> {
-        let tables = &self.apply.tables.tables;
-        match tables.record_of(operation.id, self.apply.host.now()).await.unwrap() {
-            Some(Record::Decided(Decision { outcome, .. })) => Some(outcome),
-            Some(Record::Stalled { .. }) => panic!("apply marks none as stalled"),
+        let table = &self.apply.operations.table;
+        match table.recorded(operation.id, self.apply.host.now()).await.unwrap() {
+            Some(Recorded::Decided(Decision { outcome, .. })) => Some(outcome),
+            Some(Recorded::Stalled { .. }) => panic!("apply marks none as stalled"),
             None => None,
         }
     }
 
     async fn body(&self, resource: &str) -> Option<String> {
         let resource =
-            self.apply.tables.tables.resource(&ResourceId::new(resource).unwrap()).await.unwrap();
+            self.apply.resources.table.read(&ResourceId::new(resource).unwrap()).await.unwrap();
         resource.map(|resource| resource.body)
     }
 
@@ -89,7 +75,7 @@ fn operation(n: u64, resource: &str, body: &str) -> Operation {
     let start = START.get_or_init(|| TestHost::default().now() - Duration::from_secs(3600));
     let id = OperationId::new(Tick::from_unix(*start + Duration::from_millis(n)), n);
     let (resource, precondition) = (ResourceId::new(resource).unwrap(), Precondition::None);
-    Operation { id, resource, precondition, body: body.to_owned() }
+    Operation::new(id, resource, precondition, body.to_owned())
 }
 
 fn id_of(message: &SqsMessage) -> String {
@@ -168,7 +154,7 @@ async fn of_one_resource_only_the_newest_is_written() {
     assert_eq!(bench.outcome(&a).await, Some(Outcome::Superseded));
     assert_eq!(bench.outcome(&b).await, Some(Outcome::Superseded));
     assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded));
-    assert_eq!(bench.apply.tables.faults.calls(), ["transact"]);
+    assert_eq!(bench.apply.resources.faults.calls(), ["look", "transact"]);
 }
 
 #[tokio::test]
@@ -183,7 +169,7 @@ async fn a_refused_newest_makes_way_for_the_next_older() {
 }
 
 #[tokio::test]
-async fn work_that_asks_for_it_or_takes_too_long_is_tried_later() {
+async fn an_update_that_asks_for_it_or_takes_too_long_is_tried_later() {
     let mut bench = Bench::start().await;
     let [a, b] = [operation(1, "a", "{}"), operation(2, "a", "later")];
     let records = [message(&a), message(&b)];
@@ -192,7 +178,7 @@ async fn work_that_asks_for_it_or_takes_too_long_is_tried_later() {
     bench.time = Duration::from_millis(5200);
     let hanging = message(&operation(3, "b", "hang"));
     assert_eq!(bench.apply(std::slice::from_ref(&hanging)).await, [id_of(&hanging)]);
-    assert!(bench.apply.tables.faults.calls().is_empty());
+    assert_eq!(bench.apply.resources.faults.calls(), ["look"; 2]);
     bench.time = Duration::from_secs(30);
     assert!(bench.apply(&[message(&operation(4, "c", "time"))]).await.is_empty());
 }
@@ -203,18 +189,18 @@ async fn what_there_is_no_time_for_is_handed_back_untouched() {
     bench.time = Duration::from_secs(4);
     let late = message(&operation(1, "a", "{}"));
     assert_eq!(bench.apply(std::slice::from_ref(&late)).await, [id_of(&late)]);
-    assert!(bench.apply.tables.faults.calls().is_empty());
+    assert!(bench.apply.resources.faults.calls().is_empty());
 }
 
 #[tokio::test]
 async fn what_a_table_does_not_take_is_backed_off_and_lands_once() {
     let bench = Bench::start().await;
     let a = operation(1, "a", "{}");
-    bench.apply.tables.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
+    bench.apply.resources.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
     let record = message(&a);
     assert_eq!(bench.apply(std::slice::from_ref(&record)).await, [id_of(&record)]);
     assert_eq!(bench.queue_calls(), (vec!["hide"], vec![]));
-    bench.apply.tables.faults.plan("transact", 1, Fate::LosesReply);
+    bench.apply.resources.faults.plan("transact", 1, Fate::LosesReply);
     assert!(bench.apply(std::slice::from_ref(&record)).await.is_empty());
     assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
 }
@@ -228,40 +214,26 @@ async fn nothing_older_than_its_time_is_carried_out_or_decided() {
         Operation { id, ..operation(n, "a", "{}") }
     };
     let minute = Duration::from_secs(60);
-    let too_old = [at(CARRIED_OUT_FOR + minute, 1), at(CARRIED_OUT_FOR * 2, 2)];
+    let too_old = [at(MAX_AGE + minute, 1), at(MAX_AGE * 2, 2)];
     assert!(bench.apply(&[message(&too_old[0]), message(&too_old[1])]).await.is_empty());
-    assert!(bench.apply.tables.faults.calls().is_empty());
+    assert!(bench.apply.resources.faults.calls().is_empty());
     let measured = bench.apply.host.measured();
     assert_eq!(measured.iter().filter(|metric| **metric == Metric::Expired).count(), 2);
-    let just_in_time = at(CARRIED_OUT_FOR - minute, 3);
+    let just_in_time = at(MAX_AGE - minute, 3);
     assert!(bench.apply(&[message(&just_in_time), message(&too_old[0])]).await.is_empty());
     assert_eq!(bench.outcome(&just_in_time).await, Some(Outcome::Succeeded));
     assert_eq!(bench.outcome(&too_old[0]).await, None);
 }
 
 #[tokio::test]
-async fn a_resource_ahead_of_the_clock_fails_what_is_older_and_is_counted() {
-    let bench = Bench::start().await;
-    let ahead = bench.apply.host.now() + Duration::from_secs(20);
-    let id = OperationId::new(Tick::from_unix(ahead), 1);
-    let stored = Operation { id, ..operation(1, "a", "{}") };
-    bench.apply.tables.tables.write_resource(&stored).await.unwrap();
-    let late = operation(2, "a", "{}");
-    assert!(bench.apply(&[message(&late)]).await.is_empty());
-    let Some(Outcome::Failed { problem }) = bench.outcome(&late).await else { panic!() };
-    assert_eq!(Problem::read(&problem).unwrap().problem_type(), ProblemType::OrderUnknown);
-    assert!(bench.apply.host.measured().contains(&Metric::ClockSkews));
-}
-
-#[tokio::test]
-async fn what_follows_an_open_operation_of_its_resource_waits_for_it() {
+async fn a_conditional_operation_waits_for_an_older_one_of_its_resource_that_is_open() {
     let bench = Bench::start().await;
     let older = operation(1, "a", "{}");
     let newer = Operation { precondition: Precondition::Exists, ..operation(2, "a", "{}") };
     let records = [message(&older), message(&newer)];
-    bench.apply.tables.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
+    bench.apply.resources.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
     assert_eq!(bench.apply(&records).await, [id_of(&records[0]), id_of(&records[1])]);
-    assert_eq!(bench.apply.tables.faults.calls(), ["transact"; 3]);
+    assert_eq!(bench.apply.resources.faults.calls(), ["look", "transact", "transact", "transact"]);
     assert!(bench.apply(&records).await.is_empty());
     assert_eq!(bench.outcome(&newer).await, Some(Outcome::Succeeded));
 }
@@ -307,18 +279,18 @@ fn measured_of(bench: &Bench, operation: &Operation) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_became_of_each_operation_is_one_line_with_its_ids_and_without_its_body() {
+async fn each_outcome_is_one_line_with_its_ids_and_without_its_body() {
     let bench = Bench::start().await;
     let secret = "{\"secret\":\"unlogged\"}";
     let older = operation(1, "a", secret);
     let newer = operation(2, "a", secret);
     let late = operation(3, "b", secret);
-    bench.apply.tables.tables.write_resource(&operation(9, "b", secret)).await.unwrap();
+    bench.apply.resources.table.write(&operation(9, "b", secret)).await.unwrap();
     let refused = Operation { precondition: Precondition::Exists, ..operation(4, "c", secret) };
-    let refused_by_work = operation(5, "d", "refuse");
+    let refused_by_update = operation(5, "d", "refuse");
     let open = operation(6, "e", "later");
     let panicking = operation(7, "f", "panic");
-    let all = [&older, &newer, &late, &refused, &refused_by_work, &open, &panicking];
+    let all = [&older, &newer, &late, &refused, &refused_by_update, &open, &panicking];
     let mut records = all.map(message);
     let sent = bench.apply.host.now() - Duration::from_secs(1000);
     for record in &mut records {
@@ -330,7 +302,7 @@ async fn what_became_of_each_operation_is_one_line_with_its_ids_and_without_its_
     assert_eq!(measured_of(&bench, &older), ["INFO Coalesced=1 Superseded=1"]);
     assert_eq!(measured_of(&bench, &late), ["INFO Superseded=1"]);
     assert_eq!(measured_of(&bench, &refused), ["INFO Failed=1"]);
-    assert_eq!(measured_of(&bench, &refused_by_work), ["INFO Failed=1"]);
+    assert_eq!(measured_of(&bench, &refused_by_update), ["INFO Failed=1"]);
     assert_eq!(measured_of(&bench, &open), ["WARN HandedBack=1 HandedBackAge=1000"]);
     assert_eq!(measured_of(&bench, &panicking), ["ERROR HandedBack=1 HandedBackAge=1000"]);
     // And one of the batch.
@@ -357,8 +329,73 @@ async fn a_redelivery_is_not_counted_as_applied_again() {
 async fn each_repetition_of_a_call_is_counted() {
     let bench = Bench::start().await;
     let a = operation(1, "a", "{}");
-    bench.apply.tables.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
+    bench.apply.resources.faults.plan("transact", 3, Fate::Fails(Failure::NotLanded));
     bench.apply(&[message(&a)]).await;
     let handed_back = "WARN HandedBack=1";
     assert_eq!(measured_of(&bench, &a), ["WARN Retries=1", "WARN Retries=1", handed_back]);
+}
+
+#[tokio::test]
+async fn a_record_that_panics_in_a_group_takes_no_other_with_it() {
+    let bench = Bench::start().await;
+    let [a, b, c] = [operation(1, "a", "{}"), operation(2, "a", "panic"), operation(3, "a", "{}")];
+    let first = [message(&a), received(message(&b), 5)];
+    assert!(bench.apply(&first).await.is_empty());
+    assert_eq!(bench.apply.dead_letters.messages(), [first[1].clone()]);
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&b).await, None);
+    // An unconditional one need not wait for it.
+    assert_eq!(bench.apply(&[message(&b), message(&c)]).await, Vec::<String>::new());
+    assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded));
+}
+
+/// Of one resource: a conditional record at its first receive and an older suspect, which it
+/// may be about.
+#[tokio::test]
+async fn a_conditional_record_runs_after_the_suspects_of_its_resource() {
+    let bench = Bench::start().await;
+    let older = operation(1, "a", "{}");
+    let newer = Operation { precondition: Precondition::Exists, ..operation(2, "a", "{}") };
+    assert!(bench.apply(&[message(&newer), received(message(&older), 4)]).await.is_empty());
+    assert_eq!(bench.outcome(&newer).await, Some(Outcome::Succeeded));
+}
+
+#[tokio::test]
+async fn unconditional_suspects_of_one_resource_are_mostly_one_transaction() {
+    let mut transactions = Vec::new();
+    for _ in 0..16 {
+        let bench = Bench::start().await;
+        let suspects = [1, 2, 3].map(|n| received(message(&operation(n, "a", "{}")), 4));
+        assert!(bench.apply(&suspects).await.is_empty());
+        let calls = bench.apply.resources.faults.calls();
+        transactions.push(calls.iter().filter(|call| **call == "transact").count());
+    }
+    assert!(transactions.contains(&1), "{transactions:?}");
+}
+
+/// As far as one read can tell: calls are counted, and the updates.
+#[tokio::test]
+async fn an_update_runs_once_for_an_operation_and_not_for_what_is_decided_or_refused() {
+    let bench = Bench::start().await;
+    let [a, b, newest] = [1, 2, 9].map(|n| operation(n, "a", "{}"));
+    let refused = Operation { precondition: Precondition::Absent, ..operation(10, "a", "{}") };
+    let calls = async |operations: &[&Operation], faults: usize| {
+        let before =
+            (bench.apply.resources.faults.calls().len(), bench.apply.resource.seen().len());
+        bench.apply.resources.faults.plan("transact", faults, Fate::Fails(Failure::NotLanded));
+        let messages: Vec<_> = operations.iter().map(|operation| message(operation)).collect();
+        assert!(bench.apply(&messages).await.is_empty());
+        let calls = bench.apply.resources.faults.calls().split_off(before.0);
+        (calls.join(" "), bench.apply.resource.seen().split_off(before.1))
+    };
+    assert_eq!(calls(&[&a], 0).await, ("look transact".to_owned(), vec![a.id]));
+    assert_eq!(calls(&[&a], 0).await, ("look".to_owned(), vec![]));
+    assert_eq!(
+        calls(&[&newest], 2).await,
+        ("look transact transact transact".to_owned(), vec![newest.id])
+    );
+    assert_eq!(calls(&[&b], 0).await, ("look record".to_owned(), vec![]));
+    assert_eq!(calls(&[&refused], 0).await, ("look record".to_owned(), vec![]));
+    let with_origin = Operation { origin: b.id, ..operation(11, "a", "{}") };
+    assert_eq!(calls(&[&with_origin], 0).await, ("look transact".to_owned(), vec![b.id]));
 }

@@ -3,40 +3,33 @@
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use rules::reply::status::{Decision, Outcome, Record};
+use rules::outcome::{Decision, Outcome, Recorded};
 use rules::{
     Failure, Operation, OperationId, Precondition, Problem, ProblemType, ResourceId, Tick,
 };
 use tests::engine::Engine;
-use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue, message, received, set};
-use world::{Host, Invocation, Metric, Tables};
+use tests::world::{Fate, Faults, FaultyOperations, TestHost, TestQueue, message, received, set};
+use world::{Host, Invocation, Metric, Outcomes};
 
 use crate::Park;
 
 struct Bench {
-    park: Park<TestHost, FaultyTables, TestQueue>,
+    park: Park<TestHost, FaultyOperations, TestQueue>,
     operation: Operation,
 }
 
 impl Bench {
     async fn start() -> Self {
-        let tables = Engine::start().await.tables;
+        let table = Engine::start().await.operations;
         let park = Park {
             host: TestHost::default(),
-            tables: FaultyTables { tables, faults: Faults::default() },
+            operations: FaultyOperations { table, faults: Faults::default() },
             parked: TestQueue::default(),
         };
         let id = OperationId::new(Tick::from_unix(park.host.now()), 1);
         let (resource, precondition) = (ResourceId::new("42").unwrap(), Precondition::None);
-        Self {
-            park,
-            operation: Operation {
-                id,
-                resource,
-                precondition,
-                body: "{\"secret\":\"unlogged\"}".to_owned(),
-            },
-        }
+        let body = "{\"secret\":\"unlogged\"}".to_owned();
+        Self { park, operation: Operation::new(id, resource, precondition, body) }
     }
 
     /// Parks a record; whether it is handed back.
@@ -49,26 +42,26 @@ impl Bench {
         !response.batch_item_failures.is_empty()
     }
 
-    async fn record(&self) -> Option<Record> {
-        let (tables, id) = (&self.park.tables.tables, self.operation.id);
-        tables.record_of(id, self.park.host.now()).await.unwrap()
+    async fn record(&self) -> Option<Recorded> {
+        let (table, id) = (&self.park.operations.table, self.operation.id);
+        table.recorded(id, self.park.host.now()).await.unwrap()
     }
 
     async fn decide(&self, outcome: Outcome) -> Option<Decision> {
-        let (tables, resource) = (&self.park.tables.tables, &self.operation.resource);
-        let record = Record::Decided(Decision { outcome, completed_at: self.park.host.now() });
-        tables.record(resource, self.operation.id, &record).await.unwrap()
+        let (table, resource) = (&self.park.operations.table, &self.operation.resource);
+        let record = Recorded::Decided(Decision { outcome, completed_at: self.park.host.now() });
+        table.record(resource, self.operation.id, &record).await.unwrap()
     }
 }
 
 /// Why the operation is stalled.
-fn reason(record: Option<Record>) -> String {
-    let Some(Record::Stalled { problem, .. }) = record else { panic!("{record:?}") };
+fn reason(record: Option<Recorded>) -> String {
+    let Some(Recorded::Stalled { problem, .. }) = record else { panic!("{record:?}") };
     Problem::read(&problem).unwrap().detail().to_owned()
 }
 
-fn is_stalled(record: Option<Record>) -> bool {
-    let Some(Record::Stalled { problem, .. }) = record else { return false };
+fn is_stalled(record: Option<Recorded>) -> bool {
+    let Some(Recorded::Stalled { problem, .. }) = record else { return false };
     Problem::read(&problem).unwrap().problem_type() == ProblemType::NotApplied
 }
 
@@ -127,7 +120,7 @@ async fn the_dead_letter_of_a_decided_operation_is_dropped() {
     bench.decide(Outcome::Superseded).await;
     assert!(!bench.hands_back(&message(&bench.operation)).await);
     assert!(bench.park.parked.messages().is_empty() && bench.park.host.measured().is_empty());
-    let Some(Record::Decided(decision)) = bench.record().await else { panic!() };
+    let Some(Recorded::Decided(decision)) = bench.record().await else { panic!() };
     assert_eq!(decision.outcome, Outcome::Superseded);
 }
 
@@ -135,7 +128,7 @@ async fn the_dead_letter_of_a_decided_operation_is_dropped() {
 async fn what_fails_is_handed_back() {
     let bench = Bench::start().await;
     let record = message(&bench.operation);
-    bench.park.tables.faults.plan("record", 1, Fate::Fails(Failure::NotLanded));
+    bench.park.operations.faults.plan("record", 1, Fate::Fails(Failure::NotLanded));
     assert!(bench.hands_back(&record).await);
     for fate in [Fate::Fails(Failure::MayHaveLanded), Fate::Hangs] {
         bench.park.parked.faults.plan("forward", 1, fate);
@@ -145,7 +138,7 @@ async fn what_fails_is_handed_back() {
 }
 
 #[tokio::test]
-async fn what_became_of_a_dead_letter_is_one_line_with_its_ids_and_without_its_body() {
+async fn each_dead_letter_is_one_line_with_its_ids_and_without_its_body() {
     let bench = Bench::start().await;
     let record = message(&bench.operation);
     assert!(!bench.hands_back(&record).await);
@@ -154,7 +147,7 @@ async fn what_became_of_a_dead_letter_is_one_line_with_its_ids_and_without_its_b
     assert!(!bench.hands_back(&unreadable).await);
     bench.decide(Outcome::Succeeded).await;
     assert!(!bench.hands_back(&record).await);
-    bench.park.tables.faults.plan("record", 1, Fate::Fails(Failure::NotLanded));
+    bench.park.operations.faults.plan("record", 1, Fate::Fails(Failure::NotLanded));
     assert!(bench.hands_back(&record).await);
     let lines = bench.park.host.lines();
     assert!(lines.iter().all(|line| !line.contains("unlogged")), "{lines:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{CONTENT_LOCATION, ETAG, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_LOCATION, ETAG, HeaderName, LOCATION, RETRY_AFTER};
 use lambda_http::{Body, Response};
 use lambda_shell::reply;
 use rules::outcome::{Decision, Outcome};
@@ -104,6 +104,8 @@ fn written(request: PutRequest, operation: Operation, created: bool) -> Response
         (false, false) => reply::json(StatusCode::OK, body),
     };
     reply::set(&mut response, ETAG, &id.etag());
+    // A proxy that compresses would weaken the entity tag.
+    reply::set(&mut response, CACHE_CONTROL, "no-transform");
     if !is_minimal {
         // The body is what a GET of the resource would answer (RFC 9110 section 8.7).
         reply::set(&mut response, CONTENT_LOCATION, paths.resource());

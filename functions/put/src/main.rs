@@ -1,4 +1,4 @@
-//! `PUT /users/{id}`: configuration, clients, run.
+//! `PUT` of a resource: configuration, clients, run.
 
 use lambda_http::Error;
 use lambda_shell::LambdaHost;

@@ -6,25 +6,35 @@ use std::time::Duration;
 
 use lambda_http::Body;
 use rules::request::accept::Mode;
-use rules::{Failure, Operation, OperationId, Precondition, ReceiptKey, ResourceId, Tick};
-use tests::thing::sample;
+use rules::{
+    Failure, Operation, OperationId, Precondition, ReceiptKey, Resource, ResourceId, Tick,
+};
+
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
-use tests::world::{Fate, Faults, FaultyTables, TestHost, TestQueue};
-use world::{Host, Metric, Tables};
+use tests::thing::{ByBody, Thing, sample};
+use tests::world::{Fate, Faults, FaultyOperations, FaultyResources, TestHost, TestQueue};
+use world::{Host, Metric, Resources};
 
 use crate::{ArrivalClock, Put};
 
-type TestPut = Put<TestHost, FaultyTables, TestQueue>;
+type TestPut<R = Thing> = Put<TestHost, R, FaultyResources, FaultyOperations, TestQueue>;
 
 const KEY: &str = "idempotency-key";
 const THROTTLED: Fate = Fate::Fails(Failure::NotLanded);
 
 /// A host of the function, on the tables of `engine`.
 fn put_on(engine: &Engine, host: TestHost) -> TestPut {
+    put_of(Thing, engine, host)
+}
+
+fn put_of<R>(resource: R, engine: &Engine, host: TestHost) -> TestPut<R> {
+    let faults = Faults::default();
     Put {
         host,
-        tables: FaultyTables { tables: engine.tables.clone(), faults: Faults::default() },
+        resource,
+        resources: FaultyResources { table: engine.resources.clone(), faults: faults.clone() },
+        operations: FaultyOperations { table: engine.operations.clone(), faults },
         updates: TestQueue::default(),
         receipts: ReceiptKey::new(&[7; 32]).unwrap(),
         default_mode: Mode::Inline,
@@ -48,13 +58,13 @@ async fn sent(value: impl Display) -> Sent {
     Sent::put("42", &sample(value), now_ms())
 }
 
-async fn answer(put: &TestPut, sent: &Sent) -> Answered {
+async fn answer<R: Resource>(put: &TestPut<R>, sent: &Sent) -> Answered {
     // Boxed, since a test's own future holds many of them.
     Answered::of(Box::pin(put.handle(sent.request())).await)
 }
 
 async fn stored(engine: &Engine) -> Option<String> {
-    let stored = engine.tables.resource(&ResourceId::new("42").unwrap()).await.unwrap();
+    let stored = engine.resources.read(&ResourceId::new("42").unwrap()).await.unwrap();
     stored.map(|resource| resource.body)
 }
 
@@ -62,8 +72,8 @@ async fn stored(engine: &Engine) -> Option<String> {
 async fn store_at(engine: &Engine, ms: u64) -> OperationId {
     let id = OperationId::new(Tick::from_unix_ms(ms), 1);
     let (resource, precondition) = (ResourceId::new("42").unwrap(), Precondition::None);
-    let operation = Operation { id, resource, precondition, body: sample("stored") };
-    engine.tables.write_resource(&operation).await.unwrap();
+    let operation = Operation::new(id, resource, precondition, sample("stored"));
+    engine.resources.write(&operation).await.unwrap();
     id
 }
 
@@ -71,19 +81,19 @@ async fn store_at(engine: &Engine, ms: u64) -> OperationId {
 async fn each_mode_makes_no_call_too_many() {
     let (_engine, put) = start().await;
     let calls = async |sent: Sent| {
-        let before = (put.tables.faults.calls().len(), put.updates.faults.calls().len());
+        let before = (put.resources.faults.calls().len(), put.updates.faults.calls().len());
         let answered = answer(&put, &sent).await;
-        let (tables, queue) = (put.tables.faults.calls(), put.updates.faults.calls());
+        let (tables, queue) = (put.resources.faults.calls(), put.updates.faults.calls());
         (answered.status, [&tables[before.0..], &queue[before.1..]].concat())
     };
-    assert_eq!(calls(sent(0).await).await, (201, vec!["write_resource"]));
+    assert_eq!(calls(sent(0).await).await, (201, vec!["write"]));
     let later = sent(0).await.with("prefer", "respond-async");
     assert_eq!(calls(later.clone()).await, (202, vec!["send"]));
     let wait = sent(0).await.with("prefer", "respond-async, wait=5");
-    assert_eq!(calls(wait).await, (200, vec!["transact", "creator"]));
+    assert_eq!(calls(wait).await, (200, vec!["transact", "version"]));
     let keyed = sent(0).await.with(KEY, "\"1\"");
-    assert_eq!(calls(keyed.clone()).await, (200, vec!["claim", "transact", "creator"]));
-    assert_eq!(calls(keyed).await, (200, vec!["claim", "record_of", "creator"]));
+    assert_eq!(calls(keyed.clone()).await, (200, vec!["claim", "transact", "version"]));
+    assert_eq!(calls(keyed).await, (200, vec!["claim", "recorded", "version"]));
     assert_eq!(calls(later.with(KEY, "\"2\"")).await, (202, vec!["claim", "send"]));
     let bad = Sent::put("42", "[]", now_ms());
     assert_eq!(calls(bad).await, (422, Vec::new()));
@@ -108,7 +118,7 @@ async fn what_was_written_is_answered_as_the_client_prefers() {
             assert_eq!((answered.status, answered.header("preference-applied")), (status, applied));
             let id: OperationId = answered.header("etag").trim_matches('"').parse().unwrap();
             let resource = ResourceId::new(&n.to_string()).unwrap();
-            let stored = put.tables.tables.resource(&resource).await.unwrap().unwrap();
+            let stored = put.resources.table.read(&resource).await.unwrap().unwrap();
             assert_eq!((stored.written_by, stored.body.as_str()), (id, &*body));
             let is_shown = answered.body == shown;
             assert_eq!((is_shown, answered.body.is_null()), (n != 1, n == 1), "{prefer}");
@@ -139,23 +149,23 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
         let keyed = keyed.clone().with("if-match", "*");
         let keyed = if held == "record" { keyed.with(KEY, "\"k2\"") } else { keyed };
         store_at(&engine, now_ms() - 60_000).await;
-        first.tables.faults.plan(held, 1, Fate::IsHeld);
+        first.resources.faults.plan(held, 1, Fate::IsHeld);
         let (request, handler) = (keyed.request(), &first);
         let overtaken = async {
             if held == "transact" {
-                first.tables.faults.is_held().await;
+                first.resources.faults.is_held().await;
             }
             let s = sent("S").await;
             assert_eq!(answer(&other, &s).await.status, 200);
             if held == "record" {
-                first.tables.faults.is_held().await;
+                first.resources.faults.is_held().await;
             }
             let again = answer(&second, &keyed).await;
             assert_eq!(again.brief(), "409 superseded");
             assert!(again.body["detail"].as_str().unwrap().contains("new key"), "{again:?}");
             let z = answer(&other, &sent("Z").await).await;
             assert_eq!(z.status, 200);
-            first.tables.faults.release();
+            first.resources.faults.release();
         };
         let (answered, ()) = tokio::join!(handler.handle(request), overtaken);
         assert_eq!(Answered::of(answered).status, then);
@@ -169,11 +179,11 @@ async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_bac
 async fn what_was_decided_meanwhile_is_the_answer_even_where_the_write_could_land() {
     let (engine, put) = start().await;
     let keyed = sent(0).await.with(KEY, "\"k\"");
-    put.tables.faults.plan("transact", 1, Fate::IsHeld);
+    put.resources.faults.plan("transact", 1, Fate::IsHeld);
     let refused = async {
-        put.tables.faults.is_held().await;
+        put.resources.faults.is_held().await;
         record_failure(&engine, "refused").await;
-        put.tables.faults.release();
+        put.resources.faults.release();
     };
     let (answered, ()) = tokio::join!(put.handle(keyed.request()), refused);
     assert_eq!(Answered::of(answered).brief(), "409 refused");
@@ -201,9 +211,9 @@ async fn record_failure(engine: &Engine, slug: &str) {
 async fn a_refusal_under_a_key_is_not_stuck_behind_a_throttled_table() {
     let (_engine, put) = start().await;
     let keyed = sent(0).await.with(KEY, "\"k\"").with("if-match", "*");
-    put.tables.faults.plan("transact", 3, THROTTLED);
+    put.resources.faults.plan("transact", 3, THROTTLED);
     assert_eq!(answer(&put, &keyed).await.brief(), "503 outcome-unknown");
-    put.tables.faults.plan("record", 3, THROTTLED);
+    put.resources.faults.plan("record", 3, THROTTLED);
     assert_eq!(answer(&put, &keyed).await.brief(), "503 outcome-unknown");
     for _ in 0..2 {
         let refused = answer(&put, &keyed).await;
@@ -222,24 +232,9 @@ async fn a_precondition_that_names_no_version_is_refused_in_every_mode() {
         assert_eq!(put.updates.messages().len(), 0);
         let keyed = sent.with(KEY, &format!("\"k {prefer}\""));
         assert_eq!(answer(&put, &keyed).await.brief(), "412 precondition-failed");
-        assert_eq!(answer(&put, &keyed).await.brief(), "412 precondition-failed");
+        assert!(put.resources.faults.calls().is_empty());
+        assert_eq!(put.host.measured().pop(), Some(Metric::Refused));
     }
-}
-
-#[tokio::test]
-async fn an_order_that_is_not_known_is_told_for_good_under_a_key() {
-    let (engine, put) = start().await;
-    store_at(&engine, now_ms() + 20_000).await;
-    let keyed = sent(0).await.with(KEY, "\"k\"");
-    for _ in 0..2 {
-        let refused = answer(&put, &keyed).await;
-        assert_eq!(
-            (refused.brief().as_str(), refused.header("retry-after")),
-            ("409 order-unknown", "")
-        );
-        assert!(refused.body["detail"].as_str().unwrap().contains("new key"), "{refused:?}");
-    }
-    assert_eq!(put.host.measured(), [Metric::Refused, Metric::ClockSkews]);
 }
 
 /// A failure that an older version recorded with a 503 is final all the same.
@@ -247,7 +242,7 @@ async fn an_order_that_is_not_known_is_told_for_good_under_a_key() {
 async fn a_final_failure_is_never_replayed_as_a_503() {
     let (engine, put) = start().await;
     let keyed = sent(0).await.with(KEY, "\"k\"");
-    put.tables.faults.plan("transact", 3, THROTTLED);
+    put.resources.faults.plan("transact", 3, THROTTLED);
     assert_eq!(answer(&put, &keyed).await.status, 503);
     record_failure(&engine, "clock-skew").await;
     let refused = answer(&put, &keyed).await;
@@ -259,12 +254,12 @@ async fn a_final_failure_is_never_replayed_as_a_503() {
 async fn a_key_is_never_told_not_written_by_a_503() {
     let (engine, put) = start().await;
     let keyed = sent(0).await.with(KEY, "\"k\"");
-    put.tables.faults.plan("transact", 1, Fate::LosesReply);
-    put.tables.faults.plan("transact", 1, THROTTLED);
-    put.tables.faults.plan("transact", 1, THROTTLED);
+    put.resources.faults.plan("transact", 1, Fate::LosesReply);
+    put.resources.faults.plan("transact", 1, THROTTLED);
+    put.resources.faults.plan("transact", 1, THROTTLED);
     assert_eq!(answer(&put, &keyed).await.brief(), "503 outcome-unknown");
-    for (call, times) in [("claim", 3), ("record_of", 3)] {
-        put.tables.faults.plan(call, times, THROTTLED);
+    for (call, times) in [("claim", 3), ("recorded", 3)] {
+        put.resources.faults.plan(call, times, THROTTLED);
         assert_eq!(answer(&put, &keyed).await.brief(), "503 outcome-unknown");
     }
     let off = put_on(&engine, TestHost::ahead(301_000));
@@ -284,12 +279,12 @@ async fn what_is_not_known_names_the_status_that_will_tell() {
         assert_eq!(answered.brief(), "503 outcome-unknown");
         answered.body["self"].as_str().map(str::to_owned)
     };
-    put.tables.faults.plan("write_resource", 3, Fate::LosesReply);
+    put.resources.faults.plan("write", 3, Fate::LosesReply);
     assert_eq!(unknown(&sent(0).await).await, None);
     let keyed = sent(0).await.with(KEY, "\"k\"");
-    put.tables.faults.plan("claim", 3, THROTTLED);
+    put.resources.faults.plan("claim", 3, THROTTLED);
     assert_eq!(unknown(&keyed).await, None);
-    put.tables.faults.plan("transact", 3, THROTTLED);
+    put.resources.faults.plan("transact", 3, THROTTLED);
     let told = unknown(&keyed).await.unwrap();
     put.updates.faults.plan("send", 3, THROTTLED);
     let again = keyed.with("prefer", "respond-async");
@@ -298,19 +293,17 @@ async fn what_is_not_known_names_the_status_that_will_tell() {
     assert_eq!((accepted.status, accepted.header("location")), (202, &*told));
 }
 
-/// Both are conditional on the stored version, which is ahead of this host: without a key
-/// the PUT may step over it, under a key its id never changes.
+/// Both are conditional on the stored version, which lies after their arrival.
 #[tokio::test]
-async fn a_version_ahead_of_the_clock_is_met_alike_but_for_the_fixed_id_of_a_key() {
+async fn a_version_over_a_second_after_the_arrival_is_superseding_with_and_without_a_key() {
     let (engine, put) = start().await;
-    for lead_ms in [900, 10_000] {
+    for (lead_ms, expected) in [(900, "200"), (10_000, "409 superseded")] {
         let tag = store_at(&engine, now_ms() + lead_ms).await;
         let conditional = sent(0).await.with("if-match", &format!("\"{tag}\""));
         let keyed = conditional.clone().with(KEY, &format!("\"{lead_ms}\""));
-        let expected = if lead_ms < 1000 { "200" } else { "409 order-unknown" };
         assert_eq!(answer(&put, &keyed).await.brief(), expected);
         if lead_ms > 1000 {
-            assert_eq!(answer(&put, &conditional).await.brief(), "200");
+            assert_eq!(answer(&put, &conditional).await.brief(), expected);
         }
     }
 }
@@ -329,13 +322,19 @@ async fn a_request_that_was_held_up_keeps_its_place() {
 }
 
 #[tokio::test]
-async fn what_arrived_over_two_seconds_ago_steps_over_nothing() {
-    let (engine, put) = start().await;
-    store_at(&engine, now_ms() - 1000).await;
-    let held_up = |ms| Sent::put("42", &sample(0), now_ms() - ms);
-    assert_eq!(answer(&put, &held_up(2500)).await.brief(), "503 not-written");
-    assert_eq!(answer(&put, &held_up(2600).with(KEY, "\"k\"")).await.brief(), "409 superseded");
-    assert_eq!(answer(&put, &held_up(1500)).await.brief(), "200");
+async fn what_arrived_over_a_second_before_the_stored_version_overwrites_nothing() {
+    let engine = Engine::start().await;
+    // Whatever the host's clock says.
+    for ahead_ms in [-20_000, 0, 200_000] {
+        let put = put_on(&engine, TestHost::ahead(ahead_ms));
+        let stored_ms = now_ms();
+        store_at(&engine, stored_ms).await;
+        let held_up = |ms| Sent::put("42", &sample(0), stored_ms - ms);
+        assert_eq!(answer(&put, &held_up(1001)).await.brief(), "409 superseded");
+        let keyed = held_up(1).with(KEY, &format!("\"{ahead_ms}\""));
+        assert_eq!(answer(&put, &keyed).await.brief(), "409 superseded");
+        assert_eq!(answer(&put, &held_up(1000)).await.brief(), "200");
+    }
 }
 
 #[tokio::test]
@@ -348,9 +347,11 @@ async fn clocks_that_differ_too_much_refuse_every_mode() {
             let brief = (refused.brief(), refused.header("retry-after").to_owned());
             assert_eq!(brief, ("503 clock-skew".to_owned(), "1".to_owned()));
         }
-        assert_eq!(put.host.measured(), [Metric::ClockRefusals; 3]);
-        assert!(put.tables.faults.calls().is_empty() && put.updates.messages().is_empty());
+        assert_eq!(put.host.measured(), [Metric::ClockSkews; 3]);
+        assert!(put.resources.faults.calls().is_empty() && put.updates.messages().is_empty());
     }
+    let put = put_on(&engine, TestHost::default());
+    assert_eq!(answer(&put, &Sent::put("42", &sample(0), 0)).await.brief(), "503 clock-skew");
     let canned = Put { arrival_clock: ArrivalClock::Host, ..put_on(&engine, TestHost::default()) };
     assert_eq!(answer(&canned, &Sent::put("42", &sample(0), 1_700_000_000)).await.status, 201);
 }
@@ -359,10 +360,11 @@ async fn clocks_that_differ_too_much_refuse_every_mode() {
 async fn a_write_that_landed_is_never_shown_as_pending() {
     let (engine, put) = start().await;
     let wait = sent(0).await.with("prefer", "respond-async, wait=5");
-    put.tables.faults.plan("creator", 1, THROTTLED);
+    put.resources.faults.plan("version", 1, THROTTLED);
     assert_eq!(answer(&put, &wait).await.status, 201);
-    for sent in [wait.clone(), wait.with(KEY, "\"k\"")] {
-        put.tables.faults.plan("creator", 3, THROTTLED);
+    let again = sent(0).await.with("prefer", "respond-async, wait=5");
+    for sent in [again, sent(0).await.with("prefer", "wait=5").with(KEY, "\"k\"")] {
+        put.resources.faults.plan("version", 3, THROTTLED);
         let answered = answer(&put, &sent).await;
         assert_eq!((answered.status, &answered.body["status"]), (202, &"succeeded".into()));
         assert_eq!(answered.body["self"], answered.header("location"));
@@ -378,8 +380,8 @@ async fn every_request_is_answered_before_its_deadline() {
     for (names, sent) in [
         (&["claim"][..], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
         (&["transact"], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
-        (&["creator"], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
-        (&["write_resource"], Sent::put("42", &sample(0), now_ms())),
+        (&["version"], Sent::put("42", &sample(0), now_ms()).with(KEY, "\"k\"")),
+        (&["write"], Sent::put("42", &sample(0), now_ms())),
         (&["send"], Sent::put("42", &sample(0), now_ms()).with("prefer", "respond-async")),
         (
             &["transact", "send"],
@@ -391,7 +393,7 @@ async fn every_request_is_answered_before_its_deadline() {
         let started = std::time::Instant::now();
         let answered = answer(&put, &sent).await;
         assert!(started.elapsed() < Duration::from_millis(1200), "{names:?}");
-        let expected = if names == ["creator"] { "202" } else { "503 outcome-unknown" };
+        let expected = if names == ["version"] { "202" } else { "503 outcome-unknown" };
         assert_eq!(answered.brief(), expected, "{names:?}");
     }
 }
@@ -400,7 +402,7 @@ async fn every_request_is_answered_before_its_deadline() {
 async fn held_up(names: &[&'static str]) -> TestPut {
     let (_, put) = start().await;
     for name in names {
-        put.tables.faults.plan(name, 9, Fate::Hangs);
+        put.resources.faults.plan(name, 9, Fate::Hangs);
         put.updates.faults.plan(name, 9, Fate::Hangs);
     }
     put
@@ -410,13 +412,13 @@ async fn held_up(names: &[&'static str]) -> TestPut {
 async fn what_is_not_done_in_time_is_queued_as_the_same_operation() {
     let (engine, put) = start().await;
     let wait = sent(0).await.with("prefer", "respond-async, wait=1");
-    put.tables.faults.plan("transact", 1, Fate::LosesReply);
-    put.tables.faults.plan("transact", 2, Fate::Fails(Failure::MayHaveLanded));
+    put.resources.faults.plan("transact", 1, Fate::LosesReply);
+    put.resources.faults.plan("transact", 2, Fate::Fails(Failure::MayHaveLanded));
     let answered = answer(&put, &wait).await;
     assert_eq!((answered.status, &answered.body["status"]), (202, &"pending".into()));
     assert_eq!(answered.header("preference-applied"), "respond-async");
     let queued = queues::message::read(&put.updates.messages()[0]).unwrap();
-    let landed = engine.tables.resource(&queued.resource).await.unwrap().unwrap();
+    let landed = engine.resources.read(&queued.resource).await.unwrap().unwrap();
     assert_eq!((landed.written_by, queued.body), (queued.id, landed.body));
 }
 
@@ -442,7 +444,7 @@ async fn outcome(put: &TestPut, sent: &Sent) -> String {
             assert_eq!(line["problem"].as_str(), told.split(' ').nth(1), "{text}");
             let has_operation =
                 line["operation"].as_str().is_some_and(|id| id.parse::<OperationId>().is_ok());
-            assert!(has_operation || names == ["ClockRefusals"], "{text}");
+            assert!(has_operation || names == ["ClockSkews"], "{text}");
             outcomes.push(format!("{} {}", line["level"].as_str().unwrap(), names.join(" ")));
         } else {
             assert!(names.iter().all(|name| *name == "Retries"), "{text}");
@@ -453,25 +455,25 @@ async fn outcome(put: &TestPut, sent: &Sent) -> String {
 }
 
 #[tokio::test]
-async fn what_became_of_each_put_is_one_line_with_its_ids_and_without_its_body() {
+async fn each_answer_is_one_line_with_its_ids_and_without_its_body() {
     let (engine, put) = start().await;
     assert_eq!(outcome(&put, &sent(SECRET).await).await, "INFO WrittenInline");
     let later = sent(SECRET).await.with("prefer", "respond-async");
     assert_eq!(outcome(&put, &later).await, "INFO Accepted");
     let absent = sent(SECRET).await.with("if-none-match", "*");
     assert_eq!(outcome(&put, &absent).await, "INFO Refused");
-    put.tables.faults.plan("write_resource", 3, THROTTLED);
+    put.resources.faults.plan("write", 3, THROTTLED);
     assert_eq!(outcome(&put, &sent(SECRET).await).await, "WARN NotWritten");
-    put.tables.faults.plan("write_resource", 3, Fate::Fails(Failure::MayHaveLanded));
+    put.resources.faults.plan("write", 3, Fate::Fails(Failure::MayHaveLanded));
     assert_eq!(outcome(&put, &sent(SECRET).await).await, "WARN OutcomeUnknown");
     put.updates.faults.plan("send", 3, THROTTLED);
     let later = sent(SECRET).await.with("prefer", "respond-async");
     assert_eq!(outcome(&put, &later).await, "WARN NotWritten");
     let skewed = put_on(&engine, TestHost::ahead(301_000));
-    assert_eq!(outcome(&skewed, &sent(SECRET).await).await, "ERROR ClockRefusals");
+    assert_eq!(outcome(&skewed, &sent(SECRET).await).await, "ERROR ClockSkews");
     store_at(&engine, now_ms() + 20_000).await;
     let keyed = sent(SECRET).await.with(KEY, "\"k\"");
-    assert_eq!(outcome(&put, &keyed).await, "ERROR Refused ClockSkews");
+    assert_eq!(outcome(&put, &keyed).await, "INFO Refused");
     assert_eq!(outcome(&put, &keyed).await, "INFO ");
 }
 
@@ -493,10 +495,134 @@ async fn what_is_wrong_with_a_request_is_one_line_without_its_body() {
 async fn each_repetition_of_a_call_is_counted() {
     let (_engine, put) = start().await;
     let retries = || put.host.measured().iter().filter(|one| **one == Metric::Retries).count();
-    put.tables.faults.plan("write_resource", 3, THROTTLED);
+    put.resources.faults.plan("write", 3, THROTTLED);
     answer(&put, &sent(0).await).await;
     assert_eq!(retries(), 2);
     put.updates.faults.plan("send", 1, THROTTLED);
     answer(&put, &sent(0).await.with("prefer", "respond-async")).await;
     assert_eq!(retries(), 3);
+}
+
+async fn start_with_update() -> (Engine, TestPut<ByBody>) {
+    let engine = Engine::start().await;
+    let put = put_of(ByBody::default(), &engine, TestHost::default());
+    (engine, put)
+}
+
+/// The table in docs/make-it-yours.md: each end of an update, in each mode.
+#[tokio::test]
+async fn each_end_of_an_update_has_its_answer_in_each_mode_and_under_a_key() {
+    let (now, wait, later) = ("", "respond-async, wait=1", "respond-async");
+    for (word, prefer, plain, keyed, has_message) in [
+        ("done", now, "201", "201", false),
+        ("refuse", now, "409 refused", "409 refused", false),
+        ("temporary", now, "409 refused", "409 refused", false),
+        ("later", now, "503 not-written", "503 outcome-unknown", false),
+        ("hang", now, "503 not-written", "503 outcome-unknown", false),
+        ("done", wait, "201", "201", false),
+        ("refuse", wait, "409 refused", "409 refused", false),
+        ("temporary", wait, "409 refused", "409 refused", false),
+        ("later", wait, "202", "202", true),
+        ("hang", wait, "202", "202", true),
+        ("done", later, "202", "202", true),
+        ("refuse", later, "202", "202", true),
+        ("later", later, "202", "202", true),
+    ] {
+        for (is_keyed, expected) in [(false, plain), (true, keyed)] {
+            let (engine, put) = start_with_update().await;
+            let sent = sent(word).await.with("prefer", prefer);
+            // Leaves 300 ms for the update of a PUT now.
+            let sent = sent.until(put.host.now() + Duration::from_millis(5300));
+            let sent = if is_keyed { sent.with(KEY, "\"k\"") } else { sent };
+            let answered = answer(&put, &sent).await;
+            let row = format!("{word} {prefer} {is_keyed}: {answered:?}");
+            assert_eq!(answered.brief(), expected, "{row}");
+            assert_eq!(stored(&engine).await.is_some(), expected == "201", "{row}");
+            assert_eq!(put.updates.messages().len(), usize::from(has_message), "{row}");
+            assert_eq!(put.resource.seen().len(), usize::from(prefer != later), "{row}");
+            let detail = answered.body["detail"].as_str().unwrap_or_default();
+            assert_eq!(detail.contains("told to"), word == "later" && prefer == now, "{row}");
+            if expected == "409 refused" {
+                assert!(detail.starts_with("Told to."), "{row}");
+                let again = answer(&put, &sent).await;
+                assert_eq!((again.brief().as_str(), put.resource.seen().len()), {
+                    (expected, if is_keyed { 1 } else { 2 })
+                });
+                let names_the_key = again.body["detail"].as_str().unwrap().contains("new key");
+                assert_eq!(names_the_key, is_keyed, "{row}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_has_the_time_until_the_deadline_less_that_for_the_write() {
+    let (_engine, put) = start_with_update().await;
+    assert_eq!(answer(&put, &sent("time").await).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_update_costs_one_read_and_does_not_run_for_what_is_refused_already() {
+    let (engine, put) = start_with_update().await;
+    let calls = async |sent: &Sent| {
+        let before = (put.resources.faults.calls().len(), put.resource.seen().len());
+        let brief = answer(&put, sent).await.brief();
+        let calls = put.resources.faults.calls().split_off(before.0);
+        (brief, calls, put.resource.seen().len() - before.1)
+    };
+    let ok = |brief: &str, calls: &[&'static str], updates| (brief.into(), calls.into(), updates);
+    let plain = sent(0).await;
+    assert_eq!(calls(&plain).await, ok("201", &["version", "write"], 1));
+    let keyed = sent(0).await.with(KEY, "\"k\"");
+    let first = ["claim", "version", "transact", "version"];
+    assert_eq!(calls(&keyed).await, ok("200", &first, 1));
+    assert_eq!(calls(&keyed).await, ok("200", &["claim", "recorded", "version"], 0));
+    let absent = sent(0).await.with("if-none-match", "*");
+    assert_eq!(calls(&absent).await, ok("412 precondition-failed", &["version"], 0));
+    let late = Sent::put("42", &sample(0), now_ms() - 5000);
+    assert_eq!(calls(&late).await, ok("409 superseded", &["version"], 0));
+    store_at(&engine, now_ms() + 500).await;
+    // It steps over what lies within the window before it runs.
+    let overtaken = Sent::put("42", &sample(0), now_ms());
+    assert_eq!(calls(&overtaken).await, ok("200", &["version", "write"], 1));
+    put.resources.faults.plan("version", 3, THROTTLED);
+    let plain = Sent::put("42", &sample(0), now_ms());
+    assert_eq!(calls(&plain).await, ok("503 not-written", &["version"; 3], 0));
+}
+
+/// `wait`: the update runs, the write steps over a newer version and fails, and the message
+/// is applied.
+#[tokio::test]
+async fn an_update_sees_the_id_that_its_operation_was_made_with_wherever_it_runs() {
+    let (engine, put) = start_with_update().await;
+    put.resources.faults.plan("transact", 1, Fate::IsHeld);
+    put.resources.faults.plan("transact", 3, THROTTLED);
+    let wait = sent(0).await.with("prefer", "respond-async, wait=3");
+    let overtake = async {
+        put.resources.faults.is_held().await;
+        store_at(&engine, now_ms() + 100).await;
+        put.resources.faults.release();
+    };
+    let (answered, ()) = tokio::join!(put.handle(wait.request()), overtake);
+    assert_eq!(answered.status(), 202);
+    let message = put.updates.messages().remove(0);
+    let queued = queues::message::read(&message).unwrap();
+    assert!(queued.id > queued.origin, "{queued:?}");
+    assert_eq!(put.resource.seen(), [queued.origin]);
+    let apply = apply::Apply {
+        host: TestHost::default(),
+        resource: put.resource.clone(),
+        resources: engine.resources.clone(),
+        operations: engine.operations.clone(),
+        updates: TestQueue::default(),
+        dead_letters: TestQueue::default(),
+    };
+    let mut event = aws_lambda_events::sqs::SqsEvent::default();
+    event.records = vec![message];
+    let deadline = apply.host.now() + Duration::from_secs(20);
+    let invocation = world::Invocation { deadline, ..world::Invocation::default() };
+    let response = apply.handle(event, &invocation).await.unwrap();
+    assert!(response.batch_item_failures.is_empty());
+    assert_eq!(put.resource.seen(), [queued.origin; 2]);
+    assert_eq!(stored(&engine).await, Some(sample(0)));
 }

@@ -48,7 +48,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
             if receipt.is_empty() {
                 self.representation(&request, &resource).await
             } else {
-                self.operation(&request, &resource, receipt).await
+                self.operation(&request, &resource, &receipt).await
             }
         };
         let response = read
@@ -65,7 +65,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
         let (invocation, read) = (self.invocation(request), || self.resources.read(resource));
         let stored = repeated(&self.host, &invocation, (resource, None), read).await;
         let stored = stored.map_err(|_| self.not_read(&invocation, resource, None))?.ok_or_else(|| {
-            let detail = "No resource is stored under this id; a deferred PUT may be on its way, which its status URL tells.";
+            let detail = "No resource is stored under this id; a deferred PUT may still be pending: check its status URL.";
             Problem::new(ProblemType::NotFound, detail)
         })?;
         let id = stored.written_by;
@@ -78,7 +78,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
         let written_at = id.tick().to_unix().min(self.host.now());
         reply::set(&mut response, ETAG, &id.etag());
         reply::set(&mut response, LAST_MODIFIED, &http_date(written_at));
-        reply::set(&mut response, CACHE_CONTROL, "private, no-cache");
+        reply::set(&mut response, CACHE_CONTROL, "private, no-cache, no-transform");
         Ok(response)
     }
 
@@ -104,7 +104,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
         let paths = (location.as_str(), paths.resource());
         let document = StatusDocument::new(id, paths, &state).ok_or_else(|| {
             let detail =
-                "The operation is so old that nothing is told of it any more; read the resource.";
+                "The operation is so old that its outcome is no longer kept; read the resource.";
             Problem::new(ProblemType::OperationGone, detail)
         })?;
         let body = serde_json::to_string(&document).unwrap_or_default();

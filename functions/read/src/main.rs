@@ -1,4 +1,4 @@
-//! `GET /users/{id}` and its operations: configuration, clients, run.
+//! `GET` of a resource and of its operations: configuration, clients, run.
 
 use lambda_http::Error;
 use lambda_shell::LambdaHost;

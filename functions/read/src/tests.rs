@@ -3,23 +3,28 @@
 use std::time::Duration;
 
 use http::Method;
-use rules::reply::status::{Decision, Outcome, PENDING_FOR, Record, TOLD_FOR};
+use rules::outcome::{Decision, EXPIRES_AFTER, GONE_AFTER, Outcome, Recorded};
 use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, ReceiptKey};
 use rules::{ResourceId, Tick};
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
-use tests::world::{Fate, Faults, FaultyTables, TestHost};
-use world::{Host, Metric, Tables};
+use tests::thing::Thing;
+use tests::world::{Fate, Faults, FaultyOperations, FaultyResources, TestHost};
+use world::{Host, Metric, Outcomes, Resources};
 
 use crate::Read;
 
+type TestRead = Read<TestHost, Thing, FaultyResources, FaultyOperations>;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn start() -> Read<TestHost, FaultyTables> {
-    let tables = Engine::start().await.tables;
+async fn start() -> TestRead {
+    let (engine, faults) = (Engine::start().await, Faults::default());
     Read {
         host: TestHost::default(),
-        tables: FaultyTables { tables, faults: Faults::default() },
+        resource: Thing,
+        resources: FaultyResources { table: engine.resources, faults: faults.clone() },
+        operations: FaultyOperations { table: engine.operations, faults },
         receipts: vec![ReceiptKey::new(&[7; 32]).unwrap()],
     }
 }
@@ -29,12 +34,12 @@ fn resource() -> ResourceId {
 }
 
 /// An operation that was accepted this long ago.
-fn accepted(read: &Read<TestHost, FaultyTables>, age: Duration) -> OperationId {
+fn accepted(read: &TestRead, age: Duration) -> OperationId {
     OperationId::new(Tick::from_unix(read.host.now() - age), 1)
 }
 
-async fn status(read: &Read<TestHost, FaultyTables>, id: OperationId) -> Answered {
-    let path = format!("/users/42/operations/{}", read.receipts[0].sign(&resource(), id));
+async fn status(read: &TestRead, id: OperationId) -> Answered {
+    let path = format!("/things/42/operations/{}", read.receipts[0].sign(&resource(), id));
     let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
     if answered.status == 200 {
         assert_eq!(
@@ -45,8 +50,8 @@ async fn status(read: &Read<TestHost, FaultyTables>, id: OperationId) -> Answere
     answered
 }
 
-async fn record(read: &Read<TestHost, FaultyTables>, id: OperationId, record: Record) {
-    read.tables.tables.record(&resource(), id, &record).await.unwrap();
+async fn record(read: &TestRead, id: OperationId, record: Recorded) {
+    read.operations.table.record(&resource(), id, &record).await.unwrap();
 }
 
 #[tokio::test]
@@ -54,15 +59,15 @@ async fn an_undecided_operation_is_pending_then_expired_then_gone() {
     let read = start().await;
     for (age, expected, retry_after) in [
         (Duration::ZERO, "pending", "1"),
-        (PENDING_FOR - MINUTE, "pending", "60"),
-        (PENDING_FOR + MINUTE, "expired", ""),
-        (TOLD_FOR - MINUTE, "expired", ""),
+        (EXPIRES_AFTER - MINUTE, "pending", "60"),
+        (EXPIRES_AFTER + MINUTE, "expired", ""),
+        (GONE_AFTER - MINUTE, "expired", ""),
     ] {
         let answered = status(&read, accepted(&read, age)).await;
         let told = (answered.body["status"].as_str().unwrap(), answered.header("retry-after"));
         assert_eq!(told, (expected, retry_after), "{age:?}");
     }
-    let gone = status(&read, accepted(&read, TOLD_FOR + MINUTE)).await;
+    let gone = status(&read, accepted(&read, GONE_AFTER + MINUTE)).await;
     assert_eq!(gone.brief(), "410 operation-gone");
 }
 
@@ -70,9 +75,9 @@ async fn an_undecided_operation_is_pending_then_expired_then_gone() {
 async fn a_stalled_operation_may_still_be_decided_and_expires_like_any() {
     let read = start().await;
     let problem = Problem::new(ProblemType::NotApplied, "Why.");
-    let problem = rules::reply::status::document(&problem);
-    let stalled = Record::Stalled { problem, since: read.host.now() };
-    let (young, old) = (accepted(&read, MINUTE), accepted(&read, PENDING_FOR + MINUTE));
+    let problem = problem.to_json();
+    let stalled = Recorded::Stalled { problem, since: read.host.now() };
+    let (young, old) = (accepted(&read, MINUTE), accepted(&read, EXPIRES_AFTER + MINUTE));
     for id in [young, old] {
         record(&read, id, stalled.clone()).await;
     }
@@ -85,7 +90,7 @@ async fn a_stalled_operation_may_still_be_decided_and_expires_like_any() {
     assert_eq!(answered.body["completedAt"], serde_json::Value::Null);
     assert_eq!(status(&read, old).await.body["status"], "expired");
     let (outcome, completed_at) = (Outcome::Succeeded, read.host.now());
-    record(&read, young, Record::Decided(Decision { outcome, completed_at })).await;
+    record(&read, young, Recorded::Decided(Decision { outcome, completed_at })).await;
     let answered = status(&read, young).await;
     assert_eq!(
         (&answered.body["status"], answered.header("retry-after")),
@@ -98,25 +103,25 @@ async fn a_resource_is_told_with_its_version_and_time() {
     let read = start().await;
     let id = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 1);
     let (resource, body) = (resource(), "{ \"a\" : 1 }".to_owned());
-    let operation = Operation { id, resource, precondition: Precondition::None, body };
-    read.tables.tables.write_resource(&operation).await.unwrap();
+    let operation = Operation::new(id, resource, Precondition::None, body);
+    read.resources.table.write(&operation).await.unwrap();
     let etag = format!("\"{id}\"");
-    let get = Sent::get("/users/42");
+    let get = Sent::get("/things/42");
     for (sent, status) in [(get.clone(), 200), (get.with("if-none-match", &etag), 304)] {
         let answered = Answered::of(read.handle(sent.request()).await);
         assert_eq!((answered.status, answered.header("etag")), (status, etag.as_str()));
         assert_eq!(answered.header("last-modified"), "Tue, 14 Nov 2023 22:13:20 GMT");
-        assert_eq!(answered.header("cache-control"), "private, no-cache");
+        assert_eq!(answered.header("cache-control"), "private, no-cache, no-transform");
         assert_eq!(answered.body.is_null(), status == 304);
     }
-    let absent = Answered::of(read.handle(Sent::get("/users/43").request()).await);
+    let absent = Answered::of(read.handle(Sent::get("/things/43").request()).await);
     assert_eq!(absent.brief(), "404 not-found");
 }
 
 #[tokio::test]
 async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
     let read = start().await;
-    let (status, problem) = (status_path(&read), "/users/42".to_owned());
+    let (status, problem) = (status_path(&read), "/things/42".to_owned());
     let with_method = async |method: Method, path: &str| {
         let mut request = Sent::get(path).request();
         *request.method_mut() = method;
@@ -140,7 +145,7 @@ async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
 async fn a_receipt_is_of_one_resource() {
     let read = start().await;
     let receipt = read.receipts[0].sign(&resource(), accepted(&read, MINUTE));
-    let other = Sent::get(&format!("/users/43/operations/{receipt}"));
+    let other = Sent::get(&format!("/things/43/operations/{receipt}"));
     assert_eq!(Answered::of(read.handle(other.request()).await).brief(), "404 operation-not-found");
 }
 
@@ -152,7 +157,7 @@ async fn receipts_of_either_key_are_genuine() {
     for (key, expected) in [(7, "200"), (8, "200"), (9, "404 operation-not-found")] {
         let key = ReceiptKey::new(&[key; 32]).unwrap();
         let receipt = key.sign(&resource(), accepted(&read, MINUTE));
-        let path = format!("/users/42/operations/{receipt}");
+        let path = format!("/things/42/operations/{receipt}");
         let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
         assert_eq!(answered.brief(), expected);
         assert!(expected != "200" || answered.body["self"] == path.as_str());
@@ -162,20 +167,16 @@ async fn receipts_of_either_key_are_genuine() {
 #[tokio::test]
 async fn a_table_that_does_not_answer_is_503_and_never_404() {
     let read = start().await;
-    let operation = Operation {
-        id: accepted(&read, MINUTE),
-        resource: resource(),
-        precondition: Precondition::None,
-        body: "{ \"a\" : 1 }".to_owned(),
-    };
-    read.tables.tables.write_resource(&operation).await.unwrap();
-    let get = async || Answered::of(read.handle(Sent::get("/users/42").request()).await);
-    read.tables.faults.plan("resource", 2, Fate::Fails(Failure::MayHaveLanded));
+    let (id, body) = (accepted(&read, MINUTE), "{ \"a\" : 1 }".to_owned());
+    let operation = Operation::new(id, resource(), Precondition::None, body);
+    read.resources.table.write(&operation).await.unwrap();
+    let get = async || Answered::of(read.handle(Sent::get("/things/42").request()).await);
+    read.resources.faults.plan("read", 2, Fate::Fails(Failure::MayHaveLanded));
     let answered = get().await;
     assert_eq!((answered.status, &answered.body), (200, &serde_json::json!({ "a": 1 })));
     assert_eq!(answered.header("etag"), format!("\"{}\"", operation.id));
-    for (name, path) in [("resource", "/users/42".to_owned()), ("record_of", status_path(&read))] {
-        read.tables.faults.plan(name, 3, Fate::Fails(Failure::NotLanded));
+    for (name, path) in [("read", "/things/42".to_owned()), ("recorded", status_path(&read))] {
+        read.resources.faults.plan(name, 3, Fate::Fails(Failure::NotLanded));
         let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
         assert_eq!(
             (answered.brief().as_str(), answered.header("retry-after")),
@@ -183,12 +184,12 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
         );
         let line = read.host.measuring_lines().pop().unwrap();
         assert_eq!((&line["NotRead"], &line["resource"]), (&1.into(), &"42".into()), "{line}");
-        assert_eq!(line["operation"].is_string(), name == "record_of", "{line}");
+        assert_eq!(line["operation"].is_string(), name == "recorded", "{line}");
     }
     let measured = read.host.measured();
     assert_eq!(measured.iter().filter(|metric| **metric == Metric::NotRead).count(), 2);
 }
 
-fn status_path(read: &Read<TestHost, FaultyTables>) -> String {
-    format!("/users/42/operations/{}", read.receipts[0].sign(&resource(), accepted(read, MINUTE)))
+fn status_path(read: &TestRead) -> String {
+    format!("/things/42/operations/{}", read.receipts[0].sign(&resource(), accepted(read, MINUTE)))
 }

@@ -11,12 +11,9 @@ use crate::plan::{Key, Plan, Step, What, Wish};
 use crate::record::{Answer, Condition, Get, Mode, Put, Sending, Status, Story};
 use crate::rig::Rig;
 use crate::rig::gateway::{self, Request, problem_type};
+use crate::served;
 
-/// A body that the service takes, once another text stands for VALUE. It has blanks, so that
-/// a body that was written anew is found out.
-const SAMPLE: &str = include_str!("../../bodies/sample.json");
-
-/// How often a keyed PUT is sent again while nobody knows what became of it.
+/// How often a keyed PUT is sent again while its outcome is not known.
 const MAX_SENDINGS: usize = 6;
 
 /// How long a status is asked for. A message that was parked needs some seconds.
@@ -24,7 +21,7 @@ const LONGEST_PENDING: Duration = Duration::from_secs(300);
 
 /// One resource, and what its clients know.
 #[derive(Debug)]
-pub struct StoredResource {
+pub struct Target {
     rig: Arc<Rig>,
     name: String,
     known: Mutex<Known>,
@@ -42,7 +39,7 @@ struct Known {
     locations: Vec<(usize, String)>,
 }
 
-impl StoredResource {
+impl Target {
     /// A resource that nobody has heard of.
     #[must_use]
     pub fn new(rig: &Arc<Rig>, name: String) -> Arc<Self> {
@@ -151,7 +148,7 @@ impl StoredResource {
         let number = known.puts.len();
         let condition = condition(wish, &known.versions);
         known.puts.push(Put {
-            body: SAMPLE.replace("VALUE", &format!("{number} of {}", self.name)),
+            body: served::body(format_args!("{number} of {}", self.name)),
             condition,
             is_keyed: !matches!(key, Key::None),
             sendings: vec![],
@@ -168,7 +165,7 @@ impl StoredResource {
     }
 
     async fn put(self: &Arc<Self>, put: usize, mode: Mode, held_up: Duration) {
-        let mut request = self.request("PUT", format!("/users/{}", self.name), held_up);
+        let mut request = self.request("PUT", served::path(&self.name), held_up);
         {
             let known = self.known.lock().unwrap();
             let Put { body, condition, is_keyed, .. } = &known.puts[put];
@@ -240,7 +237,7 @@ impl StoredResource {
     }
 
     async fn get(&self, held_up: Duration) {
-        let mut request = self.request("GET", format!("/users/{}", self.name), held_up);
+        let mut request = self.request("GET", served::path(&self.name), held_up);
         let (sent, reply) = self.send(&mut request).await;
         let seen = match reply.status {
             200 => {

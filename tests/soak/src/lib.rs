@@ -16,3 +16,4 @@ pub mod plan;
 pub mod record;
 pub mod rig;
 pub mod run;
+pub mod served;

@@ -11,12 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::check::{Finding, Verdict, account, linearizable};
-use crate::client::{StoredResource, ask};
+use crate::client::{Target, ask};
 use crate::plan::Plan;
 use crate::record::{Answer, Mode, Status, Story};
 use crate::rig::Rig;
 use crate::rig::fault::{LATEST, Weather};
 use crate::rig::worker::ENDED;
+use crate::served;
 
 /// What the command line chose.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
         let settings = settings.clone();
         resources.spawn(async move {
             let plan = Plan::new(settings.seed, number);
-            let resource = StoredResource::new(&rig, format!("u{number}"));
+            let resource = Target::new(&rig, served::id(number).to_string());
             resource.play(&plan).await;
             drop(seat);
             let story = resource.close().await;

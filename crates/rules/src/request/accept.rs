@@ -1,11 +1,12 @@
 //! Which PUTs are accepted: one check for both modes, before anything is sent.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 
-use crate::request::conditional::precondition;
+use crate::request::conditional::conditions;
 use crate::request::key::IdempotencyKey;
 use crate::request::prefer::Preferences;
 use crate::{Precondition, Problem, ProblemType, Resource, ResourceId, body as json};
@@ -59,7 +60,7 @@ impl ParsedPut {
 /// [`Resource::check`] find, and 412 for a precondition that no version can ever meet.
 pub fn accept<'a, R: Resource>(
     resource: &R,
-    parameter: impl Fn(&str) -> &'a str,
+    parameter: impl Fn(&str) -> Cow<'a, str>,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<ParsedPut, Problem> {
@@ -68,7 +69,7 @@ pub fn accept<'a, R: Resource>(
         let detail = "Content-Range was refused: a PUT replaces the whole resource; send all of it, without Content-Range.";
         return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
     }
-    let precondition = precondition(headers)?;
+    let conditions = conditions(headers)?;
     let key = IdempotencyKey::parse(headers)?;
     if !is_unencoded(headers) {
         let detail =
@@ -80,18 +81,17 @@ pub fn accept<'a, R: Resource>(
     check_content_type(headers)?;
     check_length(headers, body)?;
     resource.check(json::check(body)?)?;
-    if precondition.is_never_true() {
-        return Err(precondition.problem_at(None));
-    }
+    let precondition = conditions.satisfiable()?;
     let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     Ok(ParsedPut { resource: id, preferences: Preferences::parse(fields), precondition, key })
 }
 
-/// Whether the body is not content-coded: `identity` is no coding (RFC 9110 section 12.5.3).
+/// Whether the body is not content-coded: `identity` is no coding (RFC 9110 section 12.5.3),
+/// and empty elements of a list do not count (section 5.6.1).
 fn is_unencoded(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(CONTENT_ENCODING).iter();
     let mut codings = codings.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    codings.all(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+    codings.all(|coding| matches!(&coding.trim_ascii().to_ascii_lowercase()[..], b"" | b"identity"))
 }
 
 /// A gateway hands a body over as text, in which U+FFFD stands for whatever was not
@@ -103,7 +103,7 @@ fn check_length(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     let digits = digits.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let length = digits.and_then(|text| text.parse::<usize>().ok());
     let Some(length) = length else {
-        let detail = "Content-Length was refused: it is no number; send the body's length in bytes, or none.";
+        let detail = "Content-Length was refused: it is not a number; send the body's length in bytes, or none.";
         return Err(Problem::new(ProblemType::MalformedHeader, detail).field("Content-Length"));
     };
     if length == body.len() {
@@ -132,9 +132,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let is_utf_8 = value.trim_matches('"').eq_ignore_ascii_case("utf-8");
+        let charset = value.trim_matches('"').to_ascii_lowercase();
+        let is_utf_8 = matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii");
+        // It has no meaning (RFC 8259 section 11), but another one says that the body is not JSON.
         if name.eq_ignore_ascii_case("charset") && !is_utf_8 {
-            return Err(refused("its charset is not utf-8"));
+            return Err(refused(&format!("its charset is {value:?}, and JSON is UTF-8")));
         }
     }
     Ok(())
@@ -162,7 +164,7 @@ mod tests {
     const SAMPLE: &str = r#"{"name":"VALUE"}"#;
 
     fn accept_with(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPut, Problem> {
-        accept(&Thing, |_| id, headers, body)
+        accept(&Thing, |_| id.into(), headers, body)
     }
 
     fn refusal(id: &str, fields: &[(&'static str, &str)], body: &[u8]) -> Option<ProblemType> {
@@ -222,10 +224,17 @@ mod tests {
             let fields = values.iter().map(|value| ("content-encoding", *value));
             refusal("1", &fields.chain([json]).collect::<Vec<_>>(), SAMPLE.as_bytes())
         };
-        for values in [&["identity"][..], &["Identity , identity"], &["identity", "identity"]] {
+        for values in [
+            &["identity"][..],
+            &["Identity , identity"],
+            &["identity", "identity"],
+            &["identity,"],
+            &[""],
+            &[", ,"],
+        ] {
             assert_eq!(coded(values), None, "{values:?}");
         }
-        for values in [&["gzip"][..], &["identity, gzip"], &["identity", "br"], &[""]] {
+        for values in [&["gzip"][..], &["identity, gzip"], &["identity", "br"], &[",gzip"]] {
             assert_eq!(coded(values), Some(UnsupportedContentCoding), "{values:?}");
         }
     }
@@ -236,7 +245,10 @@ mod tests {
             ("application/json", true),
             ("Application/JSON; charset=UTF-8", true),
             ("application/json;charset=\"utf-8\"; x=y", true),
+            ("application/json; charset=utf8", true),
+            ("application/json; charset=US-ASCII", true),
             ("application/json; charset=latin1", false),
+            ("application/json; charset=", false),
             ("application/x-www-form-urlencoded", false),
             ("application/jsonp", false),
             ("text/json", false),

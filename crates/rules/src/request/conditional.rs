@@ -8,11 +8,34 @@ use crate::{OperationId, Precondition, Problem, ProblemType};
 /// Most tags in an `If-Match`: DynamoDB's `IN` takes 100 operands.
 const MAX_TAGS: usize = 100;
 
+/// The conditional fields of a PUT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// What they ask for.
+    precondition: Precondition,
+    /// Whether `If-Match` holds weak tags, which match nothing.
+    has_weak_tags: bool,
+}
+
+impl Conditions {
+    /// The precondition, if some version can meet it.
+    ///
+    /// # Errors
+    /// [`ProblemType::PreconditionFailed`]
+    pub fn satisfiable(self) -> Result<Precondition, Problem> {
+        match self.precondition {
+            precondition if !precondition.is_never_true() => Ok(precondition),
+            _ if self.has_weak_tags => Err(weakened()),
+            precondition => Err(precondition.problem_at(None)),
+        }
+    }
+}
+
 /// Reads the conditional fields of a PUT.
 ///
 /// # Errors
 /// [`ProblemType::MalformedHeader`]
-pub fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+pub fn conditions(headers: &HeaderMap) -> Result<Conditions, Problem> {
     // A time has whole seconds, so that a second PUT within one would be missed. Beside
     // If-Match it is ignored (RFC 9110 section 13.1.4).
     if headers.contains_key(IF_UNMODIFIED_SINCE) && !headers.contains_key(IF_MATCH) {
@@ -20,18 +43,30 @@ pub fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
         return Err(malformed("If-Unmodified-Since", reason));
     }
     let if_match = tags(headers, &IF_MATCH, "If-Match")?;
+    // Without a tag it is true.
     let if_none_match = tags(headers, &IF_NONE_MATCH, "If-None-Match")?;
-    match (if_match, if_none_match) {
-        (None, None) => Ok(Precondition::None),
-        (Some(Tags::Any), None) => Ok(Precondition::Exists),
-        (Some(Tags::List(tags)), None) => Ok(Precondition::OneOf(strong(&tags).collect())),
-        (None, Some(Tags::Any)) => Ok(Precondition::Absent),
-        (Some(_), Some(Tags::Any)) => Ok(Precondition::OneOf(Vec::new())),
-        (_, Some(Tags::List(_))) => Err(malformed(
-            "If-None-Match",
-            "a PUT takes only * here; to replace a known version send If-Match with its ETag",
-        )),
-    }
+    let if_none_match = if_none_match.filter(|tags| !tags.is_empty());
+    let has_weak_tags = if_match.as_ref().is_some_and(Tags::has_weak);
+    let precondition = match (if_match, if_none_match) {
+        (None, None) => Precondition::None,
+        (Some(Tags::Any), None) => Precondition::Exists,
+        (Some(Tags::List(tags)), None) => Precondition::OneOf(strong(&tags).collect()),
+        (None, Some(Tags::Any)) => Precondition::Absent,
+        (Some(_), Some(Tags::Any)) => Precondition::OneOf(Vec::new()),
+        (_, Some(Tags::List(_))) => {
+            return Err(malformed(
+                "If-None-Match",
+                "a PUT takes only * here; to replace a known version send If-Match with its ETag",
+            ));
+        }
+    };
+    Ok(Conditions { precondition, has_weak_tags })
+}
+
+/// A weak tag is not one of ours: something on the way has changed it.
+fn weakened() -> Problem {
+    let detail = "If-Match is false: its entity tags are weak (W/\"...\"), and If-Match compares strongly (RFC 9110 section 13.1.1), so nothing was written; a proxy weakened them, for example to compress the answer: send the tag without W/, or read the resource with Accept-Encoding: identity.";
+    Problem::new(ProblemType::PreconditionFailed, detail).field("If-Match")
 }
 
 /// Evaluates the conditional fields of a GET or HEAD of a resource at `stored`: whether its
@@ -46,7 +81,11 @@ pub fn wants_representation(headers: &HeaderMap, stored: OperationId) -> Result<
             tags.iter().any(|tag| tag.id == Some(stored) && (is_weak_allowed || !tag.is_weak))
         }
     };
-    if tags(headers, &IF_MATCH, "If-Match")?.is_some_and(|tags| !matches(&tags, false)) {
+    let if_match = tags(headers, &IF_MATCH, "If-Match")?;
+    if let Some(tags) = if_match.filter(|tags| !matches(tags, false)) {
+        if tags.has_weak() {
+            return Err(weakened().etag(stored));
+        }
         let detail =
             "If-Match is false: the resource is at another version; read it without If-Match.";
         let problem = Problem::new(ProblemType::PreconditionFailed, detail);
@@ -61,7 +100,17 @@ enum Tags {
     List(Vec<Tag>),
 }
 
-/// An entity tag; one that is no operation id is nobody's.
+impl Tags {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::List(tags) if tags.is_empty())
+    }
+
+    fn has_weak(&self) -> bool {
+        matches!(self, Self::List(tags) if tags.iter().any(|tag| tag.is_weak))
+    }
+}
+
+/// An entity tag; one that is not an operation id is of no version.
 struct Tag {
     id: Option<OperationId>,
     is_weak: bool,
@@ -106,14 +155,13 @@ fn tags(
             }
             rest = rest.trim_ascii_start();
             if !rest.is_empty() && !rest.starts_with(b",") {
-                return Err(malformed(shown, "entity tags must be parted by commas"));
+                return Err(malformed(shown, "entity tags must be separated by commas"));
             }
         }
     }
     match (stars, listed.len()) {
         (1, 0) => Ok(Some(Tags::Any)),
         (1.., _) => Err(malformed(shown, "* must stand alone")),
-        (0, 0) => Err(malformed(shown, "it is empty")),
         (0, count) if count > MAX_TAGS => Err(malformed(
             shown,
             "it names more than 100 entity tags; name those you have seen last",
@@ -154,7 +202,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        precondition(&headers).map_err(|problem| problem.problem_type())
+        let parsed = conditions(&headers).map_err(|problem| problem.problem_type())?;
+        Ok(parsed.precondition)
     }
 
     #[test]
@@ -170,7 +219,13 @@ mod tests {
             parse(&[("if-match", &list), ("if-match", &quoted)]),
             Ok(Precondition::OneOf(vec![a, b]))
         );
-        assert_eq!(parse(&[("if-match", "\"x\"")]), Ok(Precondition::OneOf(vec![])));
+        for without_a_known_tag in ["\"x\"", "", ",", " , ,"] {
+            let nothing = Ok(Precondition::OneOf(vec![]));
+            assert_eq!(parse(&[("if-match", without_a_known_tag)]), nothing);
+        }
+        for empty in ["", ",", " , "] {
+            assert_eq!(parse(&[("if-none-match", empty)]), Ok(Precondition::None));
+        }
         assert_eq!(
             parse(&[("if-match", &quoted), ("if-none-match", "*")]),
             Ok(Precondition::OneOf(vec![]))
@@ -183,7 +238,7 @@ mod tests {
         assert_eq!(parse(&[("if-match", &most)]), Ok(Precondition::OneOf(vec![])));
         let many = vec!["\"x\""; 101].join(",");
         for value in
-            ["", "x", "\"x", "\"a\" \"b\"", "*, \"a\"", "*, *", "w/\"a\"", "**", "\"a b\"", &many]
+            ["x", "\"x", "\"a\" \"b\"", "*, \"a\"", "*, *", "w/\"a\"", "**", "\"a b\"", &many]
         {
             assert_eq!(parse(&[("if-match", value)]), Err(ProblemType::MalformedHeader), "{value}");
         }
@@ -206,6 +261,8 @@ mod tests {
         assert_eq!(wants("if-none-match", format!("\"{other}\", W/\"{stored}\"")), Ok(false));
         assert_eq!(wants("if-none-match", format!("\"{other}\"")), Ok(true));
         assert_eq!(wants("if-none-match", "*".to_owned()), Ok(false));
+        assert_eq!(wants("if-none-match", ",".to_owned()), Ok(true));
+        assert_eq!(wants("if-match", String::new()), Err(ProblemType::PreconditionFailed));
         assert_eq!(wants("if-none-match", "x".to_owned()), Err(ProblemType::MalformedHeader));
         assert_eq!(wants("if-match", format!("\"{stored}\"")), Ok(true));
         assert_eq!(
@@ -218,12 +275,27 @@ mod tests {
     fn a_time_is_refused_with_the_field_and_the_way_out() {
         let mut headers = HeaderMap::new();
         headers.insert(IF_UNMODIFIED_SINCE, "Tue, 24 Nov 2026 01:00:00 GMT".parse().unwrap());
-        let problem = precondition(&headers).unwrap_err();
+        let problem = conditions(&headers).unwrap_err();
         assert_eq!(problem.problem_type(), ProblemType::MalformedHeader);
         let document = serde_json::to_value(&problem).unwrap();
         assert_eq!(document["field"], "If-Unmodified-Since");
         assert!(problem.detail().contains("use If-Match"), "{}", problem.detail());
         headers.insert(IF_MATCH, "*".parse().unwrap());
-        assert_eq!(precondition(&headers).unwrap(), Precondition::Exists);
+        assert_eq!(conditions(&headers).unwrap().precondition, Precondition::Exists);
+    }
+
+    #[test]
+    fn a_weakened_tag_says_what_to_do() {
+        let weak = format!("W/\"{}\"", id(1));
+        for (value, is_named) in [(weak.as_str(), true), ("\"x\"", false), ("", false)] {
+            let headers = HeaderMap::from_iter([(IF_MATCH, value.parse().unwrap())]);
+            for problem in [
+                conditions(&headers).unwrap().satisfiable().unwrap_err(),
+                wants_representation(&headers, id(1)).unwrap_err(),
+            ] {
+                assert_eq!(problem.problem_type(), ProblemType::PreconditionFailed);
+                assert_eq!(problem.detail().contains("without W/"), is_named, "{problem:?}");
+            }
+        }
     }
 }

@@ -31,15 +31,20 @@ impl IdempotencyKey {
     /// Reads the key of a request, if it has one.
     ///
     /// # Errors
-    /// [`ProblemType::MalformedHeader`] if it is not one structured-field string
-    /// (RFC 9651 section 3.3.3). No parameter of it is known, so that all are ignored.
+    /// [`ProblemType::MalformedHeader`] if it is neither one structured-field string
+    /// (RFC 9651 section 3.3.3), whose parameters are ignored, nor a bare word as many clients
+    /// send it: letters, digits, `-`, `_`, `.` and `:`.
     pub fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             return Err(malformed("it occurs twice; send it once"));
         }
-        match Parser::new(value.as_bytes()).parse_item_with_visitor(Text).ok().flatten() {
+        let is_bare = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:".contains(b);
+        let bare = value.to_str().ok().filter(|text| text.as_bytes().iter().all(is_bare));
+        let bare = bare.filter(|text| !text.is_empty()).map(str::to_owned);
+        let quoted = || Parser::new(value.as_bytes()).parse_item_with_visitor(Text).ok().flatten();
+        match bare.or_else(quoted) {
             None => Err(malformed("it must be a quoted string, as in \"8e03978e-40d5-43dd\"")),
             Some(key) if key.is_empty() => Err(malformed("it is empty; send a unique string")),
             Some(key) if key.len() > Self::MAX_CHARS => {
@@ -146,15 +151,21 @@ mod tests {
         assert_eq!(parse(&[]), Ok(None));
         assert_eq!(parse(&[" \"a b\" "]), Ok(Some("a b".to_owned())));
         assert_eq!(parse(&[r#""a\"b\\""#]), Ok(Some(r#"a"b\"#.to_owned())));
+        let uuid = "8e03978e-40d5-43dd-bc93-6894a57f9324";
+        for bare in [uuid, "7", "a_b.c:d"] {
+            assert_eq!(parse(&[bare]), Ok(Some(bare.to_owned())));
+            assert_eq!(parse(&[&format!("\"{bare}\"")]), Ok(Some(bare.to_owned())));
+        }
+        assert_eq!(parse(&[&"k".repeat(256)]), Err(ProblemType::MalformedHeader));
         let longest = "k".repeat(255);
         assert_eq!(parse(&[&format!("\"{longest}\"")]), Ok(Some(longest)));
         let long = format!("\"{}\"", "k".repeat(256));
         assert_eq!(parse(&["\"a\";x=1; y;z=\"\\\"\""]), Ok(Some("a".to_owned())));
         for bad in [
             "",
-            "a",
-            "7",
             "?1",
+            "a b",
+            "a;x=1",
             ":YQ==:",
             "\"",
             "\"\"",

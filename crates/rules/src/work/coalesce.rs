@@ -48,7 +48,7 @@ pub fn suspect_groups<T>(
     mut random: impl FnMut() -> u64,
 ) -> Vec<Vec<T>> {
     let is_conditional = |operation: &T| of(operation).precondition != Precondition::None;
-    if !operations.iter().any(is_conditional) && random() % 4 != 0 {
+    if !operations.iter().any(is_conditional) && !random().is_multiple_of(4) {
         return groups(operations, of);
     }
     let mut order: Vec<_> = (0..operations.len()).map(|at| (random(), at)).collect();

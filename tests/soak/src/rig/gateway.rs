@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
 use crate::rig::function::Function;
+use crate::served;
 
 /// The routes.
 #[derive(Debug)]
@@ -94,13 +95,7 @@ impl Gateway {
 
 fn event(request: &Request) -> Value {
     let Request { method, path, headers, body, arrival_ms, .. } = request;
-    let segments: Vec<_> = path.split('/').collect();
-    let (route, parameters) = match segments[..] {
-        [_, _, id, _, receipt] => {
-            ("/users/{id}/operations/{receipt}", json!({ "id": id, "receipt": receipt }))
-        }
-        _ => ("/users/{id}", json!({ "id": segments.get(2) })),
-    };
+    let (route, parameters) = served::route(path);
     let mut fields: Map<_, _> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     fields.insert("host".to_owned(), json!("soak.invalid"));

@@ -1,0 +1,76 @@
+//! Opening a connection: HTTP/1.1 over TLS, in time.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use http::Uri;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
+
+/// Longest time to open a connection, TLS included.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The certificate authorities of Amazon Trust Services
+/// (<https://www.amazontrust.com/repository/>). Those of China and of the European Sovereign Cloud
+/// are others; the latter's are cross-signed by three of these (not confirmed to work). Reading
+/// the whole store of the system takes most of a start-up, and decoding these from PEM would take a
+/// fifth.
+pub(crate) const ROOTS: [&[u8]; 5] = [
+    include_bytes!("roots/AmazonRootCA1.cer"),
+    include_bytes!("roots/AmazonRootCA2.cer"),
+    include_bytes!("roots/AmazonRootCA3.cer"),
+    include_bytes!("roots/AmazonRootCA4.cer"),
+    include_bytes!("roots/SFSRootCAG2.cer"),
+];
+
+/// Opens connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector(HttpsConnector<TcpConnector>);
+
+impl Connector {
+    /// One that trusts what these certificate authorities have signed.
+    pub(crate) fn trusting(roots: &[&[u8]]) -> Self {
+        let mut tcp = TcpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls(roots));
+        Self(builder.https_or_http().enable_http1().wrap_connector(tcp))
+    }
+
+    /// Opens a connection to the host of `uri`, and sees to what arrives on it.
+    pub(crate) async fn open(&self, uri: Uri) -> Result<SendRequest<SdkBody>, BoxError> {
+        let mut https = self.0.clone();
+        let open = async {
+            poll_fn(|context| https.poll_ready(context)).await?;
+            https.call(uri).await
+        };
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, open).await??;
+        let (sender, connection) = handshake(stream).await?;
+        // The call on it has the error as well.
+        tokio::spawn(async { drop(connection.await) });
+        Ok(sender)
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "ring has all that TLS 1.2 and 1.3 need; a test reads the roots"
+)]
+fn tls(roots: &[&[u8]]) -> ClientConfig {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(CertificateDer::from(*root)).expect("a root");
+    }
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("both versions")
+        .with_root_certificates(store)
+        .with_no_client_auth()
+}
