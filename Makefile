@@ -58,10 +58,14 @@ test: units deployed soak-short bench-short resource ## all tests
 units: ## the tests that need no stack
 	cargo test --workspace --quiet
 
+.PHONY: events
+events: ## write the sample events, and what the tests know of the resource, from crates/resource
+	@cargo run --quiet --package events
+
 # With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
 .PHONY: deployed
 deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
-	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest $(PYTEST)
+	@BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
 
 .PHONY: resource
 resource: tools ## docs/make-it-yours.md, followed step by step in a copy

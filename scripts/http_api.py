@@ -141,7 +141,7 @@ def complete(client: Any, api_id: str, body: Mapping[str, Any]) -> list[str]:
 
 
 def _operations(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each operation that has a function, with its route key, such as "PUT /users/{id}"."""
+    """Each operation that has a function, with its route key, such as "PUT /things/{id}"."""
     for path, methods in body["paths"].items():
         for method, operation in methods.items():
             if "x-amazon-apigateway-integration" in operation:

@@ -173,7 +173,9 @@ class Stack:
                 self.interrupts.wait()
             print(self._invitation(), flush=True)
             print("\nThe functions are rebuilt when their source changes; without the gateway:")
-            print(f"  curl -X PUT http://{HOST}:{port}/users/ada -d '{{}}'", flush=True)
+            path, body = example()
+            put = f"-X PUT http://{HOST}:{port}{path} -H 'Content-Type: application/json'"
+            print(f"  curl {put} -d {shlex.quote(body)}", flush=True)
             self._serve(log)
 
     def validate(self) -> None:
@@ -339,29 +341,38 @@ class Stack:
     def _invitation(self) -> str:
         """Commands to try, ready to be copied."""
         url = self._api_url()
-        put = f"-X PUT {url}/users/ada -H 'Content-Type: application/json'"
-        body = (ROOT / "tests" / "bodies" / "sample.json").read_text()
-        now, later, followed = (body.replace("VALUE", text) for text in ("1", "2", "3"))
+        path, body = example()
+        put = f"-X PUT {url}{path} -H 'Content-Type: application/json'"
+        now, later, followed = (
+            shlex.quote(body.replace("VALUE", number)) for number in ("1", "2", "3")
+        )
         return f"""
 The API is at {url}
 
   # now: the answer comes after the write
-  curl -i {put} -d '{now}'
+  curl -i {put} -d {now}
 
   # later: 202, and the Location header is the status URL
-  curl -i {put} -H 'Prefer: respond-async' -d '{later}'
+  curl -i {put} -H 'Prefer: respond-async' -d {later}
 
   # the same, and follow the status URL
   status=$(curl -s -o /dev/null -D - {put} -H 'Prefer: respond-async' \\
-      -d '{followed}' | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
+      -d {followed} | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
   curl -i "{url}$status"
 
   # what is stored
-  curl -i {url}/users/ada
+  curl -i {url}{path}
 
 AWS, played by MiniStack, is at http://{AWS_HOST}:{self.state.port}, by this name only.
 Addresses and names for scripts and tests: {shown(self.settings.environment_file)}
 Ctrl-C stops everything."""
+
+
+def example() -> tuple[str, str]:
+    """The path of a resource, and a body with VALUE where bodies may differ."""
+    known = json.loads((ROOT / "events" / "resource.json").read_text())
+    parameters = known["parameters"]
+    return re.sub(r"\{(.*?)\}", lambda name: parameters[name[1]], known["path"]), known["body"]
 
 
 def parse(arguments: list[str] | None = None) -> tuple[str, Settings]:

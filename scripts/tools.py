@@ -100,7 +100,7 @@ def stamp_of(name: str) -> str:
     """What the environment depends on; its stamp file holds this once it is complete."""
     files = [REQUIREMENTS / f"{name}.txt", *packages_of(name)]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return f"{digest} python-{platform.python_version()} {TOOLS / name}\n"
+    return f"{digest} python-{platform.python_version()} {(TOOLS / name).resolve()}\n"
 
 
 def is_installed(name: str) -> bool:

@@ -8,19 +8,17 @@ from .answers import problem_in
 from .bodies import sample
 from .client import JSON, Answer, Api
 from .deployment import Deployment, stack_command
+from .resources import RECEIPT, operation_path, path_of
 from .rest_api import invoke
 from .service import ORIGIN
 
-USER, OPERATION = "/users/{user}", "/users/{user}/operations/{receipt}"
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
-RECEIPT = "A" * 38
 
 
-def to_every_route(api: Api, user: str) -> Iterator[Answer]:
+def to_every_route(api: Api, resource: str) -> Iterator[Answer]:
     """The answers to a request to each of the API's routes."""
-    for path in (USER, OPERATION):
+    for reference in (path_of(resource), operation_path(resource)):
         for method in METHODS:
-            reference = path.format(user=user, receipt=RECEIPT)
             is_put = method == "PUT"
             fields, content = (JSON, sample()) if is_put else ({}, None)
             yield api.request(method, reference, fields, content)
@@ -42,29 +40,29 @@ def by_the_function(answer: Answer, *, is_head: bool = False) -> None:
     assert not {"allow", "etag", "location"} & set(answer.headers), answer
 
 
-def let_a_preflight_pass(api: Api, user: str) -> None:
+def let_a_preflight_pass(api: Api, resource: str) -> None:
     """It has no credentials."""
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"}
     headers["Access-Control-Request-Headers"] = "authorization,content-type"
-    answer = api.request("OPTIONS", f"/users/{user}", headers)
+    answer = api.request("OPTIONS", path_of(resource), headers)
     assert answer.status in (200, 204), answer
     assert answer.headers["access-control-allow-origin"] == ORIGIN, answer
 
 
-def refuse_what_no_authorizer_saw(deployment: Deployment, user: str) -> None:
+def refuse_what_no_authorizer_saw(deployment: Deployment, resource: str) -> None:
     """As over a route that was left open."""
     for method in METHODS:
         for receipt in ("", RECEIPT):
-            answer = invoke(deployment, method, user, receipt, tuple(JSON.items()), sample())
+            answer = invoke(deployment, method, resource, receipt, tuple(JSON.items()), sample())
             by_the_function(answer, is_head=method == "HEAD")
             assert "identity" in answer.body.decode() or method == "HEAD", answer
-    assert deployment.user(user) is None
+    assert deployment.resource(resource) is None
 
 
 def deploy(deployment: Deployment, parameters: Mapping[str, str]) -> Api:
     """The API of the stack once it has these parameters."""
     words = " ".join(f"{name}={value}" for name, value in parameters.items())
-    done = stack_command("up", deployment.local, "--parameters", words)
+    done = stack_command("up", deployment.local, parameters=words)
     assert done.returncode == 0, done.stdout
     again = Deployment(deployment.local / "stack.env")
     assert "WARNING" not in again.environment

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from .resources import path_of
+
 JSON = {"Content-Type": "application/json"}
 DEFERRED = {"Prefer": "respond-async"}
 
@@ -102,19 +104,21 @@ class Api:
         finally:
             connection.close()
 
-    def put(self, user: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        """PUT a user as JSON, with further header fields."""
-        return self.request("PUT", f"/users/{user}", JSON | dict(headers or {}), body)
+    def put(self, resource: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        """PUT a resource as JSON, with further header fields."""
+        return self.request("PUT", path_of(resource), JSON | dict(headers or {}), body)
 
-    def put_later(self, user: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        """PUT a user as JSON, to be carried out later; it must be accepted."""
-        answer = self.put(user, body, DEFERRED | dict(headers or {}))
+    def put_later(
+        self, resource: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """PUT a resource as JSON, to be carried out later; it must be accepted."""
+        answer = self.put(resource, body, DEFERRED | dict(headers or {}))
         assert answer.status == 202, answer
         return answer
 
-    def get(self, user: str) -> Answer:
-        """GET a user."""
-        return self.request("GET", f"/users/{user}")
+    def get(self, resource: str) -> Answer:
+        """GET a resource."""
+        return self.request("GET", path_of(resource))
 
     def status(self, accepted: Answer) -> Answer:
         """GET the status document of an operation; `accepted` is the 202 that announced it."""

@@ -7,19 +7,21 @@ import fcntl
 import os
 import re
 import signal
+import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .client import Api
 from .deployment import ROOT, Deployment, stack_command
-from .events import USERS, batch
+from .events import batch
 from .history import History
 from .names import PARK
 from .proxy import Proxy
 from .queues import Queue
+from .resources import SAMPLES, new_resource
 from .service import Service
 from .smoke import SMOKE, Tell, deployed_stack
 
@@ -176,10 +178,22 @@ def parked(deployment: Deployment, queue: Queue) -> Iterator[Queue]:
         each.purge()
 
 
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample events, written just now: those in the repository may be too old to be carried
+    out.
+    """
+    directory = tmp_path_factory.mktemp("events")
+    subprocess.run(
+        ["cargo", "run", "--quiet", "--package", "events", directory], cwd=ROOT, check=True
+    )
+    return directory
+
+
 @pytest.fixture
-def clean(deployment: Deployment) -> Iterator[None]:
-    """No user and no outcome of the samples, before and after; and nothing is delivered."""
-    records = batch("apply") + batch(PARK)
+def clean(deployment: Deployment, samples: Path) -> Iterator[None]:
+    """No resource and no outcome of the samples, before and after; and nothing is delivered."""
+    records = batch(samples, "apply") + batch(samples, PARK)
     operations = tuple(
         record["messageAttributes"]["operation"]["stringValue"]
         for record in records
@@ -187,7 +201,7 @@ def clean(deployment: Deployment) -> Iterator[None]:
     )
 
     def clear() -> None:
-        deployment.forget(users=USERS, operations=operations)
+        deployment.forget(resources=tuple(SAMPLES), operations=operations)
         deployment.queue.purge()
         deployment.parked.purge()
 
@@ -198,15 +212,9 @@ def clean(deployment: Deployment) -> Iterator[None]:
 
 
 @pytest.fixture
-def new_user() -> Callable[[], str]:
-    """Makes ids of users that nobody else uses."""
-    return lambda: f"test-{uuid.uuid4()}"
-
-
-@pytest.fixture
-def user(new_user: Callable[[], str]) -> str:
-    """The id of a user that nobody else uses."""
-    return new_user()
+def resource() -> str:
+    """The id of a resource that nobody else uses."""
+    return new_resource()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -30,11 +31,16 @@ from .service import Service
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def stack_command(command: str, local: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run scripts.stack on the stack in `local`, as the Makefile does."""
+def stack_command(
+    command: str, local: Path, *options: str, parameters: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run scripts.stack on the stack in `local`, as the Makefile does. `parameters` are set
+    beside those that all tests run with.
+    """
     python = ROOT / ".tools" / "sam" / "bin" / "python"
     line: list[str | Path] = [python, "-m", "scripts.stack", command, "--port", "0"]
     line += ["--local-dir", local, *options]
+    line += ["--parameters", f"{os.environ.get('PARAMETERS', '')} {parameters}"]
     return subprocess.run(
         line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -78,19 +84,19 @@ class Deployment(Service):
 
     # What is stored
 
-    def user(self, user: str) -> dict[str, str] | None:
-        """The item of a user."""
-        return self._item("RESOURCES_TABLE", user)
+    def resource(self, resource: str) -> dict[str, str] | None:
+        """The item of a resource."""
+        return self._item("RESOURCES_TABLE", resource)
 
     def outcome(self, operation: str) -> dict[str, str] | None:
         """The item of an operation."""
         return self._item("OPERATIONS_TABLE", operation)
 
-    def body_of(self, user: str) -> str:
+    def body_of(self, resource: str) -> str:
         """The stored body, which must be what the API gives back."""
-        stored = self.user(user)
-        assert stored is not None, user
-        got = self.api.get(user)
+        stored = self.resource(resource)
+        assert stored is not None, resource
+        got = self.api.get(resource)
         given = got.body.decode(), got.headers["etag"]
         assert given == (stored["body"], f'"{stored["op"]}"'), (got, stored)
         return stored["body"]
@@ -117,9 +123,9 @@ class Deployment(Service):
             count[table] = sum(page["Count"] for page in pages)
         return count
 
-    def forget(self, *, users: tuple[str, ...] = (), operations: tuple[str, ...] = ()) -> None:
+    def forget(self, *, resources: tuple[str, ...] = (), operations: tuple[str, ...] = ()) -> None:
         """Delete items."""
-        for table, keys in (("RESOURCES_TABLE", users), ("OPERATIONS_TABLE", operations)):
+        for table, keys in (("RESOURCES_TABLE", resources), ("OPERATIONS_TABLE", operations)):
             for key in keys:
                 name = self.environment[table]
                 self.dynamodb.delete_item(TableName=name, Key={"id": {"S": key}})

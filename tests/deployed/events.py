@@ -13,6 +13,7 @@ from .deployment import ROOT, Deployment
 from .names import PARK
 from .polling import until
 from .queues import attributes
+from .resources import SAMPLES
 
 EVENTS = ROOT / "events"
 # The function of each, in the order in which the results follow from one another.
@@ -27,7 +28,6 @@ ORDER = {
     "get-resource": "read",
     "get-operation": "read",
 }
-USERS = ("42", "grace")
 
 Invoke = Callable[[str, Path], Any]
 
@@ -52,32 +52,33 @@ def difference(expected: Any, actual: Any, at: str = "") -> str | None:
     return None if is_same else f"{at}: {actual!r} and not {expected!r}"
 
 
-def batch(function: str) -> list[dict[str, Any]]:
+def batch(samples: Path, function: str) -> list[dict[str, Any]]:
     """The records of a function's sample batch."""
-    records: list[dict[str, Any]] = json.loads((EVENTS / f"{function}-batch.json").read_text())[
+    records: list[dict[str, Any]] = json.loads((samples / f"{function}-batch.json").read_text())[
         "Records"
     ]
     return records
 
 
-def run_all(deployment: Deployment, invoke: Invoke) -> None:
+def run_all(deployment: Deployment, samples: Path, invoke: Invoke) -> None:
     """Run the samples and check their results, and what they left in the tables and the queue."""
     for name, function in ORDER.items():
-        expected = json.loads((EVENTS / "expected" / f"{name}.json").read_text())
-        actual = invoke(function, EVENTS / f"{name}.json")
+        expected = json.loads((samples / "expected" / f"{name}.json").read_text())
+        actual = invoke(function, samples / f"{name}.json")
         found = difference(expected, actual)
         assert found is None, f"{name}: {found}\n{json.dumps(actual, indent=2)}"
-    rest = json.loads((EVENTS / "put-inline-rest.json").read_text())
-    assert (deployment.user("42") or {}).get("body") == base64.b64decode(rest["body"]).decode()
-    good, stale, broken, _ = batch("apply")
-    (dead,) = batch(PARK)
-    for record, outcome in ((good, "succeeded"), (stale, "superseded"), (dead, "failed")):
+    first, second, _ = SAMPLES
+    rest = json.loads((samples / "put-inline-rest.json").read_text())
+    assert (deployment.resource(first) or {}).get("body") == base64.b64decode(rest["body"]).decode()
+    good, stale, broken, _ = batch(samples, "apply")
+    (dead,) = batch(samples, PARK)
+    for record, outcome in ((good, "succeeded"), (stale, "superseded"), (dead, "stalled")):
         item = deployment.outcome(record["messageAttributes"]["operation"]["stringValue"])
         assert item is not None and item["outcome"] == outcome, (record, item)
-    assert (deployment.user("grace") or {}).get("body") == good["body"]
+    assert (deployment.resource(second) or {}).get("body") == good["body"]
     # The broken one came through the dead letters.
     until("both messages parked", deployment.parked.size, lambda size: size == 2)
     parked = {message["Body"] for message in deployment.parked.look()}
     assert parked == {broken["body"], dead["body"]}
     messages = deployment.queue.look()
-    assert [attributes(message)["resource"] for message in messages] == ["42", "42"], messages
+    assert [attributes(message)["resource"] for message in messages] == [first, first], messages

@@ -29,8 +29,8 @@ class Run:
     is_cold: bool | None = None
 
 
-def runs(lines: Iterable[str], users: Iterable[str]) -> list[Run]:
-    """Those of the PUTs of these users, each of which must be decided once and without a key:
+def runs(lines: Iterable[str], resources: Iterable[str]) -> list[Run]:
+    """Those of the PUTs of these resources, each of which must be decided once and without a key:
     then the time in the id of its operation is that of its arrival.
     """
     parsed = [line for line in map(_parsed, lines) if line]
@@ -47,7 +47,7 @@ def runs(lines: Iterable[str], users: Iterable[str]) -> list[Run]:
     }
     found = []
     for line in parsed:
-        if line.get("resource") in set(users) and {"WrittenInline", "Accepted"} & line.keys():
+        if line.get("resource") in set(resources) and {"WrittenInline", "Accepted"} & line.keys():
             request, operation = line["requestId"], line["operation"]
             started = begun.get(request)
             found.append(

@@ -18,12 +18,12 @@ class History:
     """The history of both tables, from now on."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self._users = _Stream(deployment, "RESOURCES_TABLE")
+        self._resources = _Stream(deployment, "RESOURCES_TABLE")
         self._operations = _Stream(deployment, "OPERATIONS_TABLE")
 
-    def of_user(self, user: str) -> list[str]:
-        """The operations that wrote a user, in the order of their effects."""
-        return [item["op"] for item in self._users.items() if item["id"] == user]
+    def of_resource(self, resource: str) -> list[str]:
+        """The operations that wrote a resource, in the order of their effects."""
+        return [item["op"] for item in self._resources.items() if item["id"] == resource]
 
     def of_operation(self, operation: str) -> list[str]:
         """The outcomes that an operation ever had."""

@@ -27,22 +27,21 @@ def operation_id(age: float = 0) -> str:
     return str(uuid.UUID(int=ms << 80 | 7 << 76 | 2 << 62 | secrets.randbits(62)))
 
 
-def receipt(deployment: Deployment, user: str, operation: str) -> str:
-    """The operation id, signed for the user with the deployment's own key."""
+def receipt(deployment: Deployment, resource: str, operation: str) -> str:
+    """The operation id, signed for the resource with the deployment's own key."""
     key = deployment.variables("READ")["RECEIPT_KEY"].encode()
     id_bytes = uuid.UUID(operation).bytes
-    mac = hmac.digest(key, user.encode() + id_bytes, "sha256")[:12]
+    mac = hmac.digest(key, resource.encode() + id_bytes, "sha256")[:12]
     return base64.urlsafe_b64encode(id_bytes + mac).decode().rstrip("=")
 
 
-def store_stalled(deployment: Deployment, user: str, operation: str) -> None:
+def store_stalled(deployment: Deployment, resource: str, operation: str) -> None:
     """Record what `park` does of an operation that could not be carried out so far."""
     now = time.time()
     item = {
         "id": {"S": operation},
-        "resource": {"S": user},
-        "outcome": {"S": "failed"},
-        "provisional": {"BOOL": True},
+        "resource": {"S": resource},
+        "outcome": {"S": "stalled"},
         "problem": {"S": json.dumps(NOT_APPLIED)},
         "completed_at": {"N": str(int(now * 1000))},
         "expires_at": {"N": str(int(now) + 60 * DAY)},
@@ -51,13 +50,18 @@ def store_stalled(deployment: Deployment, user: str, operation: str) -> None:
 
 
 def store_claim(
-    deployment: Deployment, user: str, key: str, body: bytes, operation: str, valid_for: int = DAY
+    deployment: Deployment,
+    resource: str,
+    key: str,
+    body: bytes,
+    operation: str,
+    valid_for: int = DAY,
 ) -> str:
     """Claim a key for an unconditional PUT by nobody in particular; returns the claim's id."""
-    claim = f"key#{_hash('', user, key)}"
+    claim = f"key#{_hash('', resource, key)}"
     item = {
         "id": {"S": claim},
-        "fingerprint": {"S": _hash("PUT", user, "", body.decode())},
+        "fingerprint": {"S": _hash("PUT", resource, "", body.decode())},
         "op": {"S": operation},
         "expires_at": {"N": str(int(time.time()) + valid_for)},
     }

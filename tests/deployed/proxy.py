@@ -101,19 +101,19 @@ Treatment = Fails | LosesReply | Held
 @dataclasses.dataclass
 class Rule:
     """Treat calls so: those of a service or of one operation ("SQS", "SQS.SendMessage"), those
-    that name a user, and at most so many.
+    that name a resource, and at most so many.
     """
 
     calls: str
     treatment: Treatment
     times: int | None = None
-    user: str = ""
+    resource: str = ""
     fired: list[str] = dataclasses.field(default_factory=list)
 
     def is_for(self, call: str, body: bytes) -> bool:
         """Whether it decides this call."""
         is_named = call == self.calls or call.startswith(f"{self.calls}.")
-        is_about = f'"{self.user}"'.encode() in body if self.user else True
+        is_about = f'"{self.resource}"'.encode() in body if self.resource else True
         return is_named and is_about and self.times != 0
 
 
@@ -170,10 +170,10 @@ class Proxy:
                     rule.treatment.drop()
 
     def failing(
-        self, calls: str, treatment: Treatment, times: int | None = None, user: str = ""
+        self, calls: str, treatment: Treatment, times: int | None = None, resource: str = ""
     ) -> contextlib.AbstractContextManager[list[str]]:
         """One rule alone."""
-        return self.rules(Rule(calls, treatment, times, user))
+        return self.rules(Rule(calls, treatment, times, resource))
 
     @contextlib.contextmanager
     def gone(self, service: str) -> Iterator[None]:

@@ -43,38 +43,42 @@ class Queue:
         )
         return list(reply.get("Messages", []))
 
-    def message_of(self, user: str) -> Message:
-        """The one message of a user, once it is visible."""
+    def message_of(self, resource: str) -> Message:
+        """The one message of a resource, once it is visible."""
 
         def found() -> list[Message]:
-            return [each for each in self.look() if each["Attributes"]["MessageGroupId"] == user]
+            return [
+                each for each in self.look() if each["Attributes"]["MessageGroupId"] == resource
+            ]
 
-        (message,) = until(f"the message of {user}", found)
+        (message,) = until(f"the message of {resource}", found)
         return message
 
-    def receive(self, user: str) -> Message:
-        """The one message of a user, which is hidden from now on."""
-        message = self.message_of(user)
+    def receive(self, resource: str) -> Message:
+        """The one message of a resource, which is hidden from now on."""
+        message = self.message_of(resource)
         self._sqs.change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=60
         )
         return message
 
-    def receive_of(self, users: Sequence[str], count: int) -> list[Message]:
-        """So many messages of these users, which are hidden from now on."""
+    def receive_of(self, resources: Sequence[str], count: int) -> list[Message]:
+        """So many messages of these resources, which are hidden from now on."""
         found: list[Message] = []
 
         def all_of_them() -> bool:
             messages = self._receive(hidden_for=120)
-            found.extend(each for each in messages if each["Attributes"]["MessageGroupId"] in users)
+            found.extend(
+                each for each in messages if each["Attributes"]["MessageGroupId"] in resources
+            )
             return len(found) == count
 
         until(f"{count} messages", all_of_them)
         return found
 
-    def take(self, user: str) -> Message:
-        """The one message of a user, which is deleted."""
-        message = self.message_of(user)
+    def take(self, resource: str) -> Message:
+        """The one message of a resource, which is deleted."""
+        message = self.message_of(resource)
         self.delete(message)
         return message
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from .client import Answer
 from .deployment import Deployment
+from .resources import OPERATION_PATH, PATH, operation_path, parameters_of, path_of
 
 Fields = Sequence[tuple[str, str]]
 
@@ -19,7 +20,7 @@ Fields = Sequence[tuple[str, str]]
 def invoke(
     deployment: Deployment,
     method: str,
-    user: str,
+    resource: str,
     receipt: str = "",
     fields: Fields = (),
     body: bytes | None = None,
@@ -28,18 +29,18 @@ def invoke(
 ) -> Answer:
     """Hand one request, taken so many seconds ago, to the function that has its route.
 
-    `user` is as it was sent.
+    `resource` is as it was sent.
     """
-    resource, path, parameters = "/users/{id}", f"/users/{user}", {"id": user}
+    route, path, parameters = PATH, path_of(resource), parameters_of(resource)
     if receipt:
-        resource, path = f"{resource}/operations/{{receipt}}", f"{path}/operations/{receipt}"
+        route, path = OPERATION_PATH, operation_path(resource, receipt)
         parameters["receipt"] = receipt
     several: dict[str, list[str]] = {}
     for name, value in fields:
         several.setdefault(name, []).append(value)
     taken = time.time() - age
     payload = {
-        "resource": resource,
+        "resource": route,
         "path": path,
         "httpMethod": method,
         "headers": {name: values[-1] for name, values in several.items()},
@@ -49,7 +50,7 @@ def invoke(
         "pathParameters": parameters,
         "stageVariables": None,
         "requestContext": {
-            "resourcePath": resource,
+            "resourcePath": route,
             "httpMethod": method,
             "path": f"/prod{path}",
             "protocol": "HTTP/1.1",

@@ -1,4 +1,4 @@
-"""For test_schema.py: most valid requests are about users and operations that exist.
+"""For test_schema.py: most valid requests are about resources and operations that exist.
 
 Made-up ids would be answered with 404 alone. GENUINE has path parameters by operationId,
 null for those that were made up.

@@ -29,9 +29,9 @@ class Service:
         # Of the web pages that may call it.
         self.origin = origin
 
-    def body_of(self, user: str) -> str:
+    def body_of(self, resource: str) -> str:
         """The stored body."""
-        got = self.api.get(user)
+        got = self.api.get(resource)
         assert got.status == 200, got
         return got.body.decode()
 

@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
@@ -27,13 +27,12 @@ from .client import Answer, Api, Credentials, nobody
 from .credentials import bearer, signed
 from .deployment import ROOT
 from .names import FUNCTIONS
+from .resources import MADE, resource_in
 from .service import Service
 
 SMOKE = "SMOKE_STACK"
 # What can be updated has been deployed.
 USABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
-# With this the ids of all users of the tests begin; nothing else is ever deleted.
-PREFIX = "test-"
 
 
 class Tell(Protocol):
@@ -57,7 +56,7 @@ class Stack(Service):
         }
         self.mode = parameters["AuthMode"]
         self._accepted: list[Answer] = []
-        self._users: set[str] = set()
+        self._resources: set[str] = set()
         self.operations: set[str] = set()
         base = os.environ.get("API_URL") or self.outputs["ApiUrl"]
         api = Api(base.rstrip("/"), self._credentials(), self._note)
@@ -78,15 +77,14 @@ class Stack(Service):
         return signed(frozen.access_key, frozen.secret_key, frozen.token, region)
 
     def _note(self, method: str, answer: Answer) -> None:
-        """Remember what a PUT made: of whom, the answer to a deferred one says."""
+        """Remember what a PUT made: of which resource, the answer to a deferred one says."""
         path = urlsplit(answer.headers.get("location", answer.url)).path
-        _, collection, user, *below = path.split("/")
-        user = unquote(user)
-        made = 200 <= answer.status < 300 and (answer.status == 202 or not below)
-        if method != "PUT" or not made or collection != "users":
+        resource = resource_in(path.partition("/operations/")[0] if answer.status == 202 else path)
+        if method != "PUT" or not (200 <= answer.status < 300) or resource is None:
             return
-        assert user.startswith(PREFIX), answer
-        self._users.add(user)
+        # Nothing else is ever deleted.
+        assert resource.startswith(tuple(MADE)), answer
+        self._resources.add(resource)
         if answer.status == 202:
             self._accepted.append(answer)
             self.operations.add(id_of(answer))
@@ -94,19 +92,19 @@ class Stack(Service):
             self.operations.add(answer.headers["etag"].strip('"'))
 
     def clean_up(self) -> str:
-        """Delete the users and operations that were made; says what was done."""
-        made = f"{len(self._users)} users and {len(self.operations)} operations"
+        """Delete the resources and operations that were made; says what was done."""
+        made = f"{len(self._resources)} resources and {len(self.operations)} operations"
         dynamodb = self.session.client("dynamodb")
-        items = [("ResourcesTable", user) for user in sorted(self._users)]
+        items = [("ResourcesTable", resource) for resource in sorted(self._resources)]
         items += [("OperationsTable", operation) for operation in sorted(self.operations)]
         try:
             for answer in self._accepted:
-                # What is carried out after its user was deleted would make it anew.
+                # What is carried out after its resource was deleted would make it anew.
                 self.end_of(answer, 60)
             for table, key in items:
                 dynamodb.delete_item(TableName=self.outputs[table], Key={"id": {"S": key}})
         except (AssertionError, botocore.exceptions.ClientError) as error:
-            left = " ".join(sorted(self._users))
+            left = " ".join(sorted(self._resources))
             return f"left behind, of {made}, since they could not be deleted ({error}): {left}"
         return f"deleted: {made}; the idempotency keys go by themselves after a day"
 

@@ -27,6 +27,7 @@ from .client import Api
 from .credentials import bearer, signed
 from .deployment import Deployment
 from .make_smoke import make_smoke
+from .resources import new_resource, path_of
 
 pytestmark = pytest.mark.changes_stack(closes_api=True)
 
@@ -51,7 +52,7 @@ class Accounts:
         return self.api.seen_by(signed(key, secret, token, region))
 
     def policy(self, *paths: str) -> str:
-        """A policy to call the API at these paths, such as PUT/users/42."""
+        """A policy to call the API at these paths, such as PUT/users/ada."""
         api = f"arn:aws:execute-api:*:*:{self.deployment.environment['API_ID']}/*"
         resources = [f"{api}/{path}" for path in paths]
         allow = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resources}
@@ -63,51 +64,52 @@ def accounts(deployment: Deployment, api: Api) -> Accounts:
     return Accounts(deploy(deployment, {"AuthMode": "iam"}), deployment)
 
 
-def test_unsigned(deployment: Deployment, accounts: Accounts, user: str) -> None:
-    for answer in to_every_route(accounts.api, user):
+def test_unsigned(deployment: Deployment, accounts: Accounts, resource: str) -> None:
+    for answer in to_every_route(accounts.api, resource):
         by_the_gateway(answer, 403)
-    assert accounts.api.seen_by(bearer("a.b.c")).put(user, sample()).status == 403
-    assert deployment.user(user) is None
-    let_a_preflight_pass(accounts.api, user)
+    assert accounts.api.seen_by(bearer("a.b.c")).put(resource, sample()).status == 403
+    assert deployment.resource(resource) is None
+    let_a_preflight_pass(accounts.api, resource)
 
 
-def test_signed(accounts: Accounts, user: str) -> None:
+def test_signed(accounts: Accounts, resource: str) -> None:
     api = accounts.root()
-    put = api.put(user, sample(1))
+    put = api.put(resource, sample(1))
     assert put.status == 201, put
-    assert api.get(user).headers["etag"] == put.headers["etag"]
-    accepted = api.put_later(user, sample(2))
+    assert api.get(resource).headers["etag"] == put.headers["etag"]
+    accepted = api.put_later(resource, sample(2))
     assert api.status(accepted).status == 200
-    answers = to_every_route(api, user)
+    answers = to_every_route(api, resource)
     statuses = [200, 200, 200, 405, 405, 405, 404, 404, 405, 405, 405, 405]
     assert [answer.status for answer in answers] == statuses
 
 
-def test_a_users_own_policy(deployment: Deployment, accounts: Accounts, user: str) -> None:
+def test_a_callers_own_policy(deployment: Deployment, accounts: Accounts, resource: str) -> None:
     iam = deployment.client("iam")
-    iam.create_user(UserName=user)
-    made = iam.create_access_key(UserName=user)["AccessKey"]
+    iam.create_user(UserName=resource)
+    made = iam.create_access_key(UserName=resource)["AccessKey"]
     api = accounts.signed_by(made["AccessKeyId"], made["SecretAccessKey"])
-    assert api.put(user, sample()).status == 403
-    policy = accounts.policy(f"PUT/users/{user}")
-    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=policy)
-    assert api.put(user, sample()).status == 201
-    assert api.put(f"{user}-2", sample()).status == 403
-    assert api.get(user).status == 403
-    assert deployment.user(f"{user}-2") is None
+    assert api.put(resource, sample()).status == 403
+    policy = accounts.policy(f"PUT{path_of(resource)}")
+    iam.put_user_policy(UserName=resource, PolicyName="own", PolicyDocument=policy)
+    assert api.put(resource, sample()).status == 201
+    other = new_resource()
+    assert api.put(other, sample()).status == 403
+    assert api.get(resource).status == 403
+    assert deployment.resource(other) is None
     forged = accounts.signed_by(made["AccessKeyId"], "another secret")
-    assert forged.put(user, sample()).status == 403
+    assert forged.put(resource, sample()).status == 403
 
 
 def test_a_key_is_the_roles_whatever_its_session(
-    deployment: Deployment, accounts: Accounts, user: str, key: str
+    deployment: Deployment, accounts: Accounts, resource: str, key: str
 ) -> None:
     iam, sts = deployment.client("iam"), deployment.client("sts")
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    made = iam.create_role(RoleName=user, AssumeRolePolicyDocument=document)
-    policy = accounts.policy("PUT/users/*")
-    iam.put_role_policy(RoleName=user, PolicyName="any", PolicyDocument=policy)
+    made = iam.create_role(RoleName=resource, AssumeRolePolicyDocument=document)
+    policy = accounts.policy("PUT/*")
+    iam.put_role_policy(RoleName=resource, PolicyName="any", PolicyDocument=policy)
     operations = []
     for session in ("first", "second"):
         reply = sts.assume_role(RoleArn=made["Role"]["Arn"], RoleSessionName=session)
@@ -115,24 +117,25 @@ def test_a_key_is_the_roles_whatever_its_session(
         api = accounts.signed_by(
             given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
         )
-        answer = api.put(user, sample(), {"Idempotency-Key": f'"{key}"'})
+        answer = api.put(resource, sample(), {"Idempotency-Key": f'"{key}"'})
         operations.append(id_of(answer))
-    by_root = accounts.root().put(user, sample(), {"Idempotency-Key": f'"{key}"'})
+    by_root = accounts.root().put(resource, sample(), {"Idempotency-Key": f'"{key}"'})
     assert operations[0] == operations[1] != id_of(by_root)
 
 
 def test_the_command_of_the_output_first_put(
-    deployment: Deployment, accounts: Accounts, user: str
+    deployment: Deployment, accounts: Accounts, resource: str
 ) -> None:
     stack = {"StackName": deployment.environment["STACK_NAME"]}
     stacks = deployment.client("cloudformation").describe_stacks(**stack)["Stacks"]
     outputs = {it["OutputKey"]: it["OutputValue"] for it in stacks[0]["Outputs"]}
     command = outputs["FirstPut"].replace(outputs["ApiUrl"], deployment.environment["API_URL"])
     iam = deployment.client("iam")
-    iam.create_user(UserName=user)
-    policy = accounts.policy("PUT/users/ada")
-    iam.put_user_policy(UserName=user, PolicyName="ada", PolicyDocument=policy)
-    made = iam.create_access_key(UserName=user)["AccessKey"]
+    iam.create_user(UserName=resource)
+    (path,) = re.findall(r"-X PUT \S+?://[^/]+(\S+)", command)
+    policy = accounts.policy(f"PUT{path}")
+    iam.put_user_policy(UserName=resource, PolicyName="first", PolicyDocument=policy)
+    made = iam.create_access_key(UserName=resource)["AccessKey"]
     # Without a session token curl leaves its header out.
     for secret, status in ((made["SecretAccessKey"], 202), ("another secret", 403)):
         keys = {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": secret}
@@ -143,8 +146,10 @@ def test_the_command_of_the_output_first_put(
         assert done.stdout.startswith(f"HTTP/1.1 {status} ".encode()), done
 
 
-def test_the_functions_look_again(deployment: Deployment, accounts: Accounts, user: str) -> None:
-    refuse_what_no_authorizer_saw(deployment, user)
+def test_the_functions_look_again(
+    deployment: Deployment, accounts: Accounts, resource: str
+) -> None:
+    refuse_what_no_authorizer_saw(deployment, resource)
 
 
 def test_make_smoke_passes_says_what_the_stack_does_and_leaves_nothing(
@@ -175,7 +180,7 @@ def test_make_smoke_passes_says_what_the_stack_does_and_leaves_nothing(
         assert re.search(told, printed, re.MULTILINE), told
     assert printed.index("sam validate") < printed.index("%252Fv2 in a path")
     assert not re.search(r"\d{12}", printed.partition("paste into an issue")[2])
-    found = re.search(r"^deleted: (\d+) users and (\d+) operations", printed, re.MULTILINE)
+    found = re.search(r"^deleted: (\d+) resources and (\d+) operations", printed, re.MULTILINE)
     assert found is not None and min(map(int, found.groups())) > 10
     deployment.queue.is_empty_after("make smoke")
     after = deployment.footprint()
@@ -185,26 +190,26 @@ def test_make_smoke_passes_says_what_the_stack_does_and_leaves_nothing(
 
 
 def test_make_smoke_of_a_caller_who_may_do_little(
-    deployment: Deployment, accounts: Accounts, user: str
+    deployment: Deployment, accounts: Accounts, resource: str
 ) -> None:
     """What cannot be deleted is listed; where the API may not be called it fails."""
     iam = deployment.client("iam")
-    iam.create_user(UserName=user)
-    made = iam.create_access_key(UserName=user)["AccessKey"]
+    iam.create_user(UserName=resource)
+    made = iam.create_access_key(UserName=resource)["AccessKey"]
     policy = '{"Statement":{"Effect":"Allow","Action":"cloudformation:*","Resource":"*"}}'
-    iam.put_user_policy(UserName=user, PolicyName="stacks", PolicyDocument=policy)
+    iam.put_user_policy(UserName=resource, PolicyName="stacks", PolicyDocument=policy)
 
     def smoke(path: str) -> tuple[int, str]:
         policy = accounts.policy(path)
-        iam.put_user_policy(UserName=user, PolicyName="api", PolicyDocument=policy)
+        iam.put_user_policy(UserName=resource, PolicyName="api", PolicyDocument=policy)
         return make_smoke(
             deployment,
-            "PYTEST=-k test_the_user",
+            "PYTEST=-k test_the_examples",
             AWS_ACCESS_KEY_ID=made["AccessKeyId"],
             AWS_SECRET_ACCESS_KEY=made["SecretAccessKey"],
         )
 
     status, printed = smoke("*")
-    assert status == 0 and "left behind, of 1 users and 1 operations" in printed
+    assert status == 0 and "left behind, of 1 resources and 1 operations" in printed
     status, printed = smoke("GET/nothing")
     assert status != 0 and "1 failed" in printed

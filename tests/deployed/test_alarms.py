@@ -164,7 +164,7 @@ def test_the_alarm_on_what_is_handed_back_lasts_until_the_next_attempt() -> None
 def test_an_expression_uses_every_metric_of_its_alarm_and_no_other() -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html"""
     on_expressions = [each["Metrics"] for each in alarms().values() if "Metrics" in each]
-    assert len(on_expressions) == 7
+    assert len(on_expressions) == 6
     for metrics in on_expressions:
         queries = {query["Id"]: query for query in metrics}
         used = set()

@@ -7,35 +7,36 @@ from .client import DEFERRED, Api
 from .deployment import Deployment
 from .proxy import Proxy
 from .queues import Queue
+from .resources import operation_path, spelled
 
 
-def test_an_inline_put_and_a_get(api: Api, user: str, queue: Queue, proxy: Proxy) -> None:
+def test_an_inline_put_and_a_get(api: Api, resource: str, queue: Queue, proxy: Proxy) -> None:
     for status in (201, 200):
         with proxy.recorded() as calls:
-            assert api.put(user, sample()).status == status
+            assert api.put(resource, sample()).status == status
         assert calls == ["DynamoDB.UpdateItem"]
         with proxy.recorded() as calls:
-            assert api.get(user).status == 200
+            assert api.get(resource).status == 200
         assert calls == ["DynamoDB.GetItem"]
 
 
-def test_a_keyed_put(api: Api, user: str, key: str, queue: Queue, proxy: Proxy) -> None:
+def test_a_keyed_put(api: Api, resource: str, key: str, queue: Queue, proxy: Proxy) -> None:
     with proxy.recorded() as calls:
-        assert api.put(user, sample(), {"Idempotency-Key": f'"{key}"'}).status == 201
-    # The last one reads who created the user, which a transaction does not tell.
+        assert api.put(resource, sample(), {"Idempotency-Key": f'"{key}"'}).status == 201
+    # The last one reads who created the resource, which a transaction does not tell.
     assert calls == ["DynamoDB.PutItem", "DynamoDB.TransactWriteItems", "DynamoDB.GetItem"]
 
 
 def test_a_deferred_put_its_status_and_its_redelivery(
-    deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy
 ) -> None:
     with proxy.recorded() as calls:
         with deployment.mapping.off():
-            accepted = api.put_later(user, sample())
+            accepted = api.put_later(resource, sample())
             assert calls == ["SQS.SendMessage"]
             assert api.status(accepted).json()["status"] == "pending"
             assert calls.pop() == "DynamoDB.GetItem"
-            message = queue.message_of(user)
+            message = queue.message_of(resource)
         queue.is_empty_after("the update")
     assert calls == ["SQS.SendMessage", "DynamoDB.TransactWriteItems"]
     with proxy.recorded() as calls:
@@ -48,11 +49,11 @@ def test_a_deferred_put_its_status_and_its_redelivery(
 
 
 def test_a_forged_receipt_and_bad_input_make_no_call(
-    api: Api, user: str, queue: Queue, proxy: Proxy
+    api: Api, resource: str, queue: Queue, proxy: Proxy
 ) -> None:
     with proxy.recorded() as calls:
-        assert api.request("GET", f"/users/{user}/operations/{'A' * 38}").status == 404
-        assert api.get("a%20b").status == 400
-        assert api.put(user, b"[]").status == 422
-        assert api.put(user, b"[]", DEFERRED).status == 422
+        assert api.request("GET", operation_path(resource)).status == 404
+        assert api.get(spelled(resource, "a%20b")).status == 400
+        assert api.put(resource, b"[]").status == 422
+        assert api.put(resource, b"[]", DEFERRED).status == 422
     assert calls == []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
 from .bodies import sample
 from .client import Answer, Api
 from .deployment import Deployment, stack_command
 from .make_smoke import make_smoke
+from .resources import new_resource
 
 pytestmark = pytest.mark.changes_stack
 
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.changes_stack
 @pytest.fixture(scope="module")
 def earlier(deployment: Deployment, api: Api) -> Answer:
     """A deferred PUT from before the update."""
-    accepted = api.put_later(f"test-{uuid.uuid4()}", sample(1))
+    accepted = api.put_later(new_resource(), sample(1))
     assert deployment.end_of(accepted) == "succeeded"
     return accepted
 
@@ -26,19 +25,19 @@ def earlier(deployment: Deployment, api: Api) -> Answer:
 def deferred_mode(deployment: Deployment, earlier: Answer) -> None:
     """The stack with these parameters. It is the tests' own and these are the last."""
     parameters = "DefaultMode=deferred ApplyBatchSize=100 ApplyBatchWindow=1"
-    done = stack_command("up", deployment.local, "--parameters", parameters)
+    done = stack_command("up", deployment.local, parameters=parameters)
     assert done.returncode == 0, done.stdout
 
 
-def test_a_plain_put_is_deferred(deployment: Deployment, api: Api, user: str) -> None:
+def test_a_plain_put_is_deferred(deployment: Deployment, api: Api, resource: str) -> None:
     with deployment.mapping.off():
-        accepted = api.put(user, sample(1))
+        accepted = api.put(resource, sample(1))
         assert accepted.status == 202, accepted
         # The mode chose it, so it is no preference that was applied.
         assert "preference-applied" not in accepted.headers, accepted
-        assert deployment.user(user) is None
+        assert deployment.resource(resource) is None
     assert deployment.end_of(accepted) == "succeeded"
-    accepted = api.put_later(user, sample(2))
+    accepted = api.put_later(resource, sample(2))
     assert accepted.headers["preference-applied"] == "respond-async", accepted
     assert deployment.end_of(accepted) == "succeeded"
 
@@ -53,18 +52,18 @@ def test_the_batches_are_as_large_as_asked_for(deployment: Deployment) -> None:
     assert {name: str(mapping[name]) for name in asked} == asked
 
 
-def test_wait_alone_is_inline(api: Api, user: str) -> None:
-    answer = api.put(user, sample(), {"Prefer": "wait=5"})
+def test_wait_alone_is_inline(api: Api, resource: str) -> None:
+    answer = api.put(resource, sample(), {"Prefer": "wait=5"})
     assert answer.status == 201 and "preference-applied" not in answer.headers, answer
-    assert api.put(user, sample(), {"Prefer": "wait=0"}).status == 202
+    assert api.put(resource, sample(), {"Prefer": "wait=0"}).status == 202
 
 
-def test_receipts_and_users_survive_the_update(api: Api, earlier: Answer) -> None:
+def test_receipts_and_resources_survive_the_update(api: Api, earlier: Answer) -> None:
     answer = api.status(earlier)
     assert answer.status == 200, answer
     document = answer.json()
     assert (document["id"], document["status"]) == (earlier.json()["id"], "succeeded")
-    assert api.get(document["userId"]).headers["etag"] == document["etag"]
+    assert api.request("GET", document["resource"]).headers["etag"] == document["etag"]
 
 
 def test_make_smoke_asks_for_what_is_to_be_done_now(deployment: Deployment) -> None:

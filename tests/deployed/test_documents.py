@@ -121,14 +121,16 @@ def test_every_command_of_the_readme_is_run() -> None:
         assert program != "make" or target in targets, command
 
 
-def test_the_readme_shows_what_happens(deployment: Deployment, user: str, queue: Queue) -> None:
+def test_the_readme_shows_what_happens(deployment: Deployment, resource: str, queue: Queue) -> None:
     """Each block of curl, in order, against the answer that stands below it."""
     shell, seen = "", 0
     for language, text in blocks(README):
         if language == "http":
             assert shell, text
             url = deployment.environment["API_URL"]
-            script = shell.replace("users/ada", f"users/{user}").replace(URL_OF_RUN, url)
+            script = shell.replace("resources/ada", f"resources/{resource}").replace(
+                URL_OF_RUN, url
+            )
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", script],
                 env=os.environ | {"URL": url},

@@ -25,16 +25,17 @@ from scripts.processes import Process, last_lines, start
 from scripts.sam import CARGO_LAMBDA
 
 from .bodies import sample
-from .client import JSON, Api
+from .client import Api
 from .deployment import ROOT, Deployment
 from .events import EVENTS, ORDER, run_all
 from .names import FUNCTIONS
 from .polling import until
 from .ports import free_ports
+from .resources import SAMPLES, path_of
 
 
 def test_every_event_has_an_expectation_and_the_other_way_round() -> None:
-    events = {file.stem for file in EVENTS.glob("*.json")} - {"env"}
+    events = {file.stem for file in EVENTS.glob("*.json")} - {"env", "resource"}
     assert events == {file.stem for file in (EVENTS / "expected").glob("*.json")} == set(ORDER)
 
 
@@ -47,7 +48,10 @@ def settings(deployment: Deployment) -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith(("AWS_", "CARGO_LAMBDA_"))
     }
-    return ours | deployment.environment | constants
+    theirs: dict[str, str] = {}
+    for binary in FUNCTIONS.values():
+        theirs |= deployment.variables(binary.upper())
+    return ours | theirs | deployment.environment | constants
 
 
 # The runtime interface emulator
@@ -90,7 +94,7 @@ def post(port: int, function: str, event: bytes) -> Any:
 
 
 def test_under_the_runtime_interface_emulator(
-    deployment: Deployment, settings: dict[str, str], clean: None, tmp_path: Path
+    deployment: Deployment, settings: dict[str, str], samples: Path, clean: None, tmp_path: Path
 ) -> None:
     architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     (emulator,) = ROOT.glob(
@@ -112,6 +116,7 @@ def test_under_the_runtime_interface_emulator(
             )
         run_all(
             deployment,
+            samples,
             lambda function, event: post(ports[function], "function", event.read_bytes()),
         )
 
@@ -147,7 +152,7 @@ def watch(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_under_cargo_lambda(
-    deployment: Deployment, settings: dict[str, str], clean: None, watch: int
+    deployment: Deployment, settings: dict[str, str], samples: Path, clean: None, watch: int
 ) -> None:
     def invoke(function: str, event: Path) -> Any:
         command: list[str | Path] = [
@@ -165,17 +170,17 @@ def test_under_cargo_lambda(
         assert done.returncode == 0, (event, done)
         return json.loads(done.stdout)
 
-    run_all(deployment, invoke)
+    run_all(deployment, samples, invoke)
 
 
 def test_the_router_of_cargo_lambda(deployment: Deployment, clean: None, watch: int) -> None:
     """`[workspace.metadata.lambda.watch.router]` in Cargo.toml names the routes of the template."""
     api = Api(f"http://127.0.0.1:{watch}")
-    put = api.request("PUT", "/users/42", JSON, sample(1))
+    put = api.put(SAMPLES[0], sample(1))
     assert put.status == 201, put
-    got = api.get("42")
+    got = api.get(SAMPLES[0])
     assert (got.status, got.body, got.headers["etag"]) == (200, sample(1), put.headers["etag"]), got
-    accepted = api.put_later("42", sample(2))
+    accepted = api.put_later(SAMPLES[0], sample(2))
     pending = api.status(accepted)
     assert (pending.status, pending.json()) == (200, accepted.json()), pending
-    assert api.request("DELETE", "/users/42").status >= 400
+    assert api.request("DELETE", path_of(SAMPLES[0])).status >= 400

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
 from .answers import problem_in, told
-from .bodies import MAX_BYTES, padded, sample, sample_text
+from .bodies import MAX_BYTES, padded, sample
 from .client import DEFERRED, JSON, Answer, Api
 from .deployment import ROOT, Deployment
 from .operations import DAY, operation_id, receipt, store_claim, store_stalled
 from .proxy import LOSES_REPLY, THROTTLED, Proxy
 from .queues import Queue
+from .resources import PATH, operation_path, path_of, resource_in, spelled
 from .rest_api import invoke
 from .service import Service
 
@@ -25,32 +27,34 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 NOT_APPLIED = EXAMPLES["stalled"]["error"]
 PROBLEMS = {name: value for name, value in EXAMPLES.items() if "type" in value}
-USER, OPERATION = "/users/{user}", f"/users/{{user}}/operations/{'A' * 38}"
+
+# The path of the request: of the test's resource, of one of its operations, of no id.
+RESOURCE, OPERATION, BAD_ID = path_of, operation_path, lambda it: path_of(spelled(it, "a%20b"))
 
 # What one request is refused with. Those with a body are PUTs, refused alike in both modes.
-REFUSED: dict[str, tuple[str, str, dict[str, str], bytes | None]] = {
-    "invalid-id": ("GET", "/users/a%20b", {}, None),
-    "malformed-header": ("PUT", USER, JSON | {"If-Match": "x"}, sample()),
-    "partial-put": ("PUT", USER, JSON | {"Content-Range": "bytes 0-1/2"}, sample()),
-    "malformed-json": ("PUT", USER, JSON, b'{"name":"Ada",}'),
-    "not-found": ("GET", USER, {}, None),
-    "method-not-allowed": ("DELETE", USER, {}, None),
+REFUSED: dict[str, tuple[str, Callable[[str], str], dict[str, str], bytes | None]] = {
+    "invalid-id": ("GET", BAD_ID, {}, None),
+    "malformed-header": ("PUT", RESOURCE, JSON | {"If-Match": "x"}, sample()),
+    "partial-put": ("PUT", RESOURCE, JSON | {"Content-Range": "bytes 0-1/2"}, sample()),
+    "malformed-json": ("PUT", RESOURCE, JSON, b'{"name":"Ada",}'),
+    "not-found": ("GET", RESOURCE, {}, None),
+    "method-not-allowed": ("DELETE", RESOURCE, {}, None),
     "operation-not-found": ("GET", OPERATION, {}, None),
-    "precondition-failed": ("PUT", USER, JSON | {"If-Match": '"x"'}, sample()),
-    "body-too-large": ("PUT", USER, JSON, padded(MAX_BYTES + 1)),
-    "unsupported-media-type": ("PUT", USER, {"Content-Type": "text/plain"}, sample()),
-    "unsupported-content-coding": ("PUT", USER, JSON | {"Content-Encoding": "gzip"}, sample()),
-    "invalid-body": ("PUT", USER, JSON, b"[]"),
-    "duplicate-member": ("PUT", USER, JSON, b'{"name":"A","name":"B"}'),
-    "too-deep": ("PUT", USER, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
-    "forbidden-character": ("PUT", USER, JSON, '{"name":"\ufffe"}'.encode()),
+    "precondition-failed": ("PUT", RESOURCE, JSON | {"If-Match": '"x"'}, sample()),
+    "body-too-large": ("PUT", RESOURCE, JSON, padded(MAX_BYTES + 1)),
+    "unsupported-media-type": ("PUT", RESOURCE, {"Content-Type": "text/plain"}, sample()),
+    "unsupported-content-coding": ("PUT", RESOURCE, JSON | {"Content-Encoding": "gzip"}, sample()),
+    "invalid-body": ("PUT", RESOURCE, JSON, b"[]"),
+    "duplicate-member": ("PUT", RESOURCE, JSON, b'{"name":"A","name":"B"}'),
+    "too-deep": ("PUT", RESOURCE, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
+    "forbidden-character": ("PUT", RESOURCE, JSON, '{"name":"\ufffe"}'.encode()),
 }
 # What an adopter's slow step would refuse; there is none.
 BY_NO_REQUEST = {"refused"}
 # The stack of these tests answers everyone.
 IN_ANOTHER_MODE = {"forbidden"}
 SEEN_BELOW = {
-    *("operation-gone", "superseded", "order-unknown", "idempotency-key-reused", "clock-skew"),
+    *("operation-gone", "superseded", "idempotency-key-reused", "clock-skew"),
     *("not-written", "outcome-unknown", "not-read"),
 }
 
@@ -91,12 +95,12 @@ def in_both_modes(api: Api, path: str, headers: dict[str, str], body: bytes) -> 
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(api: Api, user: str, name: str, leaves_nothing: None) -> None:
-    method, path, headers, body = REFUSED[name]
+def test_refused(api: Api, resource: str, name: str, leaves_nothing: None) -> None:
+    method, path_of_it, headers, body = REFUSED[name]
     if body is None:
-        is_example(api.request(method, path.format(user=user), headers), name)
+        is_example(api.request(method, path_of_it(resource), headers), name)
     else:
-        is_example(in_both_modes(api, path.format(user=user), headers, body), name)
+        is_example(in_both_modes(api, path_of_it(resource), headers, body), name)
 
 
 @pytest.mark.smoke
@@ -110,65 +114,61 @@ def test_refused(api: Api, user: str, name: str, leaves_nothing: None) -> None:
     ids=str,
 )
 def test_other_fields_that_are_refused(
-    api: Api, user: str, headers: dict[str, str], kind: str, leaves_nothing: None
+    api: Api, resource: str, headers: dict[str, str], kind: str, leaves_nothing: None
 ) -> None:
-    answer = in_both_modes(api, f"/users/{user}", JSON | headers, sample())
+    answer = in_both_modes(api, path_of(resource), JSON | headers, sample())
     assert problem_in(answer, 400, kind)["field"] == next(iter(headers))
 
 
-def test_a_slash_in_an_id(api: Api, leaves_nothing: None) -> None:
+def test_a_slash_in_an_id(api: Api, resource: str, leaves_nothing: None) -> None:
     """An HTTP API decodes %2F before it looks for a route, and finds none; a function says 400."""
-    assert in_both_modes(api, "/users/a%2Fb", JSON, sample()).status in (400, 404)
+    assert in_both_modes(api, path_of(spelled(resource, "a%2Fb")), JSON, sample()).status in (
+        400,
+        404,
+    )
 
 
-def test_a_body_that_is_not_utf_8(api: Api, user: str, leaves_nothing: None) -> None:
+def test_a_body_that_is_not_utf_8(api: Api, resource: str, leaves_nothing: None) -> None:
     """The gateway hands it over as text with U+FFFD in it, so that its length is another."""
-    answer = in_both_modes(api, f"/users/{user}", JSON, b'{"name":"Ren\xe9"}')
+    answer = in_both_modes(api, path_of(resource), JSON, b'{"name":"Ren\xe9"}')
     document = problem_in(answer, 400, "malformed-json")
     assert "UTF-8" in document["detail"], document
 
 
-def test_keys(deployment: Deployment, api: Api, user: str) -> None:
-    store_claim(deployment, user, "k", sample(), operation_id(10))
-    api.put(user, sample(2))
-    is_example(api.put(user, sample(), {"Idempotency-Key": '"k"'}), "superseded")
-    is_example(api.put(user, sample(1), {"Idempotency-Key": '"k"'}), "idempotency-key-reused")
-
-
-def test_an_order_that_is_not_known(deployment: Deployment, api: Api, user: str, key: str) -> None:
-    ahead = operation_id(-30)
-    item = {"id": user, "op": ahead, "created_by": ahead, "body": sample_text()}
-    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
-    is_example(api.put(user, sample(), {"Idempotency-Key": f'"{key}"'}), "order-unknown")
+def test_keys(deployment: Deployment, api: Api, resource: str) -> None:
+    store_claim(deployment, resource, "k", sample(), operation_id(10))
+    api.put(resource, sample(2))
+    is_example(api.put(resource, sample(), {"Idempotency-Key": '"k"'}), "superseded")
+    is_example(api.put(resource, sample(1), {"Idempotency-Key": '"k"'}), "idempotency-key-reused")
 
 
 @pytest.mark.parametrize("age", [-40, 310], ids=["the host lags", "the host leads"])
-def test_clock_skew(deployment: Deployment, api: Api, user: str, age: float) -> None:
+def test_clock_skew(deployment: Deployment, api: Api, resource: str, age: float) -> None:
     """Far less of it is a slow request, and taken."""
     fields = list(JSON.items())
-    answer = invoke(deployment, "PUT", user, fields=fields, body=sample(), age=age)
+    answer = invoke(deployment, "PUT", resource, fields=fields, body=sample(), age=age)
     is_example(answer, "clock-skew")
-    assert answer.headers["retry-after"] == "1" and deployment.user(user) is None, answer
+    assert answer.headers["retry-after"] == "1" and deployment.resource(resource) is None, answer
     answer = invoke(
-        deployment, "PUT", user, fields=list(JSON.items()), body=sample(), age=age * 0.7
+        deployment, "PUT", resource, fields=list(JSON.items()), body=sample(), age=age * 0.7
     )
     assert answer.status == 201, answer
 
 
-def test_failed_calls(api: Api, user: str, proxy: Proxy) -> None:
+def test_failed_calls(api: Api, resource: str, proxy: Proxy) -> None:
     with proxy.failing("DynamoDB", THROTTLED):
-        answers = {"not-written": api.put(user, sample()), "not-read": api.get(user)}
+        answers = {"not-written": api.put(resource, sample()), "not-read": api.get(resource)}
     with proxy.failing("DynamoDB", LOSES_REPLY):
-        answers["outcome-unknown"] = api.put(user, sample())
+        answers["outcome-unknown"] = api.put(resource, sample())
     for name, answer in answers.items():
         is_example(answer, name)
         assert answer.headers["retry-after"] == "1", answer
 
 
-def status(api: Api, deployment: Deployment, user: str, operation: str) -> Answer:
+def status(api: Api, deployment: Deployment, resource: str, operation: str) -> Answer:
     """The answer of an operation's status URL."""
-    made = receipt(deployment, user, operation)
-    return api.request("GET", f"/users/{user}/operations/{made}")
+    made = receipt(deployment, resource, operation)
+    return api.request("GET", operation_path(resource, made))
 
 
 def is_like(shown: dict[str, Any], name: str) -> None:
@@ -180,7 +180,7 @@ def is_like(shown: dict[str, Any], name: str) -> None:
         varying = dict.fromkeys(example["error"].keys() & {"etag"})
         assert shown["error"] | varying == example["error"] | varying, shown
     for one in (shown, example):
-        assert one["resource"] == f"/users/{one['userId']}", one
+        assert resource_in(one["resource"]) is not None, one
         assert one["self"] == f"{one['resource']}/operations/{one['receipt']}", one
         assert one.get("etag") in (None, f'"{one["id"]}"'), one
         assert uuid.UUID(one["id"]).version == 7
@@ -188,34 +188,37 @@ def is_like(shown: dict[str, Any], name: str) -> None:
             assert len(one[at]) == len("2026-11-22T14:27:26.140Z"), one
 
 
-def test_operations(deployment: Deployment, api: Api, user: str, queue: Queue) -> None:
-    old = api.put(user, sample()).headers["etag"]
+def test_operations(deployment: Deployment, api: Api, resource: str, queue: Queue) -> None:
+    old = api.put(resource, sample()).headers["etag"]
     with deployment.mapping.off():
-        late = api.put_later(user, sample())
+        late = api.put_later(resource, sample())
         is_like(late.json(), "pending")
         is_like(api.status(late).json(), "pending")
-        api.put(user, sample())
+        api.put(resource, sample())
     is_like(deployment.completed(late), "operation-superseded")
-    is_like(deployment.completed(api.put_later(user, sample(), {"If-Match": old})), "failed")
-    is_like(deployment.completed(api.put_later(user, sample())), "succeeded")
-    is_like(status(api, deployment, user, operation_id(33 * DAY)).json(), "expired")
-    is_example(status(api, deployment, user, operation_id(45 * DAY)), "operation-gone")
+    is_like(deployment.completed(api.put_later(resource, sample(), {"If-Match": old})), "failed")
+    is_like(deployment.completed(api.put_later(resource, sample())), "succeeded")
+    is_like(status(api, deployment, resource, operation_id(33 * DAY)).json(), "expired")
+    is_example(status(api, deployment, resource, operation_id(45 * DAY)), "operation-gone")
     stalled = operation_id(60)
-    store_stalled(deployment, user, stalled)
+    store_stalled(deployment, resource, stalled)
     is_like(
-        status(api, deployment, user, stalled).json() | {"error": NOT_APPLIED},
+        status(api, deployment, resource, stalled).json() | {"error": NOT_APPLIED},
         "stalled",
     )
 
 
 @pytest.mark.smoke
-def test_the_user(api: Api, user: str) -> None:
-    example = json.dumps(EXAMPLES["ada"]).encode()
-    assert api.put(user, example, {"Prefer": "return=representation"}).body == example
+def test_the_examples_of_a_body(api: Api, resource: str) -> None:
+    put = DOCUMENT["paths"][PATH]["put"]["requestBody"]["content"]["application/json"]
+    for reference in put["examples"].values():
+        name = reference["$ref"].rpartition("/")[2]
+        example = json.dumps(EXAMPLES[name]).encode()
+        assert api.put(resource, example, {"Prefer": "return=representation"}).body == example
 
 
-def test_what_the_gateway_answers_by_itself(api: Api, user: str) -> None:
+def test_what_the_gateway_answers_by_itself(api: Api, resource: str) -> None:
     """Another form than the functions'. (MiniStack has a form of its own for crashes.)"""
-    answer = api.request("GET", f"/users/{user}/a/b")
+    answer = api.request("GET", f"{path_of(resource)}/a/b")
     assert (answer.status, answer.json().keys()) == (404, {"message"}), answer
     assert answer.headers["content-type"] == "application/json", answer

@@ -15,6 +15,7 @@ from .client import Api
 from .deployment import ROOT, Deployment
 from .proxy import THROTTLED, Proxy, Rule
 from .queues import Queue
+from .resources import path_of
 from .test_generated import NODE, PYTHON
 
 PAGE = (ROOT / "docs" / "http.md").read_text()
@@ -49,12 +50,12 @@ def language(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_until_it_is_done(deployment: Deployment, api: Api, user: str, language: str) -> None:
-    url = f"{api.base}/users/{user}"
+def test_until_it_is_done(deployment: Deployment, api: Api, resource: str, language: str) -> None:
+    url = f"{api.base}{path_of(resource)}"
     done = run(language, url, json.loads(sample(1)))
-    assert (done["status"], done["userId"]) == ("succeeded", user), done
-    assert json.loads(deployment.body_of(user)) == json.loads(sample(1))
-    api.put(user, sample(2))
+    assert (done["status"], done["resource"]) == ("succeeded", path_of(resource)), done
+    assert json.loads(deployment.body_of(resource)) == json.loads(sample(1))
+    api.put(resource, sample(2))
     failed = run(language, url, json.loads(sample(3)), {"If-Match": done["etag"]})
     assert failed["status"] == "failed", failed
     check_problem(failed["error"], 412, "precondition-failed")
@@ -64,10 +65,10 @@ def test_until_it_is_done(deployment: Deployment, api: Api, user: str, language:
 
 
 def test_under_failures(
-    deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy, language: str
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy, language: str
 ) -> None:
     """Refused with 503 until the queue takes it, the PUT is sent again under its key."""
-    with proxy.rules(Rule("SQS.SendMessage", THROTTLED, times=4, user=user)) as refused:
-        done = run(language, f"{api.base}/users/{user}", json.loads(sample(1)))
+    with proxy.rules(Rule("SQS.SendMessage", THROTTLED, times=4, resource=resource)) as refused:
+        done = run(language, f"{api.base}{path_of(resource)}", json.loads(sample(1)))
     assert done["status"] == "succeeded" and len(refused) == 4, (done, refused)
-    assert json.loads(deployment.body_of(user)) == json.loads(sample(1))
+    assert json.loads(deployment.body_of(resource)) == json.loads(sample(1))

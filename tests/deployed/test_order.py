@@ -1,10 +1,10 @@
-"""Inline and deferred PUTs of one user in every order: the newest wins, and each has one effect."""
+"""Inline and deferred PUTs of one resource in every order: the newest wins, one effect each."""
 
 from __future__ import annotations
 
 import pytest
 
-from .answers import check_problem, id_of, problem_in
+from .answers import id_of, problem_in
 from .bodies import sample, sample_text
 from .client import Api
 from .deployment import Deployment
@@ -16,13 +16,13 @@ from .service import Service
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "one by one"])
 def test_reversed_and_doubled(
-    deployment: Deployment, api: Api, user: str, queue: Queue, history: History, at_once: bool
+    deployment: Deployment, api: Api, resource: str, queue: Queue, history: History, at_once: bool
 ) -> None:
     messages, accepted = [], []
     with deployment.mapping.off():
         for step in range(4):
-            accepted.append(api.put_later(user, sample(step)))
-            messages.append(queue.take(user))
+            accepted.append(api.put_later(resource, sample(step)))
+            messages.append(queue.take(resource))
         if at_once:
             for message in messages[::-1] * 2:
                 queue.send_copy(message)
@@ -34,106 +34,116 @@ def test_reversed_and_doubled(
     queue.is_empty_after("all deliveries")
     ends = [deployment.end_of(answer) for answer in accepted]
     assert ends == ["superseded"] * 3 + ["succeeded"]
-    assert history.of_user(user) == [id_of(accepted[-1])]
+    assert history.of_resource(resource) == [id_of(accepted[-1])]
     assert all(len(history.of_operation(id_of(answer))) == 1 for answer in accepted)
 
 
 def test_a_late_message_loses_to_newer_ones_of_both_modes(
-    deployment: Deployment, api: Api, user: str, queue: Queue, history: History
+    deployment: Deployment, api: Api, resource: str, queue: Queue, history: History
 ) -> None:
     with deployment.mapping.off():
-        late = api.put_later(user, sample("late"))
-        message = queue.take(user)
-    inline = api.put(user, sample("inline"))
+        late = api.put_later(resource, sample("late"))
+        message = queue.take(resource)
+    inline = api.put(resource, sample("inline"))
     assert inline.status == 201, inline
-    deferred = api.put_later(user, sample("deferred"))
+    deferred = api.put_later(resource, sample("deferred"))
     assert deployment.end_of(deferred) == "succeeded"
     assert api.status(late).json()["status"] == "pending"
     for _ in range(2):
         queue.send_copy(message)
         queue.is_empty_after("a late delivery")
     assert deployment.end_of(late) == "superseded"
-    again = api.put(user, sample("again"))
+    again = api.put(resource, sample("again"))
     written = [id_of(inline), id_of(deferred), id_of(again)]
-    assert (again.status, history.of_user(user)) == (200, written), again
+    assert (again.status, history.of_resource(resource)) == (200, written), again
     assert history.of_operation(id_of(late)) == ["superseded"]
     assert deployment.end_of(deferred) == "succeeded"
 
 
 def test_a_redelivery_restores_an_outcome_that_was_not_written(
-    deployment: Deployment, api: Api, user: str, queue: Queue
+    deployment: Deployment, api: Api, resource: str, queue: Queue
 ) -> None:
-    """A user at the operation's own id says that an earlier attempt landed."""
+    """A resource at the operation's own id says that an earlier attempt landed."""
     with deployment.mapping.off():
-        accepted = api.put_later(user, sample(1))
-        message = queue.message_of(user)
+        accepted = api.put_later(resource, sample(1))
+        message = queue.message_of(resource)
     assert deployment.end_of(accepted) == "succeeded"
-    stored = deployment.user(user)
+    stored = deployment.resource(resource)
     deployment.forget(operations=(id_of(accepted),))
     queue.send_copy(message)
     assert deployment.end_of(accepted) == "succeeded"
-    assert deployment.user(user) == stored
+    assert deployment.resource(resource) == stored
 
 
 def test_a_chain_of_conditional_deferred_puts(
-    deployment: Deployment, api: Api, user: str, queue: Queue
+    deployment: Deployment, api: Api, resource: str, queue: Queue
 ) -> None:
     """Each names the one before, still queued: the operation id of a 202 is its ETag to come."""
     with deployment.mapping.off():
-        chain = [api.put_later(user, sample(0), {"If-None-Match": "*"})]
+        chain = [api.put_later(resource, sample(0), {"If-None-Match": "*"})]
         for step in range(1, 4):
             tag = {"If-Match": f'"{id_of(chain[-1])}"'}
-            chain.append(api.put_later(user, sample(step), tag))
+            chain.append(api.put_later(resource, sample(step), tag))
         assert queue.size() == 4
     assert [deployment.end_of(accepted) for accepted in chain] == ["succeeded"] * 4
-    assert deployment.body_of(user) == sample_text(3)
+    assert deployment.body_of(resource) == sample_text(3)
 
 
 def test_a_burst_of_both_modes_ends_with_the_newest(
-    deployment: Deployment, api: Api, user: str, queue: Queue, history: History
+    deployment: Deployment, api: Api, resource: str, queue: Queue, history: History
 ) -> None:
     answers = []
     for step in range(12):
         body = sample(step)
-        answers.append(api.put(user, body) if step % 3 == 2 else api.put_later(user, body))
+        answers.append(api.put(resource, body) if step % 3 == 2 else api.put_later(resource, body))
     for accepted in (answer for answer in answers if answer.status == 202):
         assert deployment.end_of(accepted) in ("succeeded", "superseded")
-    assert deployment.body_of(user) == sample_text(11)
-    written = history.of_user(user)
+    assert deployment.body_of(resource) == sample_text(11)
+    written = history.of_resource(resource)
     assert written == sorted(set(written))
 
 
 @pytest.mark.smoke
 def test_the_newest_stays_whatever_its_mode(
-    service: Service, api: Api, user: str, settled: None
+    service: Service, api: Api, resource: str, settled: None
 ) -> None:
     """Each PUT is sent once the one before is answered, and long before it is carried out."""
     answers = []
     for step in range(9):
         body = sample(step)
-        answers.append(api.put_later(user, body) if step % 3 else api.put(user, body))
+        answers.append(api.put_later(resource, body) if step % 3 else api.put(resource, body))
     ids = [id_of(answer) for answer in answers]
     assert ids == sorted(ids)
     ends = [service.end_of(answer) for answer in answers if answer.status == 202]
     assert ends[-1] == "succeeded" and set(ends) <= {"succeeded", "superseded"}, ends
-    assert service.body_of(user) == sample_text(8)
-    assert api.get(user).headers["etag"] == f'"{ids[-1]}"'
+    assert service.body_of(resource) == sample_text(8)
+    assert api.get(resource).headers["etag"] == f'"{ids[-1]}"'
 
 
-def test_an_order_that_is_not_known(
-    deployment: Deployment, api: Api, user: str, key: str, queue: Queue
-) -> None:
-    """What is stored is further ahead of the clock than clocks may differ: no one can tell."""
-    ahead = operation_id(-10)
-    item = {"id": user, "op": ahead, "created_by": ahead, "body": sample_text("ahead")}
+def store_ahead(deployment: Deployment, resource: str, seconds: float) -> dict[str, str]:
+    """Store a version that arrived so many seconds after now."""
+    ahead = operation_id(-seconds)
+    item = {"id": resource, "op": ahead, "created_by": ahead, "body": sample_text("ahead")}
     deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
-    document = deployment.completed(api.put_later(user, sample(1)))
-    assert document["status"] == "failed", document
-    check_problem(document["error"], 409, "order-unknown")
+    return item
+
+
+def test_what_arrived_long_before_the_stored_version_is_superseded(
+    deployment: Deployment, api: Api, resource: str, key: str, queue: Queue
+) -> None:
+    """Over a second: in every mode, with and without a key, and nothing is written."""
+    item = store_ahead(deployment, resource, 10)
+    assert deployment.end_of(api.put_later(resource, sample(1))) == "superseded"
     for _ in range(2):
-        keyed = api.put(user, sample(2), {"Idempotency-Key": f'"{key}"'})
-        problem_in(keyed, 409, "order-unknown")
-    assert deployment.user(user) == item
-    # A plain inline PUT steps over it: the clocks decide nothing there.
-    assert api.put(user, sample(3)).status == 200
-    assert deployment.body_of(user) == sample_text(3)
+        keyed = api.put(resource, sample(2), {"Idempotency-Key": f'"{key}"'})
+        problem_in(keyed, 409, "superseded")
+    problem_in(api.put(resource, sample(3)), 409, "superseded")
+    assert deployment.resource(resource) == item
+
+
+def test_an_inline_put_steps_over_a_version_of_the_same_second(
+    deployment: Deployment, api: Api, resource: str
+) -> None:
+    store_ahead(deployment, resource, 0.8)
+    assert api.put(resource, sample(1)).status == 200
+    assert deployment.body_of(resource) == sample_text(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import pytest
 
@@ -15,79 +14,79 @@ from .history import History
 from .polling import until
 from .proxy import BROKEN, LOSES_REPLY, THROTTLED, Fails, Proxy, Rule
 from .queues import Queue
+from .resources import new_resource
 
 WAIT = {"Prefer": "respond-async, wait=1"}
 UPDATE, READ, APPLY = "DynamoDB.UpdateItem", "DynamoDB.GetItem", "DynamoDB.TransactWriteItems"
 
 
-def test_throttling_is_retried(api: Api, user: str, proxy: Proxy, history: History) -> None:
+def test_throttling_is_retried(api: Api, resource: str, proxy: Proxy, history: History) -> None:
     with proxy.rules(Rule(UPDATE, THROTTLED, 2), Rule(READ, THROTTLED, 2)) as fired:
-        answer = api.put(user, sample(1))
-        assert (answer.status, api.get(user).status) == (201, 200), answer
+        answer = api.put(resource, sample(1))
+        assert (answer.status, api.get(resource).status) == (201, 200), answer
     assert fired == [UPDATE, UPDATE, READ, READ]
-    assert history.of_user(user) == [id_of(answer)]
+    assert history.of_resource(resource) == [id_of(answer)]
 
 
 def test_throttling_past_the_retries_refuses_inline_puts_and_reads_alone(
-    deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy
 ) -> None:
     with deployment.mapping.off():
         with proxy.failing("DynamoDB", THROTTLED) as fired:
-            refused(api.put(user, sample()), "not-written")
+            refused(api.put(resource, sample()), "not-written")
             assert set(fired) == {UPDATE} and len(fired) > 1
-            accepted = api.put_later(user, sample(1))
+            accepted = api.put_later(resource, sample(1))
             refused(api.status(accepted), "not-read")
-            refused(api.get(user), "not-read")
-        assert deployment.user(user) is None
+            refused(api.get(resource), "not-read")
+        assert deployment.resource(resource) is None
     assert deployment.end_of(accepted) == "succeeded"
-    assert deployment.body_of(user) == sample_text(1)
+    assert deployment.body_of(resource) == sample_text(1)
 
 
 @pytest.mark.parametrize("outage", ["refused connections", "500", "throttled"])
 def test_deferred_puts_outlive_an_outage(
     deployment: Deployment,
     api: Api,
-    new_user: Callable[[], str],
     queue: Queue,
     proxy: Proxy,
     history: History,
     outage: str,
 ) -> None:
-    """Accepted all the while, applied after, and the newest of each user last."""
+    """Accepted all the while, applied after, and the newest of each resource last."""
     blocks: dict[str, contextlib.AbstractContextManager[object]] = {
         "refused connections": proxy.gone("DynamoDB"),
         "500": proxy.failing("DynamoDB", BROKEN),
         "throttled": proxy.failing("DynamoDB", THROTTLED),
     }
-    users = [new_user() for _ in range(3)]
+    resources = [new_resource() for _ in range(3)]
     accepted: list[Answer] = []
     with proxy.recorded() as calls, blocks[outage]:
         for step in range(9):
             body = sample(step)
-            accepted.append(api.put_later(users[step % 3], body))
+            accepted.append(api.put_later(resources[step % 3], body))
         kind = "outcome-unknown" if outage == "500" else "not-written"
-        refused(api.put(users[0], sample()), kind)
+        refused(api.put(resources[0], sample()), kind)
         # All were tried, and handed back at least once.
         handed_back = "SQS.ChangeMessageVisibility"
         until("updates handed back", lambda: calls.count(handed_back), lambda count: count >= 9)
-        assert all(deployment.user(user) is None for user in users)
+        assert all(deployment.resource(resource) is None for resource in resources)
     for answer in accepted:
         end = deployment.end_of(answer)
         assert end == "succeeded" or (end == "superseded" and answer not in accepted[-3:]), answer
-    for user, newest in zip(users, accepted[-3:], strict=True):
-        operations = history.of_user(user)
+    for resource, newest in zip(resources, accepted[-3:], strict=True):
+        operations = history.of_resource(resource)
         assert operations == sorted(set(operations)) and operations[-1] == id_of(newest)
-    assert deployment.body_of(users[2]) == sample_text(8)
+    assert deployment.body_of(resources[2]) == sample_text(8)
 
 
 def test_an_outcome_that_is_not_written_leaves_the_message(
-    deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy
 ) -> None:
     """A superseded update deletes no message before its outcome is stored."""
     with proxy.failing("DynamoDB.PutItem", THROTTLED) as fired:
         with deployment.mapping.off():
-            late = api.put_later(user, sample("older"))
-            assert api.put(user, sample("newer")).status == 201
+            late = api.put_later(resource, sample("older"))
+            assert api.put(resource, sample("newer")).status == 201
         until("attempts at the outcome", lambda: len(fired), lambda count: count >= 3)
         assert queue.size() == 1
         assert api.status(late).json()["status"] == "pending"
@@ -95,16 +94,16 @@ def test_an_outcome_that_is_not_written_leaves_the_message(
 
 
 def test_sqs_is_gone(
-    deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy, history: History
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy, history: History
 ) -> None:
     with proxy.gone("SQS"):
-        refused(api.put(user, sample("deferred"), DEFERRED), "not-written")
-        inline = api.put(user, sample("inline"))
-        waited = api.put(user, sample("waited"), WAIT)
+        refused(api.put(resource, sample("deferred"), DEFERRED), "not-written")
+        inline = api.put(resource, sample("inline"))
+        waited = api.put(resource, sample("waited"), WAIT)
         assert (inline.status, waited.status) == (201, 200), (inline, waited)
         assert queue.size() == 0
-    assert history.of_user(user) == [id_of(inline), id_of(waited)]
-    assert deployment.end_of(api.put_later(user, sample("later"))) == "succeeded"
+    assert history.of_resource(resource) == [id_of(inline), id_of(waited)]
+    assert deployment.end_of(api.put_later(resource, sample("later"))) == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -113,26 +112,26 @@ def test_sqs_is_gone(
     ids=["throttled", "500"],
 )
 def test_sqs_refuses(
-    api: Api, user: str, queue: Queue, proxy: Proxy, fault: Fails, kind: str
+    api: Api, resource: str, queue: Queue, proxy: Proxy, fault: Fails, kind: str
 ) -> None:
     with proxy.failing("SQS", fault) as fired:
-        refused(api.put(user, sample(), DEFERRED), kind)
+        refused(api.put(resource, sample(), DEFERRED), kind)
         assert set(fired) == {"SQS.SendMessage"} and len(fired) > 1
-        assert api.put(user, sample(1)).status == 201
+        assert api.put(resource, sample(1)).status == 201
     assert queue.size() == 0
 
 
-def test_both_are_gone(deployment: Deployment, api: Api, user: str, proxy: Proxy) -> None:
+def test_both_are_gone(deployment: Deployment, api: Api, resource: str, proxy: Proxy) -> None:
     """Neither the attempt nor the queue: nothing is written, and that is what is said."""
     with proxy.rules(Rule("SQS", THROTTLED), Rule("DynamoDB", THROTTLED)):
-        refused(api.put(user, sample(), WAIT), "not-written")
-    assert deployment.user(user) is None
+        refused(api.put(resource, sample(), WAIT), "not-written")
+    assert deployment.resource(resource) is None
 
 
 def test_the_attempt_landed_without_reply_and_the_queue_is_gone(
-    deployment: Deployment, api: Api, user: str, proxy: Proxy
+    deployment: Deployment, api: Api, resource: str, proxy: Proxy
 ) -> None:
     rules = Rule("SQS", THROTTLED), Rule(APPLY, LOSES_REPLY, 1), Rule(APPLY, THROTTLED)
     with proxy.rules(*rules):
-        problem_in(api.put(user, sample(1), WAIT), 503, "outcome-unknown")
-    assert deployment.body_of(user) == sample_text(1)
+        problem_in(api.put(resource, sample(1), WAIT), 503, "outcome-unknown")
+    assert deployment.body_of(resource) == sample_text(1)

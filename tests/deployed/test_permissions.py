@@ -24,6 +24,7 @@ from .operations import operation_id
 from .polling import until
 from .proxy import THROTTLED, Proxy
 from .queues import Queue, record
+from .resources import KNOWN, new_resource
 
 QUEUES = {"updates": "UpdatesQueue", "dead-letters": "DeadLettersQueue", "parked": "ParkedQueue"}
 HANDED_BACK = "SQS.ChangeMessageVisibility"
@@ -167,73 +168,76 @@ def test_nothing_else_is_granted(deployment: Deployment) -> None:
         for _, document in policies.documents():
             assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
             granted |= policies.grants(document)
-    assert granted == TAKEN | BY_LAMBDA
+    known = TAKEN | BY_LAMBDA
+    # What a resource's update needs of other services is its own.
+    ours = {grant for grant in granted if grant.resource in {each.resource for each in known}}
+    assert ours == known, "see 'A permission of its own' in docs/make-it-yours.md"
 
 
 # put
 
 
 @without("PUT", "dynamodb:UpdateItem", "ResourcesTable")
-def test_put_may_not_write_users(
-    deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy, lost: Lost
+def test_put_may_not_write_resources(
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy, lost: Lost
 ) -> None:
     """And what is permanent is not tried again."""
     with lost:
         with proxy.recorded() as calls:
-            refused(api.put(user, sample(1)), "not-written")
+            refused(api.put(resource, sample(1)), "not-written")
         assert calls == ["DynamoDB.UpdateItem"]
-        assert deployment.user(user) is None
-        assert deployment.end_of(api.put_later(user, sample(2))) == "succeeded"
-    assert api.put(user, sample(3)).status == 200
+        assert deployment.resource(resource) is None
+        assert deployment.end_of(api.put_later(resource, sample(2))) == "succeeded"
+    assert api.put(resource, sample(3)).status == 200
 
 
 @without("PUT", "dynamodb:GetItem", "ResourcesTable")
-def test_put_may_not_read_users(
-    deployment: Deployment, api: Api, user: str, key: str, queue: Queue, lost: Lost
+def test_put_may_not_read_resources(
+    deployment: Deployment, api: Api, resource: str, key: str, queue: Queue, lost: Lost
 ) -> None:
-    """It cannot tell whether the user is new."""
+    """It cannot tell whether the resource is new."""
     keyed = {"Idempotency-Key": f'"{key}"'}
     with lost:
-        answer = api.put(user, sample(), keyed)
+        answer = api.put(resource, sample(), keyed)
         assert (answer.status, answer.json()["status"]) == (202, "succeeded"), answer
-        assert api.put(user, sample(2)).status == 200
-    again = api.put(user, sample(), keyed)
+        assert api.put(resource, sample(2)).status == 200
+    again = api.put(resource, sample(), keyed)
     assert (again.status, id_of(again)) == (201, id_of(answer)), again
 
 
 @without("PUT", "dynamodb:PutItem", "OperationsTable")
 def test_put_may_not_claim(
-    deployment: Deployment, api: Api, user: str, key: str, lost: Lost
+    deployment: Deployment, api: Api, resource: str, key: str, lost: Lost
 ) -> None:
     with lost:
-        refused(api.put(user, sample(), {"Idempotency-Key": f'"{key}"'}), "outcome-unknown")
-        assert deployment.user(user) is None
-        assert api.put(user, sample()).status == 201
+        refused(api.put(resource, sample(), {"Idempotency-Key": f'"{key}"'}), "outcome-unknown")
+        assert deployment.resource(resource) is None
+        assert api.put(resource, sample()).status == 201
 
 
 @without("PUT", "dynamodb:GetItem", "OperationsTable")
 def test_put_may_not_read_outcomes(
-    deployment: Deployment, api: Api, user: str, key: str, lost: Lost
+    deployment: Deployment, api: Api, resource: str, key: str, lost: Lost
 ) -> None:
     """Only another sending needs them."""
     keyed = {"Idempotency-Key": f'"{key}"'}
     with lost:
-        first = api.put(user, sample(), keyed)
+        first = api.put(resource, sample(), keyed)
         assert first.status == 201, first
-        refused(api.put(user, sample(), keyed), "outcome-unknown")
-        assert api.put(user, sample(2)).status == 200
-    again = api.put(user, sample(), keyed)
+        refused(api.put(resource, sample(), keyed), "outcome-unknown")
+        assert api.put(resource, sample(2)).status == 200
+    again = api.put(resource, sample(), keyed)
     assert (again.status, id_of(again)) == (201, id_of(first)), again
 
 
 @without("PUT", "sqs:SendMessage", "UpdatesQueue")
 def test_put_may_not_send(
-    deployment: Deployment, api: Api, user: str, queue: Queue, lost: Lost
+    deployment: Deployment, api: Api, resource: str, queue: Queue, lost: Lost
 ) -> None:
     with lost:
-        refused(api.put(user, sample(1), DEFERRED), "not-written")
+        refused(api.put(resource, sample(1), DEFERRED), "not-written")
         assert queue.size() == 0
-        assert api.put(user, sample(2)).status == 201
+        assert api.put(resource, sample(2)).status == 201
 
 
 # read
@@ -241,12 +245,12 @@ def test_put_may_not_send(
 
 @without("READ", "dynamodb:GetItem", "ResourcesTable", "OperationsTable")
 def test_read_may_not_read(
-    deployment: Deployment, api: Api, user: str, queue: Queue, grant: Grant, lost: Lost
+    deployment: Deployment, api: Api, resource: str, queue: Queue, grant: Grant, lost: Lost
 ) -> None:
-    accepted = api.put_later(user, sample())
+    accepted = api.put_later(resource, sample())
     assert deployment.end_of(accepted) == "succeeded"
     with lost:
-        answers = {"ResourcesTable": api.get(user), "OperationsTable": api.status(accepted)}
+        answers = {"ResourcesTable": api.get(resource), "OperationsTable": api.status(accepted)}
         refused(answers.pop(grant.resource), "not-read")
         assert [answer.status for answer in answers.values()] == [200]
 
@@ -257,7 +261,7 @@ def test_read_may_not_read(
 def is_left_open(
     deployment: Deployment,
     api: Api,
-    user: str,
+    resource: str,
     proxy: Proxy,
     history: History,
     lost: Lost,
@@ -265,64 +269,78 @@ def is_left_open(
     """The update waits, and is carried out once the permission is back."""
     with lost:
         with proxy.recorded() as calls:
-            accepted = api.put_later(user, sample())
+            accepted = api.put_later(resource, sample())
             until("it handed back", lambda: HANDED_BACK in calls)
         assert api.status(accepted).json()["status"] == "pending"
-        assert deployment.user(user) is None
+        assert deployment.resource(resource) is None
     assert deployment.end_of(accepted) == "succeeded"
-    assert len(history.of_user(user)) == 1
+    assert len(history.of_resource(resource)) == 1
 
 
 @without("APPLY", "dynamodb:UpdateItem", "ResourcesTable")
-def test_apply_may_not_write_users(
+def test_apply_may_not_write_resources(
     deployment: Deployment,
     api: Api,
-    user: str,
+    resource: str,
     queue: Queue,
     proxy: Proxy,
     history: History,
     lost: Lost,
 ) -> None:
-    is_left_open(deployment, api, user, proxy, history, lost)
+    is_left_open(deployment, api, resource, proxy, history, lost)
 
 
 @without("APPLY", "dynamodb:PutItem", "OperationsTable")
 def test_apply_may_not_record(
     deployment: Deployment,
     api: Api,
-    user: str,
+    resource: str,
     queue: Queue,
     proxy: Proxy,
     history: History,
     lost: Lost,
 ) -> None:
-    is_left_open(deployment, api, user, proxy, history, lost)
+    is_left_open(deployment, api, resource, proxy, history, lost)
+
+
+if KNOWN["hasUpdate"]:
+
+    @without("APPLY", "dynamodb:BatchGetItem", "ResourcesTable", "OperationsTable")
+    def test_apply_may_not_look_before_an_update(
+        deployment: Deployment,
+        api: Api,
+        resource: str,
+        queue: Queue,
+        proxy: Proxy,
+        history: History,
+        lost: Lost,
+    ) -> None:
+        is_left_open(deployment, api, resource, proxy, history, lost)
 
 
 @without("APPLY", "sqs:ChangeMessageVisibility", "UpdatesQueue")
 def test_apply_may_not_hide(
-    deployment: Deployment, api: Api, user: str, queue: Queue, proxy: Proxy, lost: Lost
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy, lost: Lost
 ) -> None:
     """What it hands back comes again after the queue's own time."""
     with queue.visibility_timeout(3), lost:
         with proxy.recorded() as calls, proxy.failing("DynamoDB", THROTTLED):
-            accepted = api.put_later(user, sample())
+            accepted = api.put_later(resource, sample())
             until("it tried to hide", lambda: HANDED_BACK in calls)
         assert deployment.end_of(accepted) == "succeeded"
 
 
 @without("APPLY", "sqs:DeleteMessage", "UpdatesQueue")
-def test_apply_may_not_delete(
-    deployment: Deployment, api: Api, user: str, queue: Queue, lost: Lost
-) -> None:
+def test_apply_may_not_delete(deployment: Deployment, api: Api, queue: Queue, lost: Lost) -> None:
     """It deletes what is done before it goes on to a suspect; Lambda does so at the end."""
-    others = [f"{user}-2", f"{user}-3"]
+    others = [new_resource(), new_resource()]
     with deployment.mapping.off():
 
         def is_left(name: str) -> bool:
-            """Whether the message of a user outlives a batch in which a suspect follows it."""
-            accepted = [api.put_later(each, sample()) for each in (name, f"{name}-suspect")]
-            records = [record(queue.receive(each)) for each in (name, f"{name}-suspect")]
+            """Whether the message of a resource outlives a batch in which a suspect follows it."""
+            both = name, new_resource()
+            accepted = [api.put_later(each, sample()) for each in both]
+            records = [record(queue.receive(each)) for each in both]
             records[1]["attributes"]["ApproximateReceiveCount"] = "4"
             assert deployment.invoke("APPLY", {"Records": records}) == {"batchItemFailures": []}
             assert [deployment.end_of(answer) for answer in accepted] == ["succeeded"] * 2
@@ -337,15 +355,15 @@ def test_apply_may_not_delete(
 
 @without("APPLY", "sqs:SendMessage", "DeadLettersQueue")
 def test_apply_may_not_send_to_the_dead_letters(
-    deployment: Deployment, api: Api, user: str, parked: Queue, proxy: Proxy, lost: Lost
+    deployment: Deployment, api: Api, resource: str, parked: Queue, proxy: Proxy, lost: Lost
 ) -> None:
     """What it cannot read stays in the queue."""
     with lost:
         with proxy.recorded() as calls:
-            deployment.queue.send("{}", {}, user)
+            deployment.queue.send("{}", {}, resource)
             until("it handed back", lambda: HANDED_BACK in calls)
         assert (deployment.queue.size(), parked.size()) == (1, 0)
-        assert deployment.end_of(api.put_later(user, sample())) == "succeeded"
+        assert deployment.end_of(api.put_later(resource, sample())) == "succeeded"
     until("the parked message", parked.size)
 
 
@@ -354,26 +372,26 @@ def test_apply_may_not_send_to_the_dead_letters(
 
 @without("PARK", "sqs:SendMessage", "ParkedQueue")
 def test_park_may_not_send(
-    deployment: Deployment, user: str, parked: Queue, proxy: Proxy, lost: Lost
+    deployment: Deployment, resource: str, parked: Queue, proxy: Proxy, lost: Lost
 ) -> None:
-    stays(deployment, user, parked, proxy, lost, "SQS.SendMessage")
+    stays(deployment, resource, parked, proxy, lost, "SQS.SendMessage")
 
 
 @without("PARK", "dynamodb:PutItem", "OperationsTable")
 def test_park_may_not_record(
-    deployment: Deployment, user: str, parked: Queue, proxy: Proxy, lost: Lost
+    deployment: Deployment, resource: str, parked: Queue, proxy: Proxy, lost: Lost
 ) -> None:
-    stays(deployment, user, parked, proxy, lost, "DynamoDB.PutItem")
+    stays(deployment, resource, parked, proxy, lost, "DynamoDB.PutItem")
 
 
 def stays(
-    deployment: Deployment, user: str, parked: Queue, proxy: Proxy, lost: Lost, call: str
+    deployment: Deployment, resource: str, parked: Queue, proxy: Proxy, lost: Lost, call: str
 ) -> None:
     """The dead letter stays and is tried again; nothing is lost."""
-    values = {"version": "1", "operation": operation_id(), "resource": user}
+    values = {"version": "1", "operation": operation_id(), "resource": resource}
     with lost:
         with deployment.dead_letters.visibility_timeout(1), proxy.recorded() as calls:
-            deployment.dead_letters.send("{}", values, user)
+            deployment.dead_letters.send("{}", values, resource)
             until("attempts", lambda: calls.count(call), lambda count: count >= 2)
         assert (deployment.dead_letters.size(), parked.size()) == (1, 0)
     until("the parked message", parked.size)

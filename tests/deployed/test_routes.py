@@ -15,8 +15,8 @@ from scripts.ministack import Deployed
 
 from .client import Api
 from .deployment import Deployment
+from .resources import OPERATION_PATH, PATH, path_of
 
-USER, OPERATION = "/users/{id}", "/users/{id}/operations/{receipt}"
 METHODS = {"get", "head", "put", "post", "patch", "delete"}
 JWT = {"AuthMode": "jwt", "JwtIssuer": "https://issuer.invalid", "JwtAudience": "a,b"}
 
@@ -32,7 +32,7 @@ def body(deployment: Deployment, parameters: dict[str, str]) -> Any:
     [
         ({"AuthMode": "iam"}, [{"AWS_IAM": []}]),
         (JWT, [{"Jwt": []}]),
-        (JWT | {"JwtScope": "users:write"}, [{"Jwt": ["users:write"]}]),
+        (JWT | {"JwtScope": "resources:write"}, [{"Jwt": ["resources:write"]}]),
         ({"AuthMode": "none"}, None),
     ],
     ids=str,
@@ -43,13 +43,13 @@ def test_every_route_asks_who_calls(
     """No ANY among them, which would catch a browser's preflight, and no OPTIONS."""
     paths = body(deployment, parameters)["paths"]
     assert {path: set(operations) for path, operations in paths.items()} == {
-        USER: METHODS,
-        OPERATION: METHODS,
+        PATH: METHODS,
+        OPERATION_PATH: METHODS,
     }
     for path, operations in paths.items():
         for method, operation in operations.items():
             assert operation.get("security") == security, (method, path)
-            function = "PUT" if (method, path) == ("put", USER) else "READ"
+            function = "PUT" if (method, path) == ("put", PATH) else "READ"
             uri = operation["x-amazon-apigateway-integration"]["uri"]
             assert deployment.environment[f"{function}_FUNCTION"] in uri, (method, path)
 
@@ -99,9 +99,9 @@ def test_parameters_that_are_refused(
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
-def test_a_method_without_a_route(api: Api, user: str, method: str) -> None:
+def test_a_method_without_a_route(api: Api, resource: str, method: str) -> None:
     """The gateway's own answer; a preflight has an origin, see test_http.py."""
-    assert api.request(method, f"/users/{user}").status in (403, 404)
+    assert api.request(method, path_of(resource)).status in (403, 404)
 
 
 def test_an_open_stack_says_so(deployment: Deployment) -> None:

@@ -27,6 +27,7 @@ from .events import EVENTS, run_all
 from .names import FUNCTIONS
 from .polling import until
 from .ports import free_ports
+from .resources import SAMPLES
 
 pytestmark = pytest.mark.sam_local
 LOGICAL_IDS = {binary: logical_id for logical_id, binary in FUNCTIONS.items()}
@@ -68,12 +69,14 @@ def run(command: list[str], environment: Mapping[str, str]) -> Any:
     return result
 
 
-def test_every_sample_event(deployment: Deployment, clean: None, sam_local: SamLocal) -> None:
+def test_every_sample_event(
+    deployment: Deployment, samples: Path, clean: None, sam_local: SamLocal
+) -> None:
     def invoke(function: str, event: Path) -> Any:
         command = sam_local.command("invoke", LOGICAL_IDS[function], "--event", event)
         return run(command, sam_local.environment)
 
-    run_all(deployment, invoke)
+    run_all(deployment, samples, invoke)
 
 
 def test_a_deferred_sample_is_carried_out_by_the_stack(
@@ -86,7 +89,7 @@ def test_a_deferred_sample_is_carried_out_by_the_stack(
     assert result["statusCode"] == 202, result
     operation = json.loads(result["body"])["id"]
     until("its outcome", lambda: deployment.outcome(operation))
-    deployment.forget(users=("42",), operations=(operation,))
+    deployment.forget(resources=(SAMPLES[0],), operations=(operation,))
 
 
 @contextlib.contextmanager
@@ -106,17 +109,17 @@ def start_api(sam_local: SamLocal, log: Path) -> Iterator[Api]:
 
 
 def test_a_put_through_start_api(
-    deployment: Deployment, user: str, sam_local: SamLocal, tmp_path: Path
+    deployment: Deployment, resource: str, sam_local: SamLocal, tmp_path: Path
 ) -> None:
     with start_api(sam_local, tmp_path / "start-api.log") as api:
-        put = api.put(user, sample(1))
+        put = api.put(resource, sample(1))
         assert (put.status, put.body) == (201, sample(1)), put
-        assert deployment.body_of(user) == sample_text(1)
+        assert deployment.body_of(resource) == sample_text(1)
         # The stack carries out what was accepted here.
-        accepted = api.put_later(user, sample(2))
+        accepted = api.put_later(resource, sample(2))
         until("its outcome", lambda: deployment.outcome(id_of(accepted)))
-        assert api.get(user).body == sample(2)
-        problem_in(api.put(user, b"[]"), 422, "invalid-body")
+        assert api.get(resource).body == sample(2)
+        problem_in(api.put(resource, b"[]"), 422, "invalid-body")
 
 
 def test_the_line_in_the_readme(deployment: Deployment, clean: None, sam_local: SamLocal) -> None:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .client import DEFERRED, Api
 from .deployment import ROOT, Deployment
 from .operations import DAY, operation_id, receipt, store_stalled
 from .queues import Queue
+from .resources import NAMES, OPERATION_PATH, PATH, new_resource, parameters_of
 
 SECONDS = 45
 LEFT_OUT = "ignored_auth,object_level_authorization,use_after_free"
@@ -51,6 +52,13 @@ def strict_document() -> dict[str, Any]:
     here = ROOT / "tests" / "deployed"
     texts = [path.read_text() for path in (ROOT / "openapi.yaml", here / "strict.yaml")]
     document = merged(*map(yaml.safe_load, texts))
+    for operations in document["paths"].values():
+        for method in operations.keys() - {"parameters"}:
+            del operations[method]["responses"]["default"]
+    headers, segments = document["components"]["headers"], re.sub(r"\{.*?\}", "[^/?#]+", PATH)
+    headers["Resource-URL"]["schema"]["pattern"] = f"^(/[^/?#]+)*{segments}$"
+    status = f"^(/[^/?#]+)*{segments}/operations/[A-Za-z0-9_-]{{38}}$"
+    headers["Status-URL"]["schema"]["pattern"] = status
     problem = document["components"]["schemas"]["Problem"]["properties"]["type"]
     problem["enum"] = problem["examples"]
     return document
@@ -58,22 +66,23 @@ def strict_document() -> dict[str, Any]:
 
 def operations_in_every_state(deployment: Deployment, api: Api) -> list[dict[str, str]]:
     """Path parameters: carried out, lost, refused, parked, pending, expired and forgotten."""
-    user = f"test-{uuid.uuid4()}"
-    old = api.put(user, sample(1)).headers["etag"]
+    resource = new_resource()
+    old = api.put(resource, sample(1)).headers["etag"]
     with deployment.mapping.off():
-        accepted = [api.put_later(user, sample(2))]
-        api.put(user, sample(3))
+        accepted = [api.put_later(resource, sample(2))]
+        api.put(resource, sample(3))
     accepted += [
-        api.put_later(user, sample(), headers) for headers in ({"If-Match": old}, DEFERRED)
+        api.put_later(resource, sample(), headers) for headers in ({"If-Match": old}, DEFERRED)
     ]
     ends = {deployment.end_of(answer) for answer in accepted}
     assert ends == {"superseded", "failed", "succeeded"}
     stalled = operation_id(60)
-    store_stalled(deployment, user, stalled)
+    store_stalled(deployment, resource, stalled)
     operations = [answer.json()["id"] for answer in accepted]
     operations += [stalled, operation_id(), operation_id(33 * DAY), operation_id(45 * DAY)]
     return [
-        {"id": user, "receipt": receipt(deployment, user, operation)} for operation in operations
+        parameters_of(resource) | {"receipt": receipt(deployment, resource, operation)}
+        for operation in operations
     ]
 
 
@@ -83,10 +92,12 @@ def test_the_service_is_what_its_document_says(
     document = tmp_path / "openapi.yaml"
     document.write_text(yaml.safe_dump(strict_document()))
     operations = operations_in_every_state(deployment, api)
-    users = [{"id": operations[0]["id"]}, None]
+    own = {name: operations[0][name] for name in NAMES}
+    strict = yaml.safe_load(document.read_text())
     genuine = {
-        **dict.fromkeys(("getOperation", "headOperation"), operations),
-        **dict.fromkeys(("getUser", "headUser"), users),
+        strict["paths"][path][method]["operationId"]: found
+        for path, found in ((OPERATION_PATH, operations), (PATH, [own, None]))
+        for method in ("get", "head")
     }
     settings = ROOT / "tests" / "deployed" / "schemathesis.toml"
     command = [

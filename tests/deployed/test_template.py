@@ -63,7 +63,8 @@ def test_a_change_of_a_parameter_publishes_what_depends_on_it(function: str) -> 
     settings = {name: value for name, value in properties.items() if name not in NO_SETTINGS}
     # SAM adds a function's own variables to these.
     settings["Globals"] = TEMPLATE["Globals"]["Function"]["Environment"]
-    assert parameters_in(settings) == parameters_in(properties["Description"])
+    named = parameters_in(properties["Description"])
+    assert parameters_in(settings) == named, f"name them in the Description of {function}"
     assert properties["AutoPublishAliasAllProperties"] is True
     assert properties["AutoPublishCodeSha256"] == "Revision"
 
@@ -173,12 +174,18 @@ def variables_read(function: str) -> set[str]:
             if found := re.match(r" *pub(?:\(crate\))? (?:async )?fn (\w+)", body):
                 bodies[found[1]] = body
     pending = [(ROOT / "functions" / FUNCTIONS[function] / "src" / "main.rs").read_text()]
+    if "Served::from_environment" in pending[0]:
+        pending += [file.read_text() for file in (ROOT / "crates/resource/src").rglob("*.rs")]
     names: set[str] = set()
     while pending:
         body = pending.pop()
         names |= set(re.findall(r'(?:required|one_of|optional|var)\("([A-Z_]+)"', body))
         names |= set(re.findall(r'let name = "([A-Z_]+)"', body))
-        pending += [bodies.pop(name) for name in re.findall(r"\b(\w+)\(", body) if name in bodies]
+        pending += [
+            bodies.pop(name)
+            for name in re.findall(r"\b(\w+)(?:::<\w+>)?\(", body)
+            if name in bodies
+        ]
     return {name for name in names if not name.startswith("AWS_")}
 
 
@@ -187,7 +194,9 @@ def test_the_variables_set_are_those_that_the_code_reads(function: str) -> None:
     shared = TEMPLATE["Globals"]["Function"].get("Environment", {}).get("Variables", {})
     own = RESOURCES[function]["Properties"]["Environment"]["Variables"]
     names = {name for name in shared.keys() | own.keys() if not name.startswith("AWS_")}
-    assert variables_read(function) == names
+    assert variables_read(function) == names, (
+        f"the Environment of {function} in template.yaml has other variables than its code reads"
+    )
 
 
 def test_samconfig_names_parameters_of_the_template() -> None:

@@ -12,10 +12,10 @@ from .smoke import Stack
 pytestmark = pytest.mark.smoke
 
 
-def test_nobody_gets_in(service: Service, user: str) -> None:
+def test_nobody_gets_in(service: Service, resource: str) -> None:
     """That of the other tests is open; see test_access_iam.py."""
     if not isinstance(service, Stack) or service.mode == "none":
         pytest.skip("AuthMode none is open to everyone")
-    for answer in to_every_route(service.api.seen_by(nobody), user):
+    for answer in to_every_route(service.api.seen_by(nobody), resource):
         assert answer.status in (401, 403), answer
-    assert service.api.get(user).status == 404
+    assert service.api.get(resource).status == 404

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.changes_stack
 def update(deployment: Deployment, **parameters: str) -> None:
     """Deploy again with these parameters, the others at their defaults."""
     words = " ".join(f"{name}={value}" for name, value in parameters.items())
-    done = stack_command("up", deployment.local, "--parameters", words)
+    done = stack_command("up", deployment.local, parameters=words)
     assert done.returncode == 0, done.stdout
 
 
@@ -44,7 +44,7 @@ def test_a_parameter_publishes_only_what_depends_on_it(deployment: Deployment, a
 
 
 def test_the_receipt_key_is_rotated_and_no_status_url_is_lost(
-    deployment: Deployment, api: Api, user: str
+    deployment: Deployment, api: Api, resource: str
 ) -> None:
     """As docs/operations.md says: made, told to `read`, used, and in the end forgotten."""
     update(deployment)
@@ -60,13 +60,13 @@ def test_the_receipt_key_is_rotated_and_no_status_url_is_lost(
         assert api.status(accepted).status == 200
         return deployment.end_of(accepted)
 
-    by_old = api.put_later(user, sample(1))
+    by_old = api.put_later(resource, sample(1))
     assert state(by_old) == "succeeded"
     update(deployment, ReceiptKeyVersion=old, OtherReceiptKeyVersion=new)
     assert state(by_old) == "succeeded"
-    assert state(api.put_later(user, sample(2))) == "succeeded"
+    assert state(api.put_later(resource, sample(2))) == "succeeded"
     update(deployment, ReceiptKeyVersion=new, OtherReceiptKeyVersion=old)
-    by_new = api.put_later(user, sample(3))
+    by_new = api.put_later(resource, sample(3))
     assert (state(by_old), state(by_new)) == ("succeeded", "succeeded")
     update(deployment, ReceiptKeyVersion=new)
     assert state(by_new) == "succeeded"

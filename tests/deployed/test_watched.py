@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from .answers import id_of
-from .bodies import sample
+from .bodies import sample, sample_text
 from .client import Api
 from .deployment import Deployment
 from .polling import until
@@ -43,14 +43,16 @@ def lines_about(deployment: Deployment, group: str, text: str) -> list[Any]:
     [("PutLogs", {"Accepted"}), ("ApplyLogs", {"Applied", "AcceptToApply"})],
 )
 def test_what_became_of_a_put_arrives_as_log_and_metric(
-    deployment: Deployment, api: Api, user: str, group: str, metrics: set[str]
+    deployment: Deployment, api: Api, resource: str, group: str, metrics: set[str]
 ) -> None:
-    accepted = api.put_later(user, sample("unlogged"))
+    accepted = api.put_later(resource, sample("unlogged"))
     operation = id_of(accepted)
     assert deployment.end_of(accepted) == "succeeded"
     (line,) = lines_about(deployment, group, operation)
-    assert (line["resource"], line["operation"], line["level"]) == (user, operation, "INFO"), line
-    assert line["requestId"] and "unlogged" not in json.dumps(line), line
+    assert (line["resource"], line["operation"], line["level"]) == (resource, operation, "INFO"), (
+        line
+    )
+    assert line["requestId"] and sample_text("unlogged") not in json.dumps(line), line
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["Stack"]], line
     assert line["Stack"] == deployment.environment["STACK_NAME"], line

@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .client import DEFERRED, JSON, nobody
 from .deployment import ROOT, Deployment
 from .function_log import Run, runs, summary
 from .polling import until
+from .resources import any_id, new_resource, path_of, resource_in
 from .service import Service
 from .smoke import Stack, Tell
 
@@ -73,52 +74,53 @@ def test_the_template_is_valid(service: Service, tell: Tell) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@any_id
 @smoke
 @pytest.mark.parametrize("part", ["%3F", "%23", "%25", "%252F", "+", "%2B", "/"])
-def test_what_becomes_of_a_path(service: Service, user: str, tell: Tell, part: str) -> None:
+def test_what_becomes_of_a_path(service: Service, resource: str, tell: Tell, part: str) -> None:
     """The function sees the id that the client meant, or the PUT is refused: no gateway may make
     another id of it. The slash stands at the end.
     """
-    sent = f"{user}{part}" if part == "/" else f"{user}{part}v2"
+    sent = f"{resource}{part}" if part == "/" else f"{resource}{part}v2"
     answer = service.api.put(sent, sample(), DEFERRED)
     seen = None
     if answer.status == 202:
-        seen = unquote(answer.headers["location"].split("/")[2])
+        seen = resource_in(answer.headers["location"].partition("/operations/")[0])
         service.end_of(answer)
     problem = answer.headers.get("content-type") == "application/problem+json"
     refused = f"refused by the {'function' if problem else 'gateway'}"
-    what = f"the function saw the id {seen.replace(user, 'ID')!r}" if seen else refused
+    what = f"the function saw the id {seen.replace(resource, 'ID')!r}" if seen else refused
     as_assumed = seen in (None, unquote(sent)) and answer.status < 500
-    tell(f"{sent.replace(user, 'ID')} in a path: {answer.status}, {what}", as_assumed)
+    tell(f"{sent.replace(resource, 'ID')} in a path: {answer.status}, {what}", as_assumed)
 
 
 @smoke
-def test_a_quotation_mark_in_a_query(service: Service, user: str, tell: Tell) -> None:
+def test_a_quotation_mark_in_a_query(service: Service, resource: str, tell: Tell) -> None:
     """Signed as a client signs it that escapes it only there."""
     sign = service.api.credentials
     api = service.api.seen_by(lambda method, url, body: sign(method, url.replace('"', "%22"), body))
-    answer = api.request("GET", f'/users/{user}?"')
+    answer = api.request("GET", f'{path_of(resource)}?"')
     tell(f'a raw " in a query: {answer.status}', answer.status < 500)
 
 
 @smoke
-def test_a_body_that_is_not_utf_8(service: Service, user: str, tell: Tell) -> None:
+def test_a_body_that_is_not_utf_8(service: Service, resource: str, tell: Tell) -> None:
     """It is refused, or kept as it is; never is another one stored."""
     body = b'{"name":"Ren\xe9"}'
-    answer = service.api.put(user, body)
+    answer = service.api.put(resource, body)
     told = answer.json().get("detail") if answer.status >= 400 else "stored as it is"
     tell(f"a body that is not UTF-8: {answer.status}, {told}", answer.status in (200, 201, 400))
     if answer.status < 400:
-        assert service.api.get(user).body == body
+        assert service.api.get(resource).body == body
     else:
         problem_in(answer, 400, "malformed-json")
-        assert service.api.get(user).status == 404
+        assert service.api.get(resource).status == 404
 
 
 @smoke
-def test_the_length_that_head_tells(service: Service, user: str, tell: Tell) -> None:
-    service.api.put(user, sample(1))
-    path = f"/users/{user}"
+def test_the_length_that_head_tells(service: Service, resource: str, tell: Tell) -> None:
+    service.api.put(resource, sample(1))
+    path = path_of(resource)
     lengths = [
         service.api.request(method, path).headers.get("content-length", "none")
         for method in ("GET", "HEAD")
@@ -129,10 +131,10 @@ def test_the_length_that_head_tells(service: Service, user: str, tell: Tell) -> 
 
 
 @smoke
-def test_options(service: Service, user: str, tell: Tell) -> None:
+def test_options(service: Service, resource: str, tell: Tell) -> None:
     preflight = {"Origin": service.origin, "Access-Control-Request-Method": "PUT"}
     for what, headers in (("a preflight", preflight), ("OPTIONS without Origin", JSON)):
-        answer = service.api.seen_by(nobody).request("OPTIONS", f"/users/{user}", headers)
+        answer = service.api.seen_by(nobody).request("OPTIONS", path_of(resource), headers)
         fields = sorted(name for name in answer.headers if name.startswith("access-control-"))
         as_assumed = bool(fields) == ("Origin" in headers)
         told = f"{what}, unsigned: {answer.status}, {', '.join(fields) or 'no CORS fields'}"
@@ -206,9 +208,9 @@ def test_the_receive_count_of_a_dead_letter(service: Service, tell: Tell) -> Non
 
 
 @smoke
-def test_when_the_function_runs(service: Service, new_user: Callable[[], str], tell: Tell) -> None:
+def test_when_the_function_runs(service: Service, tell: Tell) -> None:
     """Several PUTs at a time, so that some meet a function that has to be started."""
-    at_once, rounds = [new_user() for _ in range(8)], 5
+    at_once, rounds = [new_resource() for _ in range(8)], 5
     with ThreadPoolExecutor(len(at_once)) as pool:
         for step in range(rounds):
             for answer in pool.map(service.api.put, at_once, [sample(step)] * len(at_once)):
@@ -240,17 +242,17 @@ def test_when_the_function_runs(service: Service, new_user: Callable[[], str], t
 
 
 @pytest.mark.smoke(turn=3)
-def test_the_first_answer_after_a_while(service: Service, user: str, tell: Tell) -> None:
+def test_the_first_answer_after_a_while(service: Service, resource: str, tell: Tell) -> None:
     """A function thaws with connections that died meanwhile. IDLE=0 leaves it out."""
     idle = int(os.environ.get("IDLE") or 0)
     if not isinstance(service, Stack) or idle == 0:
         return
-    service.api.put(user, sample())
+    service.api.put(resource, sample())
     time.sleep(idle)
     started = time.monotonic()
-    first = service.api.put(user, sample(2))
+    first = service.api.put(resource, sample(2))
     between = time.monotonic()
-    again = service.api.put(user, sample(3))
+    again = service.api.put(resource, sample(3))
     took = [f"{(between - started) * 1000:.0f} ms", f"{(time.monotonic() - between) * 1000:.0f} ms"]
     told = f"the first PUT after {idle} s without any: {first.status} in {took[0]}"
     tell(f"{told}; the next: {again.status} in {took[1]}", first.status == 200)

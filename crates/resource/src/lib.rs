@@ -27,7 +27,7 @@ impl Resource for Users {
     const PATH: &'static str = "/users/{id}";
     const OWNER: &'static str = "id";
     const EXAMPLE: Example = Example {
-        parameters: &["42"],
+        parameters: &["ada"],
         body: r#"{"name": "Ada VALUE", "languages": ["en", "fr"]}"#,
     };
 }

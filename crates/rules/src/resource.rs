@@ -77,10 +77,13 @@ pub enum Updated {
 /// A resource for samples and tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Example {
-    /// A value for each parameter of the path, in order. The tests append to the last one if
-    /// `is_free`, and else send it as it is.
+    /// A value for each parameter of the path, in order. The tests make ids of their own from
+    /// the last one and from that of [`Resource::OWNER`]: other digits of the same number for
+    /// digits (give nine or more), a new UUID for a UUID, and for another text that text, `-`
+    /// and a UUID.
     pub parameters: &'static [&'static str],
-    /// A body; the tests put a number or a word in the place of `VALUE`, inside a string.
+    /// A body with `VALUE` where bodies may differ, within a string or a number. The tests put a
+    /// number from 1 to 999 in its place.
     pub body: &'static str,
 }
 
@@ -120,14 +123,20 @@ struct Checked<R>(R);
 
 impl<R: Resource> Checked<R> {
     const PATH: &'static str = {
-        check_path(R::PATH.as_bytes(), R::OWNER.as_bytes());
+        let parameters = check_path(R::PATH.as_bytes(), R::OWNER.as_bytes());
+        assert!(
+            R::EXAMPLE.parameters.len() == parameters,
+            "Resource::EXAMPLE must have a value for each parameter of Resource::PATH"
+        );
         R::PATH
     };
 }
 
-const fn check_path(path: &[u8], owner: &[u8]) {
+/// Returns how many parameters the path has.
+const fn check_path(path: &[u8], owner: &[u8]) -> usize {
     assert!(!path.is_empty() && path[0] == b'/', "Resource::PATH must begin with a slash");
-    let (mut at, mut has_owner, mut last_is_parameter) = (0, false, false);
+    let (mut at, mut parameters) = (0, 0);
+    let (mut has_owner, mut last_is_parameter) = (false, false);
     while at < path.len() {
         at += 1;
         let start = at;
@@ -147,10 +156,12 @@ const fn check_path(path: &[u8], owner: &[u8]) {
                 "Resource::PATH may not call a parameter receipt: that is the status URL's"
             );
             has_owner |= is_at(path, start + 1, at - 1, owner);
+            parameters += 1;
         }
     }
     assert!(last_is_parameter, "Resource::PATH must end with a parameter");
     assert!(has_owner, "Resource::OWNER must name a parameter of Resource::PATH");
+    parameters
 }
 
 const fn is_at(path: &[u8], start: usize, end: usize, name: &[u8]) -> bool {
@@ -202,6 +213,6 @@ mod tests {
             let told = told.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
             assert!(told.contains(reason), "{path}: {told}");
         }
-        check_path(b"/v1/tenants/{tenant}/devices/{id}", b"tenant");
+        assert_eq!(check_path(b"/v1/tenants/{tenant}/devices/{id}", b"tenant"), 2);
     }
 }
