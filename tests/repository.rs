@@ -71,6 +71,48 @@ fn rules_read_no_clock_environment_file_or_socket() {
     }
 }
 
+/// The words at the root are for all rooms, and each room uses only those before it.
+#[test]
+fn the_rooms_of_rules_have_one_direction() {
+    let root = root().join("crates/rules/src");
+    let rooms = ["request", "order", "work", "reply"];
+    for (path, text) in sources(&root) {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let of = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_str().unwrap();
+        let own = rooms.iter().position(|room| *room == of);
+        if of == "lib.rs" {
+            continue;
+        }
+        for (number, room) in rooms.iter().enumerate() {
+            let uses = code.lines().any(|line| {
+                !line.trim_start().starts_with("//") && line.contains(&format!("crate::{room}::"))
+            });
+            let is_before = own.is_some_and(|own| number <= own);
+            assert!(!uses || is_before, "{} uses {room}", path.display());
+        }
+    }
+}
+
+/// `crates/resource` is the one crate that an adopter replaces: nothing else names what it is.
+#[test]
+fn only_the_crate_of_the_resource_names_users() {
+    let foreign = ["connectorerror::user", "userarn", "user_arn", "userinfo", ":user/"];
+    let mut found = Vec::new();
+    for (path, text) in ["crates", "functions"].iter().flat_map(|part| sources(&root().join(part)))
+    {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        if name.starts_with("crates/resource/") || name.contains("tests") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap().to_lowercase();
+        let code = foreign.iter().fold(code, |code, word| code.replace(word, ""));
+        found.extend(
+            code.lines().filter(|line| line.contains("user")).map(|line| format!("{name}: {line}")),
+        );
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// Start-up and size are in what is linked, and a feature of one dependency can bring ten more.
 #[test]
 fn each_function_links_what_is_listed_and_nothing_else() {

@@ -129,7 +129,7 @@ fn the_environment_gives_the_account_the_callers_and_the_keys() {
             vec![("AUTH_MODE", "jwt"), ("ADMIN_SCOPE", "all")],
             ["", r#"Jwt { owner: "id", admin_scope: Some("all") }"#, ""],
         ),
-        (vec![("AUTH_MODE", "none")], ["", "None", ""]),
+        (vec![("AUTH_MODE", "none")], ["", "Everyone", ""]),
         (vec![("AUTH_MODE", "IAM")], ["", "variable AUTH_MODE has an unknown value", ""]),
         (vec![("AUTH_MODE", "")], ["", "variable AUTH_MODE is missing", ""]),
         (vec![("OTHER_RECEIPT_KEY", ENVIRONMENT[5].1)], ["", "", "2"]),

@@ -148,7 +148,7 @@ impl Target {
         let number = known.puts.len();
         let condition = condition(wish, &known.versions);
         known.puts.push(Put {
-            body: served::body(format_args!("{number} of {}", self.name)),
+            body: served::body(number + 1),
             condition,
             is_keyed: !matches!(key, Key::None),
             sendings: vec![],
