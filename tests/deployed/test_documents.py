@@ -21,6 +21,7 @@ from scripts.stack import DEFAULT_PORT
 
 from .deployment import ROOT, Deployment
 from .queues import Queue
+from .resources import path_of
 from .test_template import TEMPLATE
 
 NOT_OURS = ("target", "node_modules")
@@ -38,7 +39,7 @@ RUN_BY = {
     "make up": "conftest.py, by the command that make runs",
     "make down": "conftest.py, by the command that make runs",
     "make units": "make test",
-    "python3 -m scripts.resource": "test_resource.py",
+    "make events": "tests/resource",
     "make watch": "not whole; test_events.py has cargo lambda watch",
 }
 # What no test can run here, and why.
@@ -128,9 +129,8 @@ def test_the_readme_shows_what_happens(deployment: Deployment, resource: str, qu
         if language == "http":
             assert shell, text
             url = deployment.environment["API_URL"]
-            script = shell.replace("resources/ada", f"resources/{resource}").replace(
-                URL_OF_RUN, url
-            )
+            script = re.sub(r"\$URL/\S+", f"$URL{path_of(resource)}", shell)
+            script = script.replace(URL_OF_RUN, url)
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", script],
                 env=os.environ | {"URL": url},
