@@ -1,6 +1,6 @@
 //! The HTTP client under every AWS client: HTTP/1.1 over TLS, nothing else. The SDK's own
-//! brings HTTP/2, proxies and the system's certificates (ARCHITECTURE.md, decision 19), and does
-//! not tell on which connection a call failed.
+//! brings HTTP/2, proxies and the system's certificates (docs/decisions.md, 19), and does not
+//! tell on which connection a call failed.
 //!
 //! A function thaws with connections that died meanwhile, and a host can be sick. So a
 //! connection whose call failed is closed, and with it all that wait to the same host: the
