@@ -188,11 +188,15 @@ FUZZ_FLAGS  = --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
 
 .PHONY: fuzz
-fuzz: ## the check of bodies against serde_json for SECONDS=60 (needs a C++ compiler)
-	@mkdir -p target/fuzz/corpus
+fuzz: fuzz-body fuzz-event ## bodies against serde_json, then events of the gateway, SECONDS=60 each (needs a C++ compiler)
+
+.PHONY: fuzz-body fuzz-event
+fuzz-body fuzz-event: fuzz-%:
+	@mkdir -p target/fuzz/corpus-$*
+	@cp events/*.json target/fuzz/corpus-$*/
 	cd fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' CARGO_TARGET_DIR=../target/fuzz cargo run --locked --release --quiet \
-		--target $(FUZZ_TARGET) -- -max_total_time=$(SECONDS) -max_len=4096 -dict=json.dict \
-		-artifact_prefix=../target/fuzz/ -print_final_stats=1 ../target/fuzz/corpus
+		--target $(FUZZ_TARGET) --bin $* -- -max_total_time=$(SECONDS) -max_len=8192 -dict=json.dict \
+		-artifact_prefix=../target/fuzz/ -print_final_stats=1 ../target/fuzz/corpus-$*
 
 # Each mutant is judged by all Rust tests, the simulation included; that takes hours.
 # MUTANTS="--package rules --test-package rules" takes seconds for each.

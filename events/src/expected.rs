@@ -16,6 +16,7 @@ pub fn written(sample: &Sample, body: &str) -> Value {
     let headers = json!({
         "content-type": "application/json",
         "content-location": sample.path,
+        "cache-control": "no-transform",
         "etag": regex(&format!("\"{ID}\"")),
     });
     http(201, headers, body)
@@ -26,6 +27,7 @@ pub fn written_rest(sample: &Sample, body: &str) -> Value {
     let headers = json!({
         "content-type": ["application/json"],
         "content-location": [format!("{STAGE}{}", sample.path)],
+        "cache-control": ["no-transform"],
         "etag": [regex(&format!("\"{ID}\""))],
     });
     rest(200, headers, body)
@@ -73,7 +75,7 @@ pub fn read(body: &str) -> Value {
         "content-type": "application/json",
         "etag": regex(&format!("\"{ID}\"")),
         "last-modified": regex(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"),
-        "cache-control": "private, no-cache",
+        "cache-control": "private, no-cache, no-transform",
     });
     http(200, headers, body)
 }

@@ -10,6 +10,7 @@ import secrets
 import time
 import uuid
 
+from .bodies import sample_text
 from .deployment import Deployment
 
 DAY = 24 * 60 * 60
@@ -47,6 +48,15 @@ def store_stalled(deployment: Deployment, resource: str, operation: str) -> None
         "expires_at": {"N": str(int(now) + 60 * DAY)},
     }
     deployment.put_item("OPERATIONS_TABLE", item)
+
+
+def store_version(deployment: Deployment, resource: str, ahead: float) -> dict[str, str]:
+    """Store a version that arrived so many seconds after now; returns its item."""
+    operation = operation_id(-ahead)
+    body = sample_text("ahead")
+    item = {"id": resource, "op": operation, "created_by": operation, "body": body}
+    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
+    return item
 
 
 def store_claim(

@@ -14,7 +14,14 @@ from .answers import problem_in, told
 from .bodies import MAX_BYTES, padded, sample
 from .client import DEFERRED, JSON, Answer, Api
 from .deployment import ROOT, Deployment
-from .operations import DAY, operation_id, receipt, store_claim, store_stalled
+from .operations import (
+    DAY,
+    operation_id,
+    receipt,
+    store_claim,
+    store_stalled,
+    store_version,
+)
 from .proxy import LOSES_REPLY, THROTTLED, Proxy
 from .queues import Queue
 from .resources import PATH, operation_path, path_of, resource_in, spelled
@@ -49,8 +56,8 @@ REFUSED: dict[str, tuple[str, Callable[[str], str], dict[str, str], bytes | None
     "too-deep": ("PUT", RESOURCE, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
     "forbidden-character": ("PUT", RESOURCE, JSON, '{"name":"\ufffe"}'.encode()),
 }
-# What an adopter's slow step would refuse; there is none.
-BY_NO_REQUEST = {"refused"}
+# What an update would refuse, and what no gateway sends.
+BY_NO_REQUEST = {"refused", "malformed-request"}
 # The stack of these tests answers everyone.
 IN_ANOTHER_MODE = {"forbidden"}
 SEEN_BELOW = {
@@ -109,7 +116,7 @@ def test_refused(api: Api, resource: str, name: str, leaves_nothing: None) -> No
     [
         ({"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, "malformed-header"),
         ({"If-None-Match": '"a"'}, "malformed-header"),
-        ({"Idempotency-Key": "k"}, "malformed-header"),
+        ({"Idempotency-Key": '"k'}, "malformed-header"),
     ],
     ids=str,
 )
@@ -135,10 +142,13 @@ def test_a_body_that_is_not_utf_8(api: Api, resource: str, leaves_nothing: None)
     assert "UTF-8" in document["detail"], document
 
 
+def test_a_newer_put(deployment: Deployment, api: Api, resource: str) -> None:
+    store_version(deployment, resource, 30)
+    is_example(api.put(resource, sample()), "superseded")
+
+
 def test_keys(deployment: Deployment, api: Api, resource: str) -> None:
     store_claim(deployment, resource, "k", sample(), operation_id(10))
-    api.put(resource, sample(2))
-    is_example(api.put(resource, sample(), {"Idempotency-Key": '"k"'}), "superseded")
     is_example(api.put(resource, sample(1), {"Idempotency-Key": '"k"'}), "idempotency-key-reused")
 
 

@@ -11,14 +11,24 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from .client import Api
 from .deployment import ROOT
+from .resources import KNOWN, PATH
 
+# The programs that use the clients are about users; a resource of one's own may bring its own.
+pytestmark = pytest.mark.skipif(PATH != "/users/{id}", reason="tests/clients is about users")
 USES = ROOT / "tests" / "clients"
 PYTHON = ROOT / ".tools" / "generators" / "bin"
 NODE = ROOT / ".tools" / "node" / "bin" / "node"
 PACKAGES = ROOT / ".tools" / "node" / "node_modules"
 DOCUMENT = ROOT / "openapi.yaml"
+
+
+def told(api: Api) -> dict[str, str]:
+    """What the programs are told."""
+    return {"API_URL": api.base, "BODY": KNOWN["body"]}
 
 
 def run(directory: Path, *command: str | Path, variables: Mapping[str, str] | None = None) -> str:
@@ -46,7 +56,7 @@ def test_python(api: Api, tmp_path: Path) -> None:
     # Everything of it, not only what is used.
     run(tmp_path, PYTHON / "python", "-m", "compileall", "-q", "users_client")
     use = shutil.copy(USES / "use_python.py", tmp_path)
-    assert run(tmp_path, PYTHON / "python", use, variables={"API_URL": api.base}) == "ok\n"
+    assert run(tmp_path, PYTHON / "python", use, variables=told(api)) == "ok\n"
 
 
 def test_typescript(api: Api, tmp_path: Path) -> None:
@@ -58,7 +68,7 @@ def test_typescript(api: Api, tmp_path: Path) -> None:
     compile_it = (NODE, PACKAGES / ".bin" / "tsc", "--noEmit", "--strict", "--module", "nodenext")
     options = ("--allowImportingTsExtensions", "--skipLibCheck", "--lib", "esnext,dom")
     run(tmp_path, *compile_it, *options, use)
-    assert run(tmp_path, NODE, use, variables={"API_URL": api.base}) == "ok\n"
+    assert run(tmp_path, NODE, use, variables=told(api)) == "ok\n"
 
 
 def test_openapi_generator(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_what_may_be_kept(deployment: Deployment, api: Api, resource: str, queue
     accepted = api.put_later(resource, sample())
     assert deployment.end_of(accepted) == "succeeded"
     got = api.get(resource)
-    assert got.headers["cache-control"] == "private, no-cache"
+    assert got.headers["cache-control"] == "private, no-cache, no-transform"
     modified = got.headers["last-modified"]
     at = email.utils.parsedate_to_datetime(modified).timestamp()
     assert before <= at <= time.time(), got

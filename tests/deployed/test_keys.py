@@ -12,7 +12,7 @@ from .bodies import sample, sample_text
 from .client import DEFERRED, Answer, Api
 from .deployment import Deployment
 from .history import History
-from .operations import operation_id, store_claim, store_stalled
+from .operations import operation_id, store_claim, store_stalled, store_version
 from .proxy import LOSES_REPLY, THROTTLED, Held, Proxy
 from .queues import Queue
 from .resources import new_resource
@@ -154,9 +154,7 @@ def test_superseded_at_its_first_sending(
     """What is stored is newer, by less than clocks may differ. Its id never changes, so that it
     is refused where a PUT without a key would take a newer one.
     """
-    ahead = operation_id(-0.8)
-    item = {"id": resource, "op": ahead, "created_by": ahead, "body": sample_text("ahead")}
-    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
+    item = store_version(deployment, resource, 0.8)
     problem_in(put(api, resource, key, sample(1)), 409, "superseded")
     assert deployment.resource(resource) == item
 

@@ -9,7 +9,7 @@ from .bodies import sample, sample_text
 from .client import Api
 from .deployment import Deployment
 from .history import History
-from .operations import operation_id
+from .operations import store_version
 from .queues import Queue
 from .service import Service
 
@@ -120,19 +120,11 @@ def test_the_newest_stays_whatever_its_mode(
     assert api.get(resource).headers["etag"] == f'"{ids[-1]}"'
 
 
-def store_ahead(deployment: Deployment, resource: str, seconds: float) -> dict[str, str]:
-    """Store a version that arrived so many seconds after now."""
-    ahead = operation_id(-seconds)
-    item = {"id": resource, "op": ahead, "created_by": ahead, "body": sample_text("ahead")}
-    deployment.put_item("RESOURCES_TABLE", {name: {"S": value} for name, value in item.items()})
-    return item
-
-
 def test_what_arrived_long_before_the_stored_version_is_superseded(
     deployment: Deployment, api: Api, resource: str, key: str, queue: Queue
 ) -> None:
     """Over a second: in every mode, with and without a key, and nothing is written."""
-    item = store_ahead(deployment, resource, 10)
+    item = store_version(deployment, resource, 10)
     assert deployment.end_of(api.put_later(resource, sample(1))) == "superseded"
     for _ in range(2):
         keyed = api.put(resource, sample(2), {"Idempotency-Key": f'"{key}"'})
@@ -144,6 +136,6 @@ def test_what_arrived_long_before_the_stored_version_is_superseded(
 def test_an_inline_put_steps_over_a_version_of_the_same_second(
     deployment: Deployment, api: Api, resource: str
 ) -> None:
-    store_ahead(deployment, resource, 0.8)
+    store_version(deployment, resource, 0.8)
     assert api.put(resource, sample(1)).status == 200
     assert deployment.body_of(resource) == sample_text(1)

@@ -134,7 +134,7 @@ impl Client {
     }
 
     async fn answer_to(&self, put: PutId) -> Option<Answer> {
-        let wait = self.world.prng().pick(&[1, 2, 5]) * SECOND;
+        let wait = self.world.prng().pick(&[1, 2, 5, 15, 29]) * SECOND;
         let mode = match self.world.prng().index(8) {
             0..=2 => Mode::Inline,
             3..=5 => Mode::Deferred,

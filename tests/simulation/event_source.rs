@@ -120,6 +120,7 @@ impl Source {
         let invocation = Invocation::new(world, self.name, self.clock, self.timeout);
         let (is_apply, mut event) = (self.is_apply, SqsEvent::default());
         let received: Vec<_> = records.iter().map(Received::of).collect();
+        invocation.told.is_given(&records);
         event.records = records;
         let (told, begun) = (Rc::clone(&invocation.told), world.now());
         let handler = async move {

@@ -26,6 +26,8 @@ events! {
     SupersededAnswered: "409 superseded answered",
     RefusedAnswered: "409 refused answered",
     KeyReusedAnswered: "422 for a key that was used before",
+    SteppedOver: "writes with an id that stepped over a newer one",
+    Timeless: "requests without a time of arrival",
     AnswerLost: "answers lost",
     GivenUp: "requests given up",
     HeldUp: "requests held up",

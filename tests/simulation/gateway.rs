@@ -2,6 +2,7 @@
 //! wait for, and of messages that something else than `put` sends.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use lambda_http::{Body, Response};
 use put::{ArrivalClock, Put};
@@ -25,6 +26,8 @@ use crate::world::World;
 
 /// Longest time that the gateway waits for a function.
 const GATEWAY_PATIENCE: Time = 30 * SECOND;
+/// What a longer `wait` is cut to.
+const LONGEST_WAIT: Time = 15 * SECOND;
 const PUT_TIMEOUT: Time = 29 * SECOND;
 const READ_TIMEOUT: Time = 15 * SECOND;
 
@@ -62,8 +65,13 @@ pub async fn send(world: &Rc<World>, who: &str, put: PutId, mode: Mode) -> Optio
 async fn pass_on(world: &Rc<World>, put: PutId, sending: SendingId, mode: Mode) -> Option<Answer> {
     world.pause(world.plan.longest_delay).await;
     let gateway = world.prng().pick(&world.plan.gateway_clocks);
-    let gateway_ms = world.time_by(gateway).as_millis() as u64;
-    world.history().on_arrival(world.now(), put, sending);
+    let gateway_ms = if world.fault(world.plan.faults.timeless) {
+        world.count(Event::Timeless);
+        None
+    } else {
+        Some(world.time_by(gateway).as_millis() as u64)
+    };
+    world.history().on_arrival(world.now(), put, sending, gateway_ms);
     if world.fault(world.plan.faults.held_up) {
         world.count(Event::HeldUp);
         world.pause(world.plan.longest_hold_up).await;
@@ -75,6 +83,10 @@ async fn pass_on(world: &Rc<World>, put: PutId, sending: SendingId, mode: Mode) 
     let clock = world.plan.put_clocks[host];
     let mut invocation = Invocation::of_request(world, name, clock, PUT_TIMEOUT);
     invocation.sending = Some((put, sending));
+    invocation.wait = match mode {
+        Mode::Wait(wait) => Some(Duration::from_micros(wait.min(LONGEST_WAIT))),
+        Mode::Inline | Mode::Deferred => None,
+    };
     let fuse = world.fuse();
     let request = world.history().request(put).clone();
     let handled = handle(invocation, request, mode, gateway_ms);
@@ -83,6 +95,8 @@ async fn pass_on(world: &Rc<World>, put: PutId, sending: SendingId, mode: Mode) 
         Err(Lost::Killed) => {
             world.trace(name, || "is killed".to_owned());
             world.count(Event::PutKilled);
+            // The gateway answers 502.
+            world.history().on_given_up(world.now(), put, sending);
             None
         }
         Err(Lost::OutOfTime) => {
@@ -97,12 +111,12 @@ async fn handle(
     invocation: Invocation,
     request: PutRequest,
     mode: Mode,
-    gateway_ms: u64,
+    gateway_ms: Option<u64>,
 ) -> Option<Answer> {
     let world = Rc::clone(&invocation.world);
     let (begun, host_now) = (world.now(), invocation.now());
     let event = http::put_request(&request, mode, gateway_ms, invocation.context());
-    let response = match world.plan.has_update {
+    let response = match world.plan.has_update && !world.is(Mutant::UpdateIsSkipped) {
         true => put::<true>(&invocation).handle(event).await,
         false => put::<false>(&invocation).handle(event).await,
     };
@@ -112,6 +126,7 @@ async fn handle(
     }
     match http::read_answer(&request, &response) {
         Ok(answer) => {
+            let answer = answer.map_id(|id| invocation.moved(id));
             let invoked = Invoked { begun, gateway_ms, host_now };
             history.on_answer(world.now(), &invocation, answer, &invoked);
             Some(answer)
@@ -231,7 +246,7 @@ pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
     let mut history = world.history();
     let put = history.on_put(request);
     let is_known = kind < 2;
-    history.on_foreign(now, put, operation.id, is_known);
+    history.on_foreign(now, put, operation.id, ms, is_known);
     history.count(if kind == 0 { Event::OtherVersion } else { Event::Unreadable });
     history.on_sent(now, "updates", &message);
     drop(history);

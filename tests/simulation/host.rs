@@ -1,12 +1,9 @@
 //! An invocation of a function: the host it runs on, and through it the world.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use lambda_http::Context;
-use rules::{OperationId, ResourceId};
 use world::{Host, Metric, Report};
 
 use crate::events::Event;
@@ -14,28 +11,11 @@ use crate::history::{PutId, SendingId};
 use crate::mutants::Mutant;
 use crate::plan::Clock;
 use crate::scheduler::{MS, SECOND, Time};
+use crate::told::Told;
 use crate::world::World;
 
 /// Longest time that a call takes whose own limit does not cut it off.
 const ENDLESS: Time = 60 * SECOND;
-
-/// What an invocation was told by its calls, for the checks of what it makes of that.
-#[derive(Default)]
-pub struct Told {
-    /// What it last found each resource at.
-    pub met: RefCell<BTreeMap<ResourceId, Option<OperationId>>>,
-    pub calls: Cell<u32>,
-    pub refused_calls: Cell<u32>,
-    pub failed_calls: Cell<u32>,
-    /// Whether a reply said that its own write landed.
-    pub has_written: Cell<bool>,
-    /// The origins of the operations whose update ended as done.
-    pub updated: RefCell<BTreeSet<OperationId>>,
-    /// Whether an update was to be tried later, or cut off.
-    pub has_tried_later: Cell<bool>,
-    /// The operation that its key stands for.
-    pub claimed: Cell<Option<OperationId>>,
-}
 
 /// One invocation, on a host with a clock of its own.
 #[derive(Clone)]
@@ -45,6 +25,8 @@ pub struct Invocation {
     pub clock: Clock,
     /// The sending of a PUT that `put` answers.
     pub sending: Option<(PutId, SendingId)>,
+    /// For how long the client of that waits before it is queued.
+    pub wait: Option<Duration>,
     pub told: Rc<Told>,
     pub call_timeout: Time,
     /// When Lambda ends it, in ms by its host's clock.
@@ -57,7 +39,7 @@ impl Invocation {
         let (world, told) = (Rc::clone(world), Rc::default());
         let call_timeout = world.plan.call_timeout;
         let deadline_ms = world.time_by(clock).as_millis() as u64 + timeout / MS;
-        Self { world, name, clock, sending: None, told, call_timeout, deadline_ms }
+        Self { world, name, clock, sending: None, wait: None, told, call_timeout, deadline_ms }
     }
 
     /// An invocation that answers a request, whose calls may take longer than it has time.

@@ -44,6 +44,16 @@ impl Answer {
         }
     }
 
+    /// The answer with another id.
+    pub fn map_id(self, to: impl Fn(OperationId) -> OperationId) -> Self {
+        match self {
+            Self::Written { id, created } => Self::Written { id: to(id), created },
+            Self::Succeeded { id } => Self::Succeeded { id: to(id) },
+            Self::Queued { id } => Self::Queued { id: to(id) },
+            Self::Refused(problem) => Self::Refused(problem),
+        }
+    }
+
     /// Whether it says that nothing was written, and nothing will be.
     pub fn is_refusal(self) -> bool {
         match self {
@@ -66,9 +76,14 @@ pub enum Shown {
     Gone,
 }
 
-/// A PUT that arrived at `gateway_ms` by the gateway's clock, for the invocation that the
+/// A PUT that arrived at `gateway_ms` by the gateway's clock, if that tells the time, for the invocation that the
 /// `context` is of.
-pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Context) -> Request {
+pub fn put_request(
+    put: &PutRequest,
+    mode: Mode,
+    gateway_ms: Option<u64>,
+    context: Context,
+) -> Request {
     let path = path_of::<Thing>(&put.resource);
     let mut request = Request::new(Body::Text(put.body.clone()));
     *request.method_mut() = Method::PUT;
@@ -99,7 +114,7 @@ pub fn put_request(put: &PutRequest, mode: Mode, gateway_ms: u64, context: Conte
         set("idempotency-key", format!("\"k{key}\""));
     }
     let mut gateway = ApiGatewayV2httpRequestContext::default();
-    gateway.time_epoch = gateway_ms as i64;
+    gateway.time_epoch = gateway_ms.unwrap_or_default() as i64;
     let parameters = HashMap::from([("id".to_owned(), vec![put.resource.to_string()])]);
     request
         .with_raw_http_path(path)
@@ -194,6 +209,9 @@ pub fn read_status(response: &Response<Body>) -> Result<Option<Shown>, String> {
     }
     let body = text(response);
     let document = Document::read(body)?;
+    if document.completed_at.is_some_and(|completed_at| completed_at < document.accepted_at) {
+        return Err(format!("completed before it was accepted: {body}"));
+    }
     let problem = document.error.as_ref().and_then(|error| problem_type(&error.problem_type));
     let shown = match document.status {
         "pending" => Shown::Pending,
@@ -246,6 +264,10 @@ struct Document<'a> {
     #[serde(rename = "self")]
     location: &'a str,
     status: &'a str,
+    #[serde(rename = "acceptedAt")]
+    accepted_at: &'a str,
+    #[serde(rename = "completedAt")]
+    completed_at: Option<&'a str>,
     #[serde(borrow)]
     etag: Option<Cow<'a, str>>,
     #[serde(borrow)]

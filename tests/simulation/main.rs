@@ -45,6 +45,7 @@ mod gateway;
 mod history;
 mod host;
 mod http;
+mod moved;
 mod mutants;
 mod network;
 mod operator;
@@ -56,6 +57,7 @@ mod resource;
 mod scheduler;
 mod table_calls;
 mod tables;
+mod told;
 mod world;
 
 use std::env;

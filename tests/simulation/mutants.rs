@@ -2,7 +2,7 @@
 //!
 //! These are made in the world: a table, a queue or a host that is not what the functions
 //! rely on, or that behaves as if they called it otherwise. Mistakes in the functions
-//! themselves are made by hand: see `patches.py`.
+//! themselves, `cargo mutants` makes (`make mutants`).
 
 use crate::run;
 
@@ -10,7 +10,7 @@ use crate::run;
 const SCHEDULES: u64 = 100_000;
 
 macro_rules! mutants {
-    ($($(#[$doc:meta])+ $test:ident => $mutant:ident,)+) => {
+    ($($(#[$doc:meta])+ $test:ident => $mutant:ident $(by $check:literal)?,)+) => {
         /// A mistake.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
@@ -23,7 +23,7 @@ macro_rules! mutants {
 
         $(#[test]
         fn $test() {
-            is_caught(Mutant::$mutant);
+            is_caught(Mutant::$mutant, [$($check)?].first().copied());
         })+
     };
 }
@@ -61,6 +61,11 @@ mutants! {
     stalled_overwrites => StalledOverwrites,
     /// A claim moves to the operation of whoever repeats the request.
     claim_moves => ClaimMoves,
+    /// A claim moves to a newer id where a PUT with a key, none of whose own calls may have
+    /// landed, meets a newer one and the claim still stands.
+    claim_follows => ClaimFollows by "refused",
+    /// A key stands for whatever is sent with it.
+    fingerprint_is_ignored => FingerprintIsIgnored,
     /// A claim expires after three seconds.
     claim_expires_early => ClaimExpiresEarly,
     /// A claim holds though it has expired.
@@ -69,6 +74,8 @@ mutants! {
     deleted_first => DeletedFirst,
     /// A message that was not sent is said to be.
     send_fails_and_says_ok => SendFailsAndSaysOk,
+    /// A message does not say with which id its operation was made.
+    send_loses_origin => SendLosesOrigin,
     /// A message that was not forwarded is said to be.
     forward_fails_and_says_ok => ForwardFailsAndSaysOk,
     /// A forwarded message has lost its precondition.
@@ -77,13 +84,32 @@ mutants! {
     dead_letters_allow_fewer => DeadLettersAllowFewer,
     /// The host's clock tells when a request arrived, not the gateway's.
     arrival_from_host => ArrivalFromHost,
+    /// A call whose reply is lost is said to have had no effect.
+    lost_reply_is_not_landed => LostReplyIsNotLanded,
+    /// A read of a record that fails is said to have found none.
+    failed_read_finds_none => FailedReadFindsNone,
+    /// An update does not run.
+    update_is_skipped => UpdateIsSkipped by "update",
+    /// A PUT steps over nothing.
+    never_steps => NeverSteps by "superseded",
+    /// A PUT steps over what arrived up to 250 ms after it.
+    window_is_a_quarter => WindowIsAQuarter by "superseded",
+    /// A PUT steps over what arrived up to 1.1 s after it.
+    window_is_longer => WindowIsLonger by "promise",
+    /// A PUT steps over what arrived up to 2 s after it.
+    window_is_twice => WindowIsTwice by "promise",
+    /// A PUT steps over what arrived up to 1 s after the id that it has moved to.
+    window_moves => WindowMoves by "promise",
     /// All hosts draw the same random numbers.
     random_is_shared => RandomIsShared,
 }
 
-fn is_caught(mutant: Mutant) {
-    let caught = (0..SCHEDULES)
-        .find_map(|seed| run(seed, Some(mutant), false).1.map(|violation| (seed, violation)));
+/// Runs schedules until one is caught, by the check of this name if that is given.
+fn is_caught(mutant: Mutant, by: Option<&str>) {
+    let is_by = |violation: &String| by.is_none_or(|check| violation.starts_with(check));
+    let caught = (0..SCHEDULES).find_map(|seed| {
+        run(seed, Some(mutant), false).1.filter(is_by).map(|violation| (seed, violation))
+    });
     let Some((seed, violation)) = caught else {
         panic!("{mutant:?} survives {SCHEDULES} schedules");
     };

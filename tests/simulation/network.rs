@@ -9,6 +9,7 @@ use world::CallError;
 
 use crate::events::Event;
 use crate::host::Invocation;
+use crate::mutants::Mutant;
 use crate::scheduler::{MS, SECOND, Time};
 use crate::world::World;
 
@@ -34,11 +35,17 @@ impl Invocation {
     ) -> Result<T, CallError> {
         let (world, timeout) = (&self.world, self.call_timeout);
         let fate = fate(world);
-        self.told.calls.set(self.told.calls.get() + 1);
+        self.about_to_call(action);
         // Unless it is replied to, it has failed, also where its caller gives it up.
         self.told.failed_calls.set(self.told.failed_calls.get() + 1);
         let (to, fro) = (world.delay(), world.delay());
         let failed = |failure, event| {
+            let failure = match failure {
+                Failure::MayHaveLanded if world.is(Mutant::LostReplyIsNotLanded) => {
+                    Failure::NotLanded
+                }
+                failure => failure,
+            };
             world.count(event);
             self.trace(|| format!("{action} gets no reply: {failure:?}"));
             Err(CallError::new(action, failure, "no reply"))

@@ -18,6 +18,8 @@ pub struct Faults {
     pub behaviour: u64,
     /// Requests that are held up between gateway and function.
     pub held_up: u64,
+    /// Requests whose time of arrival the gateway does not tell.
+    pub timeless: u64,
     /// Requests whose client gives up early.
     pub given_up: u64,
     /// Messages that something else than this version of `put` sends.
@@ -146,6 +148,7 @@ impl Plan {
                 answer_lost: prng.pick(&calm),
                 behaviour: prng.pick(&[0, 0, 100, 300]),
                 held_up: prng.pick(&[0, 0, 100, 300]),
+                timeless: prng.pick(&[0, 0, 0, 100]),
                 given_up: prng.pick(&[0, 0, 200, 500]),
                 foreign: prng.pick(&[0, 0, 0, 100, 300]),
             },

@@ -42,6 +42,18 @@ impl QueueCalls {
         let queue = self.queue;
         self.invocation.call(action, move |here| effect(&here.world, queue(&here.world))).await
     }
+
+    /// A message is hidden for longer each time it is handed back: for half of a second to
+    /// all of it, doubling up to 15 min, in whole seconds.
+    fn check_visibility(&self, receipt_handle: &str, seconds: u64) {
+        let receives = receipt_handle.split('/').next().and_then(|text| text.parse::<u32>().ok());
+        let longest = receives.map(|receives| 2u64.saturating_pow(receives - 1).min(15 * 60));
+        let is_due = longest.is_some_and(|most| (most / 2).max(1) <= seconds && seconds <= most);
+        if !is_due {
+            let says = || format!("pause: {receipt_handle} is hidden for {seconds} s");
+            self.invocation.world.history().violate(says);
+        }
+    }
 }
 
 fn arrives(world: &World, queue: &Queue, message: SqsMessage) {
@@ -53,14 +65,21 @@ fn arrives(world: &World, queue: &Queue, message: SqsMessage) {
 
 impl Outbox for QueueCalls {
     async fn send(&self, operation: &Operation, _: Option<&str>) -> Result<(), CallError> {
-        self.invocation.makes(operation);
-        let message = message_of(operation);
-        if self.invocation.world.is(Mutant::SendFailsAndSaysOk) {
-            let sent = self.on_queue("send", move |world, queue| arrives(world, queue, message));
-            let _ = sent.await;
-            return Ok(());
+        let id = self.invocation.moved(operation.id);
+        let operation = &Operation { id, ..operation.clone() };
+        self.invocation.about_to_queue(operation);
+        let world = &self.invocation.world;
+        let mut message = message_of(operation);
+        if world.is(Mutant::SendLosesOrigin) {
+            message.message_attributes.remove("origin");
         }
-        self.on_queue("send", move |world, queue| arrives(world, queue, message)).await
+        let sent = self.on_queue("send", move |world, queue| arrives(world, queue, message));
+        let sent = sent.await;
+        let sent = if world.is(Mutant::SendFailsAndSaysOk) { Ok(()) } else { sent };
+        if sent.is_ok() {
+            self.invocation.told.sent.set(Some(operation.id));
+        }
+        sent
     }
 
     async fn forward(&self, record: &SqsMessage) -> Result<(), CallError> {
@@ -84,6 +103,7 @@ impl Inbox for QueueCalls {
     }
 
     async fn hide(&self, receipt_handle: &str, timeout: Duration) -> Result<(), CallError> {
+        self.check_visibility(receipt_handle, timeout.as_secs());
         let (handle, timeout) = (receipt_handle.to_owned(), timeout.as_micros() as Time);
         self.on_queue("hide", move |world, queue| queue.hide(&handle, world.now() + timeout)).await
     }

@@ -56,6 +56,7 @@ impl<const HAS_UPDATE: bool> Resource for Simulated<HAS_UPDATE> {
 
 impl Invocation {
     async fn update(&self, operation: &Operation, time_left: Duration) -> Updated {
+        self.about_to_update(operation, time_left);
         let world = &self.world;
         let behaviour = world.history().behaviour_of(operation);
         world.scheduler.sleep(world.delay()).await;

@@ -14,7 +14,7 @@ use crate::tables::{self, Step};
 
 impl Invocation {
     /// One step on the tables.
-    async fn on_tables<T: 'static>(
+    pub async fn on_tables<T: 'static>(
         &self,
         action: &'static str,
         step: impl FnOnce(&mut tables::Tables, Step<'_>) -> T + 'static,
@@ -31,26 +31,6 @@ impl Invocation {
     /// this mutant.
     fn age(&self, mutant: Mutant) -> Time {
         if self.world.is(mutant) { 2 * SECOND } else { 0 }
-    }
-
-    fn is_refused(&self, resource: &ResourceId, stored: Option<Version>) {
-        self.told.refused_calls.set(self.told.refused_calls.get() + 1);
-        self.has_met(resource, stored);
-    }
-
-    /// A write of the operation is about to be made.
-    fn must_be_updated(&self, operation: &Operation) {
-        let is_updated = self.told.updated.borrow().contains(&operation.origin);
-        if self.world.plan.has_update && !is_updated {
-            let says = || format!("update: {} is written without it", operation.body);
-            self.world.history().violate(says);
-        }
-    }
-
-    fn has_met(&self, resource: &ResourceId, stored: Option<Version>) {
-        let stored = stored.map(|stored| stored.written_by);
-        self.told.met.borrow_mut().insert(resource.clone(), stored);
-        self.trace(|| format!("meets {resource} at {stored:?}"));
     }
 
     /// A transaction that is not atomic: the record first, or last.
@@ -91,13 +71,20 @@ impl Resources for Invocation {
     }
 
     async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError> {
+        // Before the write it is a look, and after it tells who created the resource.
+        let put = self.sending.map(|(put, _)| put);
+        let is_look = !self.world.history().has_effect(put);
+        if is_look {
+            self.about_to_try(resource);
+            self.about_to_look(resource);
+        }
         let (read, age) = (resource.clone(), self.age(Mutant::StaleVersion));
         let stored = self
             .on_tables("read of a version", move |tables, step| {
                 tables.version_then(&read, step.now, age)
             })
             .await?;
-        self.has_met(resource, stored);
+        self.has_looked(resource, None, stored, None);
         Ok(stored)
     }
 
@@ -107,6 +94,9 @@ impl Resources for Invocation {
         now: Duration,
     ) -> Result<(Option<Version>, Option<Recorded>), CallError> {
         let (id, resource) = (operation.id, operation.resource.clone());
+        self.about_to_try(&resource);
+        self.is_in_order(operation);
+        self.about_to_look(&resource);
         // The two items are read at two times between the request and its reply.
         let (sent, apart) = (self.world.now(), self.world.delay());
         let (age, of_version) = (self.age(Mutant::StaleRecord), self.world.prng().chance(500));
@@ -118,20 +108,27 @@ impl Resources for Invocation {
             (version, tables.recorded(id, now, step.now, record_age))
         };
         let (stored, recorded) = self.on_tables("look", look).await?;
-        self.has_met(&operation.resource, stored);
+        self.has_looked(&operation.resource, Some(id), stored, recorded.as_ref());
         Ok((stored, recorded))
     }
 
     async fn write(&self, operation: &Operation) -> Result<Write, CallError> {
-        self.makes(operation);
-        self.must_be_updated(operation);
-        let write = operation.clone();
-        let reply = self.on_tables("write", move |tables, step| tables.write(&write, step)).await?;
-        match reply {
-            Write::ConditionFalse { stored } => self.is_refused(&operation.resource, stored),
-            Write::Written { .. } => self.told.has_written.set(true),
+        self.about_to_write(operation);
+        let mut write = Operation { id: self.moved(operation.id), ..operation.clone() };
+        loop {
+            let sent = write.clone();
+            let write_it =
+                move |tables: &mut tables::Tables, step: Step<'_>| tables.write(&sent, step);
+            let reply = self.on_tables("write", write_it).await?;
+            let Write::ConditionFalse { stored } = reply else {
+                self.told.has_written.set(true);
+                return Ok(reply);
+            };
+            self.is_refused(&operation.resource, stored);
+            if !self.moves(&mut write, operation.id, stored).await? {
+                return Ok(Write::ConditionFalse { stored: self.shown(&write, stored) });
+            }
         }
-        Ok(reply)
     }
 
     async fn transact(
@@ -140,25 +137,31 @@ impl Resources for Invocation {
         superseded: &[OperationId],
         now: Duration,
     ) -> Result<Transaction, CallError> {
-        self.makes(operation);
-        self.must_be_updated(operation);
+        self.about_to_write(operation);
         if self.world.is(Mutant::OutcomeBeforeWrite) || self.world.is(Mutant::OutcomeAfterWrite) {
             return self.transact_in_parts(operation, superseded, now).await;
         }
-        let (write, older) = (operation.clone(), superseded.to_vec());
-        let transaction = move |tables: &mut tables::Tables, step: Step<'_>| {
-            tables.transact(&write, &older, now, step)
-        };
-        let reply = self.on_tables("transaction", transaction).await?;
-        match &reply {
-            Transaction::Cancelled { resource: Some(stored), .. } => {
-                self.is_refused(&operation.resource, *stored);
+        let mut write = Operation { id: self.moved(operation.id), ..operation.clone() };
+        loop {
+            let (sent, older) = (write.clone(), superseded.to_vec());
+            let transaction = move |tables: &mut tables::Tables, step: Step<'_>| {
+                tables.transact(&sent, &older, now, step)
+            };
+            let reply = self.on_tables("transaction", transaction).await?;
+            self.world.history().on_transaction(&reply);
+            match &reply {
+                Transaction::Cancelled { resource: Some(stored), decided } => {
+                    self.is_refused(&operation.resource, *stored);
+                    let is_open = decided.is_empty();
+                    if is_open && self.moves(&mut write, operation.id, *stored).await? {
+                        continue;
+                    }
+                }
+                Transaction::Cancelled { resource: None, .. } => {}
+                Transaction::Written => self.told.has_written.set(true),
             }
-            Transaction::Cancelled { resource: None, .. } => {}
-            Transaction::Written => self.told.has_written.set(true),
+            return Ok(reply);
         }
-        self.world.history().on_transaction(&reply);
-        Ok(reply)
     }
 }
 
@@ -168,11 +171,12 @@ impl Outcomes for Invocation {
         id: OperationId,
         now: Duration,
     ) -> Result<Option<Recorded>, CallError> {
-        let age = self.age(Mutant::StaleRecord);
-        self.on_tables("read of a record", move |tables, step| {
+        let (id, age) = (self.moved(id), self.age(Mutant::StaleRecord));
+        let read = move |tables: &mut tables::Tables, step: Step<'_>| {
             tables.recorded(id, now, step.now, age)
-        })
-        .await
+        };
+        let recorded = self.on_tables("read of a record", read).await;
+        if self.world.is(Mutant::FailedReadFindsNone) { recorded.or(Ok(None)) } else { recorded }
     }
 
     async fn record(
@@ -181,6 +185,7 @@ impl Outcomes for Invocation {
         id: OperationId,
         recorded: &Recorded,
     ) -> Result<Option<Decision>, CallError> {
+        let id = self.moved(id);
         let met = self.told.met.borrow().get(resource).copied();
         self.world.history().on_judged(self.name, resource, id, recorded, met);
         let recorded = recorded.clone();

@@ -182,11 +182,25 @@ impl Tables {
             held.expires_at > clock.as_secs() && !is_gone && !is_moved
         });
         if let Some(held) = held {
-            return held.value.clone();
+            let held = held.value.clone();
+            if self.is(Mutant::FingerprintIsIgnored) {
+                return Claim { fingerprint: claim.fingerprint, ..held };
+            }
+            return held;
         }
         let expires_at = (clock + valid_for).as_secs();
         self.claims.insert(claim.id.clone(), Expiring { value: claim.clone(), expires_at });
         claim
+    }
+
+    /// Moves the claim of `from`, if it stands.
+    pub fn move_claim(&mut self, from: OperationId, to: OperationId) -> bool {
+        let held = self.claims.values_mut().find(|held| held.value.operation == from);
+        if let Some(held) = held {
+            held.value.operation = to;
+            return true;
+        }
+        false
     }
 
     pub fn version(&self, resource: &ResourceId) -> Option<Version> {

@@ -277,6 +277,7 @@ pub struct TestQueue {
     /// What happens to the calls.
     pub faults: Faults,
     sent: Arc<Mutex<Vec<SqsMessage>>>,
+    hidden: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl TestQueue {
@@ -287,6 +288,15 @@ impl TestQueue {
     #[must_use]
     pub fn messages(&self) -> Vec<SqsMessage> {
         self.sent.lock().unwrap().clone()
+    }
+
+    /// For how long messages were hidden, one after the other.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn hidden(&self) -> Vec<Duration> {
+        self.hidden.lock().unwrap().clone()
     }
 
     async fn take(&self, message: SqsMessage) -> Result<(), CallError> {
@@ -310,7 +320,8 @@ impl Inbox for TestQueue {
         self.faults.meet("delete", async { Ok(()) }).await
     }
 
-    async fn hide(&self, _: &str, _: Duration) -> Result<(), CallError> {
+    async fn hide(&self, _: &str, timeout: Duration) -> Result<(), CallError> {
+        self.hidden.lock().unwrap().push(timeout);
         self.faults.meet("hide", async { Ok(()) }).await
     }
 }

@@ -137,6 +137,7 @@ mod tests {
             (r#"{"sub":"43","scope":"resources:write"}"#, false),
             (r#"{"sub":"43","scope":"openid things:admin"}"#, true),
             (r#"{"sub":"43","scp":"[things:admin]"}"#, true),
+            (r#"{"sub":"43","scope":"Things:Admin"}"#, false),
             (r#"{"sub":"43","scope":"things:admin","token_use":"id"}"#, false),
             // Nobody's token, whatever else it holds.
             ("{}", false),
@@ -145,6 +146,20 @@ mod tests {
         ] {
             let checked = jwt().check(&http_request("PUT", &of_token(claims)));
             assert_eq!(checked.is_ok(), passes, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_sub_is_compared_letter_by_letter() {
+        let of = |sub| {
+            let json = serde_json::json!({ "sub": sub });
+            let claims = json.as_object().unwrap().iter();
+            claims.map(|(name, sub)| (name.clone(), sub.as_str().unwrap().to_owned())).collect()
+        };
+        for (sub, passes) in [("Ada", true), ("ada", false), ("ADA", false)] {
+            let claims = of(sub);
+            let checked = check_token(&Claims::Http(&claims), ("id", "Ada"), None);
+            assert_eq!(checked.is_ok(), passes, "{sub}");
         }
     }
 

@@ -32,6 +32,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_without_a_readable_count_is_at_its_first_receive() {
+        let with = |count: &str| {
+            let mut record = SqsMessage::default();
+            record.attributes.insert("ApproximateReceiveCount".to_owned(), count.to_owned());
+            receives(&record)
+        };
+        assert_eq!(
+            [receives(&SqsMessage::default()), with(""), with("x"), with("4")],
+            [1, 1, 1, 4]
+        );
+    }
+
+    #[test]
     fn a_record_without_an_id_fails_the_batch() {
         let mut named = SqsMessage::default();
         named.message_id = Some("m1".to_owned());

@@ -79,6 +79,7 @@ async fn what_is_recorded_lives_for_its_whole_time() {
         let (action, put) = request_of(call).await;
         assert_eq!((action.as_str(), &put["Item"]["outcome"]["S"]), ("PutItem", &json!(outcome)));
         assert_eq!(put["ConditionExpression"], crate::outcomes::UNDECIDED);
+        assert_eq!(put["Item"]["resource"]["S"], "42");
         kept(&put["Item"]["expires_at"], NOW, RETENTION);
     }
     let older = [id.successor(1)];
@@ -91,6 +92,7 @@ async fn what_is_recorded_lives_for_its_whole_time() {
             let put = &item["Put"];
             kept(&put["Item"]["expires_at"], NOW, RETENTION);
             assert_eq!(put["ConditionExpression"], crate::outcomes::UNDECIDED);
+            assert_eq!(put["Item"]["resource"]["S"], "42");
             put["Item"]["outcome"]["S"].as_str().unwrap()
         })
         .collect();

@@ -399,3 +399,16 @@ async fn an_update_runs_once_for_an_operation_and_not_for_what_is_decided_or_ref
     let with_origin = Operation { origin: b.id, ..operation(11, "a", "{}") };
     assert_eq!(calls(&[&with_origin], 0).await, ("look transact".to_owned(), vec![b.id]));
 }
+
+#[tokio::test]
+async fn what_is_handed_back_is_hidden_for_longer_with_each_receive() {
+    let bench = Bench::start().await;
+    for (n, receive) in [1, 2, 3, 8, 300].into_iter().enumerate() {
+        let open = received(message(&operation(n as u64, "a", "later")), receive);
+        assert_eq!(bench.apply(std::slice::from_ref(&open)).await, [id_of(&open)]);
+    }
+    let seconds: Vec<_> = bench.apply.updates.hidden().iter().map(Duration::as_secs).collect();
+    let ranges = [1..=1, 1..=2, 2..=4, 64..=128, 450..=900];
+    let fits = seconds.iter().zip(ranges).filter(|(seconds, range)| range.contains(*seconds));
+    assert_eq!(fits.count(), 5, "{seconds:?}");
+}

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use lambda_http::Body;
+use rules::outcome::Recorded;
 use rules::request::accept::Mode;
 use rules::{
     Failure, Operation, OperationId, Precondition, ReceiptKey, Resource, ResourceId, Tick,
@@ -14,7 +15,7 @@ use tests::engine::Engine;
 use tests::request::{Answered, Sent};
 use tests::thing::{ByBody, Thing, sample};
 use tests::world::{Fate, Faults, FaultyOperations, FaultyResources, TestHost, TestQueue};
-use world::{Host, Metric, Resources};
+use world::{Host, Metric, Outcomes, Resources};
 
 use crate::{ArrivalClock, Put};
 
@@ -501,6 +502,36 @@ async fn each_repetition_of_a_call_is_counted() {
     put.updates.faults.plan("send", 1, THROTTLED);
     answer(&put, &sent(0).await.with("prefer", "respond-async")).await;
     assert_eq!(retries(), 3);
+}
+
+#[tokio::test]
+async fn a_wait_ends_after_its_seconds_and_leaves_time_to_queue() {
+    for (prefer, deadline_ms, longest_ms) in [
+        ("respond-async, wait=1", 28_000, 1500),
+        // 4 s are kept for the queue, and 1 s for the answer.
+        ("respond-async, wait=15", 5_300, 800),
+    ] {
+        let put = held_up(&["transact"]).await;
+        put.updates.faults.plan("send", 9, Fate::Passes);
+        let started = std::time::Instant::now();
+        let deadline = put.host.now() + Duration::from_millis(deadline_ms);
+        let waiting = sent(0).await.with("prefer", prefer).until(deadline);
+        assert_eq!(answer(&put, &waiting).await.status, 202);
+        assert!(started.elapsed() < Duration::from_millis(longest_ms), "{prefer}");
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_operation_is_carried_out_when_it_is_sent_again_under_its_key() {
+    let (engine, put) = start().await;
+    let keyed = sent(0).await.with(KEY, "\"k\"");
+    let later = keyed.clone().with("prefer", "respond-async");
+    assert_eq!(answer(&put, &later).await.status, 202);
+    let queued = queues::message::read(&put.updates.messages()[0]).unwrap();
+    let stalled = Recorded::Stalled { problem: "{}".to_owned(), since: put.host.now() };
+    engine.operations.record(&queued.resource, queued.id, &stalled).await.unwrap();
+    assert_eq!(answer(&put, &keyed).await.status, 201);
+    assert_eq!(stored(&engine).await, Some(sample(0)));
 }
 
 async fn start_with_update() -> (Engine, TestPut<ByBody>) {

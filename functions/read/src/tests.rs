@@ -164,6 +164,18 @@ async fn receipts_of_either_key_are_genuine() {
     }
 }
 
+/// RFC 9110 section 8.8.2.1: the gateway's clock may be ahead of this host's.
+#[tokio::test]
+async fn the_time_of_a_version_is_never_in_the_future() {
+    let read = start().await;
+    let id = OperationId::new(Tick::from_unix(read.host.now() + MINUTE), 1);
+    let operation = Operation::new(id, resource(), Precondition::None, "{}".to_owned());
+    read.resources.table.write(&operation).await.unwrap();
+    let answered = Answered::of(read.handle(Sent::get("/things/42").request()).await);
+    let written = httpdate::parse_http_date(answered.header("last-modified")).unwrap();
+    assert!(written <= std::time::SystemTime::now(), "{answered:?}");
+}
+
 #[tokio::test]
 async fn a_table_that_does_not_answer_is_503_and_never_404() {
     let read = start().await;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use rules::{OperationId, Precondition, ProblemType};
+use rules::{OperationId, Precondition, ProblemType, Tick};
 
 use super::records::{Kind, PRECONDITION_FAILED};
-use super::{History, PutId};
+use super::{History, Known, PutId, WINDOW};
 use crate::clients::Mode;
 use crate::events::Event;
 use crate::host::Invocation;
 use crate::http::Answer;
-use crate::scheduler::Time;
+use crate::scheduler::{MS, Time};
 
 /// What the design says of clocks (kept apart from the constants of `rules`).
 const MAX_AHEAD: Duration = Duration::from_secs(30);
@@ -25,18 +25,15 @@ pub struct Invoked {
     /// When it began.
     pub begun: Time,
     /// The time of the gateway's clock when it took the request.
-    pub gateway_ms: u64,
+    pub gateway_ms: Option<u64>,
     /// The host's clock at the start.
     pub host_now: Duration,
 }
 
 impl Invoked {
-    fn arrival(&self) -> Duration {
-        Duration::from_millis(self.gateway_ms)
-    }
-
     fn is_skewed(&self) -> bool {
-        self.arrival() > self.host_now + MAX_AHEAD || self.host_now > self.arrival() + MAX_BEHIND
+        let Some(arrival) = self.gateway_ms.map(Duration::from_millis) else { return true };
+        arrival > self.host_now + MAX_AHEAD || self.host_now > arrival + MAX_BEHIND
     }
 }
 
@@ -98,6 +95,9 @@ impl History {
                 let has_written = told.has_written.get();
                 self.check(!has_written, || {
                     format!("pending: #{put} was told {answer:?}, and is known to have landed")
+                });
+                self.check(told.sent.get() == Some(id), || {
+                    format!("queued: #{put} was told {answer:?}, and no queue has taken it")
                 });
                 self.check(mode != Mode::Inline, || format!("mode: #{put} was told {answer:?}"));
                 let decided = self.fates.get(&id).and_then(|fate| fate.decided.as_ref());
@@ -173,6 +173,9 @@ impl History {
                 || matches!(problem, P::PreconditionFailed | P::Superseded)
                 || problem == P::Refused && may_refuse;
             self.check(is_possible, || format!("problem: #{put} without a key: {problem:?}"));
+            if problem == P::Superseded {
+                self.check_overtaken(now, put, invocation, invoked);
+            }
         }
         if is_503 {
             self.check_reason(put, problem, invocation, invoked);
@@ -191,6 +194,30 @@ impl History {
                 self.check_refused(put, problem);
             }
         }
+    }
+
+    /// A PUT without a key is superseded only by one that arrived too long after it.
+    fn check_overtaken(
+        &mut self,
+        now: Time,
+        put: PutId,
+        invocation: &Invocation,
+        invoked: &Invoked,
+    ) {
+        let Known { request, sendings, .. } = &self.puts[put];
+        let stored = invocation.told.met.borrow().get(&request.resource).copied().flatten();
+        let latest = invoked.gateway_ms.map(|ms| Tick::from_unix_ms(ms + WINDOW / MS));
+        let is_beyond = stored.map(OperationId::tick) > latest;
+        // By true time it was held up at least as long as the clocks of the gateway allow.
+        let held_up = sendings[0].arrived.map(|arrived| now - arrived);
+        let is_needless = held_up.zip(self.gap).is_some_and(|(time, gap)| time + gap < WINDOW);
+        let mode = sendings[0].mode;
+        self.check(is_beyond && mode != Mode::Deferred, || {
+            format!("superseded: #{put} ({mode:?}) might have stepped over {stored:?}")
+        });
+        self.check(!is_needless, || {
+            format!("needless: #{put} was superseded {held_up:?} after its arrival")
+        });
     }
 
     /// Nothing was written of it, and from now on nothing may be.

@@ -23,18 +23,18 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
 use rules::outcome::Outcome;
-use rules::{Operation, OperationId, Precondition, ResourceId};
+use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
 
 pub use answers::Invoked;
 
 use crate::clients::{Mode, PutRequest};
 use crate::events::{Counts, Event};
-use crate::host::Invocation;
 use crate::http::Answer;
 use crate::plan::{FAR_BACKSTOP, Plan};
 use crate::queue::Message;
 use crate::resource::Behaviour;
-use crate::scheduler::{SECOND, Time};
+use crate::scheduler::{MS, SECOND, Time};
+use crate::told::Look;
 use crate::world::written_time;
 
 pub type PutId = usize;
@@ -44,12 +44,17 @@ pub type SendingId = usize;
 /// constants of `rules`).
 const WINDOW: Time = SECOND;
 
+/// Age up to which an operation is carried out (kept apart as well).
+const CARRIED_OUT_FOR: Duration = Duration::from_secs(32 * 24 * 3600);
+
 /// One sending of a PUT; more than one has only a PUT with a key.
 struct Sending {
     mode: Mode,
     requested: Time,
     /// When the gateway took it.
     arrived: Option<Time>,
+    /// When, in ms by the gateway's clock.
+    gateway_ms: Option<u64>,
     answered: Option<(Time, Answer)>,
     given_up: Option<Time>,
     /// Whether it was sent when an earlier claim of its key had expired.
@@ -60,8 +65,12 @@ struct Sending {
 struct Known {
     request: PutRequest,
     sendings: Vec<Sending>,
+    /// The id that it was made with, if it has no key.
+    origin: Option<OperationId>,
     /// Its writes of the resource.
     effects: Vec<(Time, OperationId)>,
+    /// The id that a mutant has moved its claim to.
+    moved_to: Option<OperationId>,
     /// What its key stood for, with whether a late sending learnt it.
     claims: Vec<(OperationId, bool)>,
     /// What clients were told that it will never do.
@@ -110,6 +119,24 @@ pub struct History {
     pub counts: Counts,
     /// The first check that failed.
     pub violation: Option<String>,
+}
+
+impl Known {
+    /// Whether an operation of it may be made with this id: its time is an arrival, or that
+    /// of a tag which stands alone, plus a tick, if the tag is not older and not too new.
+    fn may_be_made_as(&self, id: OperationId) -> bool {
+        let tag = match &self.request.precondition {
+            Precondition::OneOf(tags) if tags.len() == 1 => Some(tags[0]),
+            _ => None,
+        };
+        let mut arrivals = self.sendings.iter().filter_map(|sending| sending.gateway_ms);
+        arrivals.any(|ms| {
+            let (arrival, latest) = (Tick::from_unix_ms(ms), Tick::from_unix_ms(ms + WINDOW / MS));
+            let raising = tag.filter(|tag| tag.tick() >= arrival && tag.tick() <= latest);
+            let raised = raising.map(|tag| tag.successor(0).tick());
+            id.tick() == arrival || Some(id.tick()) == raised
+        }) || self.moved_to == Some(id)
+    }
 }
 
 impl History {
@@ -184,6 +211,8 @@ impl History {
         self.puts.push(Known {
             request,
             sendings: Vec::new(),
+            origin: None,
+            moved_to: None,
             effects: Vec::new(),
             claims: Vec::new(),
             refused: None,
@@ -201,22 +230,43 @@ impl History {
             // Its key stands for another operation from now on.
             *refused = None;
         }
-        let (arrived, answered, given_up) = (None, None, None);
-        sendings.push(Sending { mode, requested: now, arrived, answered, given_up, is_late });
+        sendings.push(Sending {
+            mode,
+            requested: now,
+            arrived: None,
+            gateway_ms: None,
+            answered: None,
+            given_up: None,
+            is_late,
+        });
         sendings.len() - 1
     }
 
-    pub fn on_arrival(&mut self, now: Time, put: PutId, sending: SendingId) {
-        self.puts[put].sendings[sending].arrived = Some(now);
+    pub fn on_arrival(
+        &mut self,
+        now: Time,
+        put: PutId,
+        sending: SendingId,
+        gateway_ms: Option<u64>,
+    ) {
+        let sending = &mut self.puts[put].sendings[sending];
+        (sending.arrived, sending.gateway_ms) = (Some(now), gateway_ms);
     }
 
     pub fn on_given_up(&mut self, now: Time, put: PutId, sending: SendingId) {
-        self.puts[put].sendings[sending].given_up = Some(now);
+        self.puts[put].sendings[sending].given_up.get_or_insert(now);
     }
 
     /// A message of `put` that another version has sent, for an operation that its client
     /// was told of if `is_known`.
-    pub fn on_foreign(&mut self, now: Time, put: PutId, id: OperationId, is_known: bool) {
+    pub fn on_foreign(
+        &mut self,
+        now: Time,
+        put: PutId,
+        id: OperationId,
+        gateway_ms: u64,
+        is_known: bool,
+    ) {
         self.owners.insert(id, put);
         self.puts[put].is_foreign = true;
         self.fates.entry(id).or_default().is_accepted = is_known;
@@ -225,6 +275,7 @@ impl History {
             mode: Mode::Deferred,
             requested: now,
             arrived,
+            gateway_ms: Some(gateway_ms),
             answered: answered.filter(|_| is_known),
             given_up: Some(now),
             is_late: false,
@@ -252,8 +303,17 @@ impl History {
         }
     }
 
+    /// A mutant has moved the claim of a PUT.
+    pub fn on_claim_moved(&mut self, put: PutId, from: OperationId, to: OperationId) {
+        self.owners.insert(to, put);
+        self.puts[put].moved_to = Some(to);
+        for (claimed, _) in &mut self.puts[put].claims {
+            *claimed = if *claimed == from { to } else { *claimed };
+        }
+    }
+
     /// An invocation makes a call that is to carry an operation out.
-    fn on_operation(&mut self, operation: &Operation, by_put: Option<PutId>) {
+    pub fn on_operation(&mut self, operation: &Operation, by_put: Option<PutId>) {
         let Some(put) = self.by_body.get(&operation.body).copied() else {
             return self.violate(|| format!("body: nobody's, in {operation:?}"));
         };
@@ -265,6 +325,38 @@ impl History {
             format!("operation: #{put} is carried out as {operation:?}")
         });
         self.check(owner == put, || format!("id: #{put} goes by {} of #{owner}", operation.id));
+        let made_as = operation.origin;
+        let known = &mut self.puts[put];
+        let first = match known.request.key {
+            Some(_) => operation.id,
+            None => *known.origin.get_or_insert(made_as),
+        };
+        self.check(made_as == first, || format!("origin: #{put} was {first}, now {made_as}"));
+        let is_made_then = self.puts[put].may_be_made_as(made_as);
+        self.check(is_made_then, || format!("arrival: #{put} goes by {made_as}"));
+    }
+
+    /// The update of an operation is to run, after a look.
+    pub fn on_update(&mut self, operation: &Operation, look: Option<Look>, by_put: Option<PutId>) {
+        self.on_operation(operation, by_put);
+        let Operation { id, precondition, body, .. } = operation;
+        let is_open = look.is_some_and(|look| {
+            let is_of_it = look.of.is_none_or(|of| of == *id);
+            let is_writable = is_true(precondition, look.stored) && look.stored < Some(*id);
+            is_of_it && is_writable && !look.is_decided
+        });
+        self.check(is_open, || format!("update: that of {body} ({id}) runs after {look:?}"));
+    }
+
+    /// Whether an operation has no outcome yet, and is not too old at `now` to get one.
+    pub fn is_open(&self, id: OperationId, now: Duration) -> bool {
+        let is_decided = self.fates.get(&id).is_some_and(|fate| fate.decided.is_some());
+        !is_decided && now.saturating_sub(id.tick().to_unix()) <= CARRIED_OUT_FOR
+    }
+
+    /// Whether a PUT was written.
+    pub fn has_effect(&self, put: Option<PutId>) -> bool {
+        put.is_some_and(|put| !self.puts[put].effects.is_empty())
     }
 
     /// A message was sent to a queue.
@@ -319,14 +411,6 @@ impl History {
         if let Some(put) = body.copied() {
             self.puts[put].is_dropped = true;
         }
-    }
-}
-
-impl Invocation {
-    /// Takes down that a call is to carry an operation out.
-    pub fn makes(&self, operation: &Operation) {
-        self.trace(|| format!("carries out {} as {}", operation.body, operation.id));
-        self.world.history().on_operation(operation, self.sending.map(|(put, _)| put));
     }
 }
 

@@ -6,7 +6,7 @@ use rules::{OperationId, ResourceId};
 use super::{History, PutId, Sending, WINDOW};
 use crate::clients::Mode;
 use crate::events::Event;
-use crate::scheduler::Time;
+use crate::scheduler::{MS, Time};
 
 impl History {
     /// Whether, within the bound, `earlier` was over before `later` was sent.
@@ -52,7 +52,21 @@ impl History {
             earlier.iter().filter_map(|(_, id)| self.owners.get(id).copied()).collect();
         for loser in losers {
             self.check_order(winner, loser);
+            self.check_promise(winner, loser);
         }
+    }
+
+    /// That what operation `winner` overwrites arrived at most a second after it, by the
+    /// gateway's clocks, whatever all other clocks say.
+    fn check_promise(&mut self, winner: OperationId, loser: PutId) {
+        let Some(winner) = self.owners.get(&winner).copied() else { return };
+        let arrivals =
+            |put: PutId| self.puts[put].sendings.iter().filter_map(|sending| sending.gateway_ms);
+        let (latest, earliest) = (arrivals(winner).max(), arrivals(loser).min());
+        let is_kept = winner == loser || earliest <= latest.map(|ms| ms + WINDOW / MS);
+        self.check(is_kept, || {
+            format!("promise: #{winner} of {latest:?} overwrites #{loser} of {earliest:?}")
+        });
     }
 
     /// That some newer operation that was stored may stand where `loser` (`id`) does not.

@@ -1,4 +1,4 @@
-//! `rules::user::check` against serde_json, on whatever bytes libFuzzer finds.
+//! `rules::body::check` against serde_json, on whatever bytes libFuzzer finds.
 //! `make fuzz SECONDS=60` runs it.
 
 #![no_main]
@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::fmt;
 
 use libfuzzer_sys::fuzz_target;
-use rules::{ProblemType, user};
+use rules::{ProblemType, body as rule};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 fuzz_target!(|body: &[u8]| {
-    let refused = user::check(body).err().map(|problem| problem.problem_type());
+    let refused = rule::check(body).err().map(|problem| problem.problem_type());
     let shown = String::from_utf8_lossy(body);
     match serde_json::from_slice::<Shape>(body) {
         // RFC 8259 allows what is beyond a double, and depth beyond serde_json's 127.
@@ -25,12 +25,12 @@ fuzz_target!(|body: &[u8]| {
 /// What a JSON text is refused for, if it has at most one fault.
 fn expected(shape: &Shape, body: &[u8]) -> Option<ProblemType> {
     use ProblemType::{BodyTooLarge, DuplicateMember, ForbiddenCharacter, InvalidBody, TooDeep};
-    let is_deep = shape.depth > user::MAX_DEPTH;
+    let is_deep = shape.depth > rule::MAX_DEPTH;
     match () {
-        () if body.len() > user::MAX_BYTES => Some(BodyTooLarge),
+        () if body.len() > rule::MAX_BYTES => Some(BodyTooLarge),
         () if !shape.is_object => Some(InvalidBody),
         // Of two faults either may come first.
-        () if is_deep && shape.has_duplicate => user::check(body).err().map(|problem| problem.problem_type()),
+        () if is_deep && shape.has_duplicate => rule::check(body).err().map(|problem| problem.problem_type()),
         () if is_deep => Some(TooDeep),
         () if shape.has_duplicate => Some(DuplicateMember),
         () if String::from_utf8_lossy(body).contains(['\u{FFFE}', '\u{FFFF}']) => Some(ForbiddenCharacter),
