@@ -99,7 +99,6 @@ fn every_event_has_an_answer() {
     };
     let read = Read {
         host: TestHost::default(),
-        resource: Thing,
         resources: engine.resources,
         operations: engine.operations,
         receipts: vec![key()],
@@ -132,7 +131,7 @@ fn every_event_has_an_answer() {
         let event = LambdaEvent::new(parsed, Context::default());
         let answered = runtime.block_on(async {
             if is_read {
-                let handle = |request| read.handle(request);
+                let handle = |request| read.handle::<Thing>(request);
                 let answer =
                     gateway::service(&read.host, access, &handle).call(event).await.unwrap();
                 serde_json::to_value(&answer).unwrap()

@@ -205,13 +205,12 @@ async fn read(
 ) -> Response<Body> {
     let function = Read {
         host: invocation.clone(),
-        resource: Thing,
         resources: invocation.clone(),
         operations: invocation.clone(),
         receipts: vec![RECEIPTS.clone()],
     };
     let response =
-        function.handle(http::get_request(resource, receipt, invocation.context())).await;
+        function.handle::<Thing>(http::get_request(resource, receipt, invocation.context())).await;
     if invocation.is_late() {
         invocation.world.history().violate(|| "deadline: a read was answered after it".to_owned());
     }

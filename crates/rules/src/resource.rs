@@ -29,7 +29,7 @@ pub trait Resource {
     /// # Errors
     /// The reason and the next step, such as "it is not a UUID; send one in lower case". The
     /// client gets 400 `invalid-id`.
-    fn check_id(&self, parameter: &str, value: &str) -> Result<(), String> {
+    fn check_id(parameter: &str, value: &str) -> Result<(), String> {
         let _ = (parameter, value);
         Ok(())
     }
@@ -41,7 +41,7 @@ pub trait Resource {
     /// # Errors
     /// The problem, such as 422 [`InvalidBody`](crate::ProblemType::InvalidBody) with the
     /// member in `field`.
-    fn check(&self, body: &str) -> Result<(), Problem> {
+    fn check(body: &str) -> Result<(), Problem> {
         let _ = body;
         Ok(())
     }

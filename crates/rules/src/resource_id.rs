@@ -34,14 +34,13 @@ impl ResourceId {
     /// # Errors
     /// [`ProblemType::InvalidId`]
     pub fn of_request<'a, R: Resource>(
-        resource: &R,
         parameter: impl Fn(&str) -> Cow<'a, str>,
     ) -> Result<Self, Problem> {
         let mut id = String::new();
         for name in resource::parameters::<R>() {
             let value = parameter(name);
             Self::check_parameter(&value).map_err(|reason| invalid(name, &reason))?;
-            resource.check_id(name, &value).map_err(|reason| invalid(name, &reason))?;
+            R::check_id(name, &value).map_err(|reason| invalid(name, &reason))?;
             if !id.is_empty() {
                 id.push('/');
             }
@@ -129,7 +128,7 @@ mod tests {
         const OWNER: &'static str = "tenant";
         const EXAMPLE: Example = Example { parameters: &["acme", "7"], body: "{}" };
 
-        fn check_id(&self, parameter: &str, value: &str) -> Result<(), String> {
+        fn check_id(parameter: &str, value: &str) -> Result<(), String> {
             let is_number = value.parse::<u32>().is_ok();
             if parameter == "id" && !is_number && value != "any" {
                 return Err("it is not a number; send digits".to_owned());
@@ -139,7 +138,7 @@ mod tests {
     }
 
     fn id_of(tenant: &str, id: &str) -> Result<ResourceId, Problem> {
-        ResourceId::of_request(&Nested, |name| (if name == "tenant" { tenant } else { id }).into())
+        ResourceId::of_request::<Nested>(|name| (if name == "tenant" { tenant } else { id }).into())
     }
 
     #[test]

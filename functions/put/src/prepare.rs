@@ -48,7 +48,7 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
     ) -> Result<(PutRequest, Attempt), Problem> {
         let now = self.host.now();
         let parameter = |name: &str| parameter(&request, name);
-        let parsed = accept(&self.resource, parameter, request.headers(), request.body());
+        let parsed = accept::<R>(parameter, request.headers(), request.body());
         let parsed = parsed.inspect_err(|problem| {
             // Not the detail, which may name a member of the body.
             let problem_type = problem.problem_type();

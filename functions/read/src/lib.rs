@@ -20,11 +20,9 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The function: its world and settings.
 #[derive(Debug)]
-pub struct Read<H, R, S, O> {
+pub struct Read<H, S, O> {
     /// The host that it runs on.
     pub host: H,
-    /// The kind of resource.
-    pub resource: R,
     /// The table of resources.
     pub resources: S,
     /// The table of outcomes.
@@ -33,9 +31,9 @@ pub struct Read<H, R, S, O> {
     pub receipts: Vec<ReceiptKey>,
 }
 
-impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
+impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
     /// Answers a GET or HEAD, and 405 to what neither this function nor `put` answers.
-    pub async fn handle(&self, request: Request) -> Response<Body> {
+    pub async fn handle<R: Resource>(&self, request: Request) -> Response<Body> {
         let receipt = parameter(&request, "receipt");
         let is_head = request.method() == Method::HEAD;
         if !is_head && request.method() != Method::GET {
@@ -44,11 +42,11 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
         }
         let read = async {
             let parameter = |name: &str| parameter(&request, name);
-            let resource = ResourceId::of_request(&self.resource, parameter)?;
+            let resource = ResourceId::of_request::<R>(parameter)?;
             if receipt.is_empty() {
                 self.representation(&request, &resource).await
             } else {
-                self.operation(&request, &resource, &receipt).await
+                self.operation::<R>(&request, &resource, &receipt).await
             }
         };
         let response = read
@@ -82,7 +80,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes> Read<H, R, S, O> {
         Ok(response)
     }
 
-    async fn operation(
+    async fn operation<R: Resource>(
         &self,
         request: &Request,
         resource: &ResourceId,

@@ -16,10 +16,9 @@ async fn main() -> Result<(), Error> {
     let (resources, operations) = (required("RESOURCES_TABLE")?, required("OPERATIONS_TABLE")?);
     let read = Read {
         host,
-        resource: Served::from_environment()?,
         resources: dynamo_db.resources(resources, operations.clone()),
         operations: dynamo_db.operations(operations),
         receipts: receipt_keys()?,
     };
-    run(read.host.clone(), access::<Served>()?, |request| read.handle(request)).await
+    run(read.host.clone(), access::<Served>()?, |request| read.handle::<Served>(request)).await
 }

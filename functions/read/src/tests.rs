@@ -14,7 +14,7 @@ use world::{Host, Metric, Outcomes, Resources};
 
 use crate::Read;
 
-type TestRead = Read<TestHost, Thing, FaultyResources, FaultyOperations>;
+type TestRead = Read<TestHost, FaultyResources, FaultyOperations>;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -22,7 +22,6 @@ async fn start() -> TestRead {
     let (engine, faults) = (Engine::start().await, Faults::default());
     Read {
         host: TestHost::default(),
-        resource: Thing,
         resources: FaultyResources { table: engine.resources, faults: faults.clone() },
         operations: FaultyOperations { table: engine.operations, faults },
         receipts: vec![ReceiptKey::new(&[7; 32]).unwrap()],
@@ -40,7 +39,7 @@ fn accepted(read: &TestRead, age: Duration) -> OperationId {
 
 async fn status(read: &TestRead, id: OperationId) -> Answered {
     let path = format!("/things/42/operations/{}", read.receipts[0].sign(&resource(), id));
-    let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
+    let answered = Answered::of(read.handle::<Thing>(Sent::get(&path).request()).await);
     if answered.status == 200 {
         assert_eq!(
             (&answered.body["self"], answered.header("cache-control")),
@@ -108,13 +107,13 @@ async fn a_resource_is_told_with_its_version_and_time() {
     let etag = format!("\"{id}\"");
     let get = Sent::get("/things/42");
     for (sent, status) in [(get.clone(), 200), (get.with("if-none-match", &etag), 304)] {
-        let answered = Answered::of(read.handle(sent.request()).await);
+        let answered = Answered::of(read.handle::<Thing>(sent.request()).await);
         assert_eq!((answered.status, answered.header("etag")), (status, etag.as_str()));
         assert_eq!(answered.header("last-modified"), "Tue, 14 Nov 2023 22:13:20 GMT");
         assert_eq!(answered.header("cache-control"), "private, no-cache, no-transform");
         assert_eq!(answered.body.is_null(), status == 304);
     }
-    let absent = Answered::of(read.handle(Sent::get("/things/43").request()).await);
+    let absent = Answered::of(read.handle::<Thing>(Sent::get("/things/43").request()).await);
     assert_eq!(absent.brief(), "404 not-found");
 }
 
@@ -125,7 +124,7 @@ async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
     let with_method = async |method: Method, path: &str| {
         let mut request = Sent::get(path).request();
         *request.method_mut() = method;
-        Answered::of(read.handle(request).await)
+        Answered::of(read.handle::<Thing>(request).await)
     };
     for (path, expected) in [(&status, 200), (&problem, 404)] {
         let head = with_method(Method::HEAD, path).await;
@@ -146,7 +145,10 @@ async fn a_receipt_is_of_one_resource() {
     let read = start().await;
     let receipt = read.receipts[0].sign(&resource(), accepted(&read, MINUTE));
     let other = Sent::get(&format!("/things/43/operations/{receipt}"));
-    assert_eq!(Answered::of(read.handle(other.request()).await).brief(), "404 operation-not-found");
+    assert_eq!(
+        Answered::of(read.handle::<Thing>(other.request()).await).brief(),
+        "404 operation-not-found"
+    );
 }
 
 /// The other key has signed until lately, or is about to, while old and new functions run.
@@ -158,7 +160,7 @@ async fn receipts_of_either_key_are_genuine() {
         let key = ReceiptKey::new(&[key; 32]).unwrap();
         let receipt = key.sign(&resource(), accepted(&read, MINUTE));
         let path = format!("/things/42/operations/{receipt}");
-        let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
+        let answered = Answered::of(read.handle::<Thing>(Sent::get(&path).request()).await);
         assert_eq!(answered.brief(), expected);
         assert!(expected != "200" || answered.body["self"] == path.as_str());
     }
@@ -171,7 +173,7 @@ async fn the_time_of_a_version_is_never_in_the_future() {
     let id = OperationId::new(Tick::from_unix(read.host.now() + MINUTE), 1);
     let operation = Operation::new(id, resource(), Precondition::None, "{}".to_owned());
     read.resources.table.write(&operation).await.unwrap();
-    let answered = Answered::of(read.handle(Sent::get("/things/42").request()).await);
+    let answered = Answered::of(read.handle::<Thing>(Sent::get("/things/42").request()).await);
     let written = httpdate::parse_http_date(answered.header("last-modified")).unwrap();
     assert!(written <= std::time::SystemTime::now(), "{answered:?}");
 }
@@ -182,14 +184,14 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
     let (id, body) = (accepted(&read, MINUTE), "{ \"a\" : 1 }".to_owned());
     let operation = Operation::new(id, resource(), Precondition::None, body);
     read.resources.table.write(&operation).await.unwrap();
-    let get = async || Answered::of(read.handle(Sent::get("/things/42").request()).await);
+    let get = async || Answered::of(read.handle::<Thing>(Sent::get("/things/42").request()).await);
     read.resources.faults.plan("read", 2, Fate::Fails(Failure::MayHaveLanded));
     let answered = get().await;
     assert_eq!((answered.status, &answered.body), (200, &serde_json::json!({ "a": 1 })));
     assert_eq!(answered.header("etag"), format!("\"{}\"", operation.id));
     for (name, path) in [("read", "/things/42".to_owned()), ("recorded", status_path(&read))] {
         read.resources.faults.plan(name, 3, Fate::Fails(Failure::NotLanded));
-        let answered = Answered::of(read.handle(Sent::get(&path).request()).await);
+        let answered = Answered::of(read.handle::<Thing>(Sent::get(&path).request()).await);
         assert_eq!(
             (answered.brief().as_str(), answered.header("retry-after")),
             ("503 not-read", "1")

@@ -53,18 +53,17 @@ impl ParsedPut {
     }
 }
 
-/// Checks a PUT of a `resource` with these path parameters.
+/// Checks a PUT of a resource with these path parameters.
 ///
 /// # Errors
 /// The first of: 400 for the id or a header field, 415, what [`body::check`](json::check) and
 /// [`Resource::check`] find, and 412 for a precondition that no version can ever meet.
 pub fn accept<'a, R: Resource>(
-    resource: &R,
     parameter: impl Fn(&str) -> Cow<'a, str>,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<ParsedPut, Problem> {
-    let id = ResourceId::of_request(resource, parameter)?;
+    let id = ResourceId::of_request::<R>(parameter)?;
     if headers.contains_key(CONTENT_RANGE) {
         let detail = "Content-Range was refused: a PUT replaces the whole resource; send all of it, without Content-Range.";
         return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
@@ -80,7 +79,7 @@ pub fn accept<'a, R: Resource>(
     }
     check_content_type(headers)?;
     check_length(headers, body)?;
-    resource.check(json::check(body)?)?;
+    R::check(json::check(body)?)?;
     let precondition = conditions.satisfiable()?;
     let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     Ok(ParsedPut { resource: id, preferences: Preferences::parse(fields), precondition, key })
@@ -155,7 +154,7 @@ mod tests {
         const OWNER: &'static str = "id";
         const EXAMPLE: Example = Example { parameters: &["42"], body: SAMPLE };
 
-        fn check(&self, body: &str) -> Result<(), Problem> {
+        fn check(body: &str) -> Result<(), Problem> {
             let is_known = body.contains("\"name\"");
             if is_known { Ok(()) } else { Err(Problem::new(InvalidBody, "No name.")) }
         }
@@ -164,7 +163,7 @@ mod tests {
     const SAMPLE: &str = r#"{"name":"VALUE"}"#;
 
     fn accept_with(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPut, Problem> {
-        accept(&Thing, |_| id.into(), headers, body)
+        accept::<Thing>(|_| id.into(), headers, body)
     }
 
     fn refusal(id: &str, fields: &[(&'static str, &str)], body: &[u8]) -> Option<ProblemType> {
