@@ -25,6 +25,7 @@ pub struct TestHost {
     randoms: Arc<AtomicU64>,
     measured: Arc<Mutex<Vec<Metric>>>,
     lines: Arc<Mutex<Vec<String>>>,
+    pauses: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl TestHost {
@@ -41,6 +42,17 @@ impl TestHost {
     #[must_use]
     pub fn measured(&self) -> Vec<Metric> {
         self.measured.lock().unwrap().clone()
+    }
+
+    /// The longest pause so far between two calls: what is longer than a second is the time
+    /// that is left for a call.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn longest_pause(&self) -> Duration {
+        let pauses = self.pauses.lock().unwrap();
+        pauses.iter().copied().filter(|pause| pause.as_secs() == 0).max().unwrap_or_default()
     }
 }
 
@@ -93,6 +105,7 @@ impl Host for TestHost {
     }
 
     async fn sleep(&self, pause: Duration) {
+        self.pauses.lock().unwrap().push(pause);
         tokio::time::sleep(pause).await;
     }
 
@@ -111,6 +124,8 @@ pub enum Fate {
     Passes,
     /// It fails without being made, with this failure.
     Fails(Failure),
+    /// It fails without being made, since the connection that it went over had died.
+    LosesConnection,
     /// It is made, and its reply is lost.
     LosesReply,
     /// It is made when [`Faults::release`] says so.
@@ -183,6 +198,10 @@ impl Faults {
         match fate {
             Fate::Passes => call.await,
             Fate::Fails(failure) => Err(CallError::new(name, failure, "told to by the test")),
+            Fate::LosesConnection => {
+                let error = CallError::new(name, Failure::MayHaveLanded, "reset by the test");
+                Err(error.by_reused_connection())
+            }
             Fate::LosesReply => {
                 call.await?;
                 Err(CallError::new(name, Failure::MayHaveLanded, "reply lost by the test"))

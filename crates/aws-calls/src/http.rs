@@ -2,8 +2,8 @@
 //! brings HTTP/2, proxies and the system's certificates (docs/decisions.md, 19), and does not
 //! tell on which connection a call failed.
 //!
-//! A function thaws with connections that died meanwhile, and a host can be sick. So a
-//! connection whose call failed is closed, and with it all that wait to the same host: the
+//! A function thaws with connections that died meanwhile, and a host can be sick. So after a
+//! failed call its connection is closed, and with it all that wait to the same host: the
 //! repetition goes over a new one, or over one that has answered since.
 
 use std::error::Error;

@@ -75,7 +75,7 @@ where
             Err(error) => error,
         };
         may_have_landed |= error.failure.may_have_landed();
-        let pause = retries.after(error.failure, host.random());
+        let pause = retries.after(error.failure, error.is_by_reused_connection, host.random());
         let pause = pause.filter(|pause| host.now() + *pause < invocation.deadline);
         let report = Report::warn(invocation, "a call failed").resource(resource).failed(&error);
         host.report(&Report { operation, ..report }.retried(pause.is_some()));

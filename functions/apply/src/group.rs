@@ -38,7 +38,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
             let pause = match self.make(call, &mut group, &mut updated, invocation).await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    let pause = group.on_failed(error.failure, self.host.random());
+                    let is_by_reused = error.is_by_reused_connection;
+                    let pause = group.on_failed(error.failure, is_by_reused, self.host.random());
                     let report = Report::warn(invocation, "a call failed").failed(&error);
                     let report = report.resource(resource).operation(id);
                     self.host.report(&report.retried(group.next_call().is_some()));

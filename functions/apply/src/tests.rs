@@ -373,6 +373,22 @@ async fn unconditional_suspects_of_one_resource_are_mostly_one_transaction() {
     assert!(transactions.contains(&1), "{transactions:?}");
 }
 
+#[tokio::test]
+async fn a_call_that_failed_on_a_reused_connection_is_made_again_without_a_pause() {
+    let throttled = Fate::Fails(Failure::NotLanded);
+    for (fate, is_paused) in [(Fate::LosesConnection, false), (throttled, true)] {
+        for call in ["transact", "record"] {
+            let bench = Bench::start().await;
+            let [newer, older] = [2, 1].map(|n| message(&operation(n, "a", "{}")));
+            bench.apply.resources.faults.plan(call, 1, fate);
+            assert!(bench.apply(&[newer]).await.is_empty());
+            assert!(bench.apply(&[older]).await.is_empty());
+            let pause = bench.apply.host.longest_pause();
+            assert_eq!(pause > Duration::ZERO, is_paused, "{call} {fate:?}: {pause:?}");
+        }
+    }
+}
+
 /// As far as one read can tell: calls are counted, and the updates.
 #[tokio::test]
 async fn an_update_runs_once_for_an_operation_and_not_for_what_is_decided_or_refused() {

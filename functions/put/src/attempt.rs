@@ -104,7 +104,8 @@ where
         error: &CallError,
         until: Duration,
     ) -> Next {
-        let next = attempt.on_failed(error.failure, self.host.random());
+        let is_by_reused = error.is_by_reused_connection;
+        let next = attempt.on_failed(error.failure, is_by_reused, self.host.random());
         let is_retried = matches!(next, Next::Call { after } if self.host.now() + after < until);
         let (id, resource) = (attempt.operation().id, &attempt.operation().resource);
         let report = Report::warn(&request.invocation, "a write failed").failed(error);

@@ -24,7 +24,7 @@ impl<H: Host, R, S, O: Outcomes, Q: Outbox> Put<H, R, S, O, Q> {
         let send = || self.updates.send(operation, request.trace.as_deref());
         let sent = repeated(&self.host, &request.invocation, about, send).await;
         sent.map(|()| Answer::Queued).map_err(|failure| {
-            attempt.on_failed(failure, 0);
+            attempt.on_failed(failure, false, 0);
             self.open(request, attempt, &Open::Queue)
         })
     }

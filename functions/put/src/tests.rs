@@ -399,6 +399,23 @@ async fn every_request_is_answered_before_its_deadline() {
     }
 }
 
+#[tokio::test]
+async fn a_call_that_failed_on_a_reused_connection_is_made_again_without_a_pause() {
+    for (fate, is_paused) in [(Fate::LosesConnection, false), (THROTTLED, true)] {
+        for (call, prefer) in
+            [("write", ""), ("transact", "respond-async, wait=5"), ("send", "respond-async")]
+        {
+            let (_engine, put) = start().await;
+            put.resources.faults.plan(call, 1, fate);
+            put.updates.faults.plan(call, 1, fate);
+            let answered = answer(&put, &sent(0).await.with("prefer", prefer)).await;
+            assert!(answered.status < 300, "{call}: {answered:?}");
+            let pause = put.host.longest_pause();
+            assert_eq!(pause > Duration::ZERO, is_paused, "{call} {fate:?}: {pause:?}");
+        }
+    }
+}
+
 /// A function whose calls of these names are never answered.
 async fn held_up(names: &[&'static str]) -> TestPut {
     let (_, put) = start().await;

@@ -101,10 +101,15 @@ impl Attempt {
         self.identity = Identity::Claimed;
     }
 
-    /// The last call failed.
-    pub fn on_failed(&mut self, failure: Failure, random: u64) -> Next {
+    /// The last call failed, maybe on a reused connection.
+    pub fn on_failed(
+        &mut self,
+        failure: Failure,
+        is_by_reused_connection: bool,
+        random: u64,
+    ) -> Next {
         self.may_have_landed |= failure.may_have_landed();
-        match self.retries.after(failure, random) {
+        match self.retries.after(failure, is_by_reused_connection, random) {
             Some(after) => Next::Call { after },
             None => Next::Open,
         }
@@ -122,7 +127,7 @@ impl Attempt {
         let refusal = match self.operation.judge(stored) {
             Verdict::Landed => return Next::Landed { created: false },
             // The resource cannot have moved back, so the refusal was of another item's form.
-            Verdict::Write => return self.on_failed(Failure::NotLanded, random),
+            Verdict::Write => return self.on_failed(Failure::NotLanded, false, random),
             Verdict::Refused(refusal) => refusal,
         };
         let Identity::Free(arrival) = self.identity else { return Next::Refused(refusal) };
@@ -200,7 +205,7 @@ mod tests {
             ids.push(attempt.operation().id);
             last = Some(match *reply {
                 Reply::Refused { stored } => attempt.on_met(stored, 7),
-                Reply::Failed(failure) => attempt.on_failed(failure, 7),
+                Reply::Failed(failure) => attempt.on_failed(failure, false, 7),
             });
         }
         ids.push(attempt.operation().id);
@@ -268,7 +273,7 @@ mod tests {
         {
             let mut attempt = attempt(precondition, false);
             let again = Next::Call { after: Duration::from_millis(25) };
-            assert_eq!(attempt.on_failed(Failure::MayHaveLanded, 0), again);
+            assert_eq!(attempt.on_failed(Failure::MayHaveLanded, false, 0), again);
             let stored = Some(Version { written_by: id(1500), created_by: Some(id(1)) });
             let next = attempt.on_met(stored, 7);
             assert_eq!((next, attempt.operation().id), (Next::Refused(refusal), id(ARRIVED)));

@@ -19,10 +19,20 @@ pub struct Retries {
 
 impl Retries {
     /// The pause before the next call, 50 ms doubling, half of it jitter; `None` where
-    /// the last call is not worth repeating, or was the last one.
-    pub fn after(&mut self, failure: Failure, random: u64) -> Option<Duration> {
+    /// the last call is not worth repeating, or was the last one. No pause where it failed on a
+    /// reused connection: that says nothing of the service, the next call goes over another
+    /// connection, and a pause would let another writer overtake.
+    pub fn after(
+        &mut self,
+        failure: Failure,
+        is_by_reused_connection: bool,
+        random: u64,
+    ) -> Option<Duration> {
         self.failed_calls += 1;
         let is_worth_it = failure.is_retryable() && self.failed_calls < MAX_FAILED_CALLS;
+        if is_by_reused_connection {
+            return is_worth_it.then_some(Duration::ZERO);
+        }
         let doubled = RETRY_BASE * 2u32.pow(self.failed_calls.min(MAX_FAILED_CALLS) - 1);
         is_worth_it.then(|| jittered(doubled, random))
     }
@@ -51,11 +61,14 @@ mod tests {
     fn three_calls_are_made_unless_one_never_lands() {
         let ms = Duration::from_millis;
         let mut retries = Retries::default();
-        assert_eq!(retries.after(Failure::NotLanded, 0), Some(ms(25)));
-        assert_eq!(retries.after(Failure::MayHaveLanded, 0), Some(ms(50)));
-        assert_eq!(retries.after(Failure::NotLanded, 0), None);
-        assert_eq!(retries.after(Failure::NotLanded, 0), None);
-        assert_eq!(Retries::default().after(Failure::NeverLands, 0), None);
+        assert_eq!(retries.after(Failure::NotLanded, false, 0), Some(ms(25)));
+        assert_eq!(retries.after(Failure::MayHaveLanded, false, 0), Some(ms(50)));
+        assert_eq!(retries.after(Failure::NotLanded, false, 0), None);
+        assert_eq!(retries.after(Failure::NotLanded, true, 0), None);
+        assert_eq!(Retries::default().after(Failure::NeverLands, true, 0), None);
+        let mut retries = Retries::default();
+        assert_eq!(retries.after(Failure::MayHaveLanded, true, 7), Some(ms(0)));
+        assert_eq!(retries.after(Failure::NotLanded, false, 0), Some(ms(50)));
     }
 
     proptest! {

@@ -152,7 +152,7 @@ impl<'a> Group<'a> {
             self.retries = Retries::default();
             Duration::ZERO
         } else {
-            self.on_failed(Failure::NotLanded, random)
+            self.on_failed(Failure::NotLanded, false, random)
         }
     }
 
@@ -164,8 +164,13 @@ impl<'a> Group<'a> {
 
     /// The call failed. Making it again is safe, whether it landed or not, since every
     /// write of an operation refuses a second one. Returns the pause before it.
-    pub fn on_failed(&mut self, failure: Failure, random: u64) -> Duration {
-        let pause = self.retries.after(failure, random);
+    pub fn on_failed(
+        &mut self,
+        failure: Failure,
+        is_by_reused_connection: bool,
+        random: u64,
+    ) -> Duration {
+        let pause = self.retries.after(failure, is_by_reused_connection, random);
         self.has_given_up = pause.is_none();
         pause.unwrap_or_default()
     }
@@ -269,13 +274,13 @@ mod tests {
         let operations = operations([1]);
         let mut group = group(&operations);
         for _ in 0..2 {
-            group.on_failed(Failure::MayHaveLanded, 0);
+            group.on_failed(Failure::MayHaveLanded, false, 0);
             assert_eq!(group.next_call(), write(&operations[0], &[]));
         }
-        group.on_failed(Failure::NotLanded, 0);
+        group.on_failed(Failure::NotLanded, false, 0);
         assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
         let mut group = self::group(&operations);
-        group.on_failed(Failure::NeverLands, 0);
+        group.on_failed(Failure::NeverLands, false, 0);
         assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
     }
 
@@ -297,7 +302,7 @@ mod tests {
         let mut group = group(&operations);
         let fail_twice = |group: &mut Group<'_>| {
             for _ in 0..2 {
-                group.on_failed(Failure::NotLanded, 0);
+                group.on_failed(Failure::NotLanded, false, 0);
                 assert!(group.next_call().is_some());
             }
         };
