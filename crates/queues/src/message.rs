@@ -138,7 +138,7 @@ mod tests {
             Just(Precondition::Absent),
             prop::collection::vec(id(), 1..5).prop_map(Precondition::OneOf),
         ];
-        let resource = "[!-$&-.0-~]{3,60}(/[!-$&-.0-~]{3,60})?";
+        let resource = "[!-$&-.0->@-~]{3,60}(/[!-$&-.0->@-~]{3,60})?";
         (id(), prop::option::of(id()), resource, precondition, ".{0,20}").prop_map(
             |(id, origin, resource, precondition, body)| Operation {
                 id,
