@@ -48,7 +48,9 @@ impl Invocation {
             };
             world.count(event);
             self.trace(|| format!("{action} gets no reply: {failure:?}"));
-            Err(CallError::new(action, failure, "no reply"))
+            let error = CallError::new(action, failure, "no reply");
+            let is_by_reused = failure.may_have_landed() && world.prng().chance(500);
+            Err(if is_by_reused { error.by_reused_connection() } else { error })
         };
         let arrives = match fate {
             Fate::Failed(failure, event) => {
