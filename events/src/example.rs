@@ -2,7 +2,7 @@
 
 use resource::Served;
 use rules::resource::{self as paths, Example, path_of};
-use rules::{Resource, ResourceId};
+use rules::{Problem, Resource, ResourceId};
 use serde_json::{Map, Value};
 
 /// The resource's path, the owner in it, and whether it has an update.
@@ -16,6 +16,27 @@ pub const fn example() -> Example {
 /// A body of the resource that differs from those with another value.
 pub fn body(value: u32) -> String {
     example().body.replace("VALUE", &value.to_string())
+}
+
+/// Checks that the example is one of the resource, and so are the ids and bodies made from it.
+///
+/// # Errors
+/// What the resource's own checks say of it.
+pub fn check() -> Result<(), String> {
+    for number in 0..3 {
+        let parameters = Sample::new(number).parameters();
+        let parameter = |name: &str| parameters[name].as_str().unwrap_or_default().into();
+        ResourceId::of_request::<Served>(parameter).map_err(|problem| told(&problem))?;
+    }
+    for value in [1, 999] {
+        let body = body(value);
+        rules::body::check(body.as_bytes()).and_then(Served::check).map_err(|it| told(&it))?;
+    }
+    Ok(())
+}
+
+fn told(problem: &Problem) -> String {
+    format!("Resource::EXAMPLE in crates/resource is refused: {}", problem.detail())
 }
 
 /// The path's parameters with the values of the example.

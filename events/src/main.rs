@@ -48,6 +48,7 @@ fn events() -> PathBuf {
 /// The files by name, as text.
 fn files(time: Time) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let [first, second, third] = [0, 1, 2].map(Sample::new);
+    example::check()?;
     let good = time.operation(1, 0x1f2e_3d4c_5b6a_7988);
     let stale = time.operation(2, 0x0a1b_2c3d_4e5f_6071);
     let dead = time.operation(3, 0x1f2e_3d4c_5b6a_7980);

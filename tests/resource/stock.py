@@ -96,10 +96,11 @@ def told(url: str, stock: Stock) -> None:
     orders = Orders(url)
 
     stock.status = 204
-    assert orders.put()[0] == 201 and orders.is_stored()
-    assert orders.put(**WAIT)[0] == 201 and orders.is_stored()
+    for fields in ({}, WAIT):
+        status, order = orders.put(**fields)
+        assert status == 201 and orders.is_stored(), order
     status, accepted = orders.put(**LATER)
-    assert status == 202 and orders.completed(accepted)["status"] == "succeeded"
+    assert status == 202 and orders.completed(accepted)["status"] == "succeeded", accepted
     assert stock.keys[-1] == accepted["id"] and orders.is_stored()
 
     stock.status = 409
@@ -125,7 +126,7 @@ def told(url: str, stock: Stock) -> None:
     for fields in (WAIT, LATER):
         stock.status, called = 500, len(stock.keys)
         status, accepted = orders.put(**fields)
-        assert status == 202 and not orders.is_stored()
+        assert status == 202 and not orders.is_stored(), accepted
         until_called(stock, called + 2)
         assert orders.request("GET", accepted["self"])[1]["status"] == "pending"
         stock.status = 204
