@@ -61,7 +61,7 @@ impl Unwritten {
     }
 }
 
-/// The state of one group; see [`crate::work::batch::groups`].
+/// The state of one group; see [`crate::work::coalesce::groups`].
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     open: Vec<&'a Operation>,
