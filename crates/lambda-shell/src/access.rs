@@ -73,7 +73,7 @@ fn refused(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::Forbidden, detail).field("Authorization")
 }
 
-/// What only an operator can mend: the route is open.
+/// Only an operator can fix this: the route is open.
 fn no_identity() -> Problem {
     let detail = "The gateway let the request pass without an identity, and nothing is answered without one; tell the operator of this API.";
     Problem::new(ProblemType::Forbidden, detail)

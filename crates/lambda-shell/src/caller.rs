@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The name that the caller's idempotency keys are kept under; empty without an authorizer.
 ///
 /// For AWS credentials it is the Amazon Cognito identity, else the resource or the role. The
-/// session of an assumed role is left out, since a program that starts anew has another. For
+/// session of an assumed role is left out, since a program that starts again has another. For
 /// a token it is the issuer with the subject.
 #[must_use]
 pub fn caller(request: &Request) -> String {

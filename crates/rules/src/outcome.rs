@@ -15,14 +15,14 @@ pub const MAX_AGE: Duration = Duration::from_secs(32 * DAY);
 /// within [`MAX_AGE`], and for the clocks of two hosts.
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(32 * DAY + 60 * 60);
 
-/// Age from which nothing is told of an operation without a final outcome.
+/// Age from which the status of an operation without a final outcome is gone (410).
 pub const GONE_AFTER: Duration = Duration::from_secs(44 * DAY);
 
 /// How long an outcome is kept from its completion: far longer than an undecided
-/// operation is told of, so that a final outcome is never followed by `expired`.
+/// operation has a status, so that a final outcome is never followed by `expired`.
 pub const RETENTION: Duration = Duration::from_secs(60 * DAY);
 
-/// What became of an operation, for good.
+/// The final outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was written.
@@ -72,7 +72,7 @@ pub enum Recorded {
 /// The final outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// When, since the Unix epoch.
     pub completed_at: Duration,

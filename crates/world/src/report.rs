@@ -79,7 +79,7 @@ metrics! {
 pub enum Level {
     /// As it should be.
     Info,
-    /// A failure that is mended by itself, or that the client was told of.
+    /// A failure that a retry repairs, or that the answer to the client names.
     Warn,
     /// An operator should look.
     Error,
@@ -118,7 +118,7 @@ impl<'a> Report<'a> {
         Self::new(Level::Info, invocation, message)
     }
 
-    /// Something failed that is mended by itself, or that the client was told of.
+    /// Something failed that a retry repairs, or that the answer to the client names.
     #[must_use]
     pub fn warn(invocation: &'a Invocation, message: &'static str) -> Self {
         Self::new(Level::Warn, invocation, message)

@@ -62,7 +62,7 @@ impl Refusal {
         }
     }
 
-    /// What the client is told of an operation with this precondition.
+    /// The problem to answer with, for an operation with this precondition.
     #[must_use]
     pub fn problem(self, precondition: &Precondition) -> Problem {
         match self {

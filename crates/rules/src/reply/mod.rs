@@ -1,4 +1,4 @@
-//! What the client is told.
+//! What the client gets.
 
 pub mod receipt;
 pub mod status;

@@ -25,7 +25,7 @@ pub enum State {
     Decided(Decision),
     /// Never decided, and never will be.
     Expired,
-    /// Too old: what became of it is no longer told.
+    /// Too old: its outcome is no longer kept.
     Gone,
 }
 
