@@ -208,10 +208,6 @@ mutants: ## mistakes put into the code, one by one, which the Rust tests must no
 	@test -x $(CARGO_MUTANTS) || cargo install --quiet --locked --root .tools/cargo-mutants cargo-mutants@27.1.0
 	$(CARGO_MUTANTS) mutants --test-workspace true --output target $(MUTANTS)
 
-.PHONY: mistakes
-mistakes: ## protocol mistakes put into a copy of the functions, each of which the simulation must find
-	CARGO_TARGET_DIR='$(CURDIR)/target' $(PYTHON) tests/simulation/patches.py "$$(mktemp -d)/copy"
-
 .PHONY: scale
 scale: ## the table and the picture of docs/scale.md: the backlog around an outage
 	@$(PYTHON) -m scripts.tools pictures
