@@ -135,9 +135,10 @@ impl Client {
 
     async fn answer_to(&self, put: PutId) -> Option<Answer> {
         let wait = self.world.prng().pick(&[1, 2, 5, 15, 29]) * SECOND;
-        let mode = match self.world.prng().index(8) {
+        let is_deferred = self.world.prng().chance(self.world.plan.deferred);
+        let mode = match self.world.prng().index(5) {
+            _ if is_deferred => Mode::Deferred,
             0..=2 => Mode::Inline,
-            3..=5 => Mode::Deferred,
             _ => Mode::Wait(wait),
         };
         gateway::send(&self.world, &self.name, put, mode).await
@@ -150,17 +151,8 @@ impl Client {
         let precondition =
             if is_conditional { self.precondition(&resource) } else { Precondition::None };
         let is_odd = world.plan.has_update && world.fault(world.plan.faults.behaviour);
-        let behaviour = match world.prng().index(8) {
-            _ if !is_odd => Behaviour::Passes,
-            0 => Behaviour::Refuses,
-            1 => Behaviour::RefusesAtTimes,
-            2 => Behaviour::TriesLater,
-            3 => Behaviour::TriesLaterAtTimes,
-            4 => Behaviour::HangsAtTimes,
-            5 => Behaviour::Hangs,
-            6 => Behaviour::Panics,
-            _ => Behaviour::EndsTheProcess,
-        };
+        let odd = world.prng().pick(&world.plan.odd);
+        let behaviour = if is_odd { odd } else { Behaviour::Passes };
         let number = world.history().next_put();
         let reused = keyed.as_ref().filter(|keyed| !keyed.is_empty() && world.prng().chance(150));
         let reused = reused.and_then(|keyed| world.history().request(keyed[0]).key);

@@ -11,7 +11,7 @@ use world::Host as _;
 use crate::events::Event;
 use crate::host::Invocation;
 use crate::mutants::Mutant;
-use crate::plan::Clock;
+use crate::plan::{Clock, FAR_BACKSTOP};
 use crate::queue::Queue;
 use crate::resource::Simulated;
 use crate::scheduler::{Lost, MS, Patience, SECOND, Time};
@@ -54,8 +54,8 @@ pub fn park(world: &World) -> Source {
 
 impl Source {
     pub async fn poll(self, world: Rc<World>) {
-        if let (true, Some(days)) = (self.is_apply, &world.plan.days) {
-            world.scheduler.sleep(days.workers_from).await;
+        if self.is_apply {
+            world.scheduler.sleep(world.plan.workers_from).await;
         }
         while !world.is_over.get() {
             let records = self.gather(&world).await;
@@ -94,7 +94,16 @@ impl Source {
         let duplicates = if world.is_calm.get() { 0 } else { plan.duplicates };
         let visibility = if self.is_apply { plan.visibility } else { plan.visibility * 3 };
         let queue = (self.queue)(world);
-        let received = queue.receive(now, most, visibility, duplicates, &mut world.prng());
+        if self.is_apply && plan.max_receives >= FAR_BACKSTOP {
+            queue.skip_receives(|body| world.history().is_hopeless(body));
+        }
+        let received = queue.receive(
+            now,
+            (most, plan.partial_receives),
+            visibility,
+            duplicates,
+            &mut world.prng(),
+        );
         let mut history = world.history();
         history.counts.add(Event::Redelivered, received.redelivered);
         history.counts.add(Event::Duplicate, received.duplicates);
@@ -212,7 +221,7 @@ async fn run_apply<const HAS_UPDATE: bool>(
         operations: invocation.clone(),
         resource: Simulated::<HAS_UPDATE>(invocation),
     };
-    apply.handle(event, &run).await
+    Box::pin(apply.handle(event, &run)).await
 }
 
 async fn run_park(
@@ -222,7 +231,7 @@ async fn run_park(
 ) -> Result<SqsBatchResponse, lambda_http::Error> {
     let park =
         Park { parked: invocation.parked(), host: invocation.clone(), operations: invocation };
-    park.handle(event, &run).await
+    Box::pin(park.handle(event, &run)).await
 }
 
 /// What the event source needs of a message that it has handed to a function.

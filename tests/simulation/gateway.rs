@@ -116,9 +116,10 @@ async fn handle(
     let world = Rc::clone(&invocation.world);
     let (begun, host_now) = (world.now(), invocation.now());
     let event = http::put_request(&request, mode, gateway_ms, invocation.context());
+    // Boxed, since these futures are large, and would be moved several times.
     let response = match world.plan.has_update && !world.is(Mutant::UpdateIsSkipped) {
-        true => put::<true>(&invocation).handle(event).await,
-        false => put::<false>(&invocation).handle(event).await,
+        true => Box::pin(put::<true>(&invocation).handle(event)).await,
+        false => Box::pin(put::<false>(&invocation).handle(event)).await,
     };
     let mut history = world.history();
     if invocation.is_late() {

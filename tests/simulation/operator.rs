@@ -13,7 +13,7 @@ use crate::world::World;
 /// From the first request until keys have expired, whatever the clocks.
 const UNTIL_KEYS_EXPIRE: Time = 25 * HOUR;
 
-/// Ages at which every status is read at the end.
+/// Ages at which statuses are read at the end.
 const AGES: [Time; 8] =
     [31 * DAY, 32 * DAY + 30 * MINUTE, 33 * DAY, 43 * DAY, 45 * DAY, 59 * DAY, 75 * DAY, 120 * DAY];
 
@@ -99,9 +99,13 @@ async fn let_days_pass(world: &Rc<World>, days: &Days) {
     }
 }
 
+/// Reads half of the statuses.
 async fn read_statuses(world: &Rc<World>) {
     let accepted = History::accepted(&world.history());
     for (resource, id) in accepted {
+        if world.prng().chance(500) {
+            continue;
+        }
         gateway::read_status(world, "watcher", &resource, id).await;
     }
 }

@@ -2,6 +2,7 @@
 //! and how far the clocks are off.
 
 use crate::prng::Prng;
+use crate::resource::Behaviour;
 use crate::scheduler::{DAY, HOUR, MINUTE, MS, SECOND, Time};
 
 /// How often each thing goes wrong, in a thousand.
@@ -35,8 +36,6 @@ pub struct Clock {
 
 /// What happens over days.
 pub struct Days {
-    /// When the workers begin: an outage that the queue outlives, or not.
-    pub workers_from: Time,
     /// The operator's pauses between two rounds of moving messages back.
     pub rounds: Vec<Time>,
     /// The round before which what panicked, or was refused, is fixed.
@@ -73,12 +72,20 @@ pub struct Plan {
     pub carries_over: bool,
     pub invocation: Time,
     pub duplicates: u64,
+    /// What odd updates do.
+    pub odd: Vec<Behaviour>,
+    /// Requests that ask for a later answer, without a wait.
+    pub deferred: u64,
     pub conditional: u64,
     pub keyed: u64,
     pub made_up_tags: u64,
     pub redrives_at_the_end: bool,
     pub heals_at_the_end: bool,
     pub days: Option<Days>,
+    /// When the workers begin: an outage that the queue outlives, or not.
+    pub workers_from: Time,
+    /// How often a receive asks some of the servers only.
+    pub partial_receives: u64,
 }
 
 /// `maxReceiveCount` of the deployed queues, which a message reaches by its own fault
@@ -122,6 +129,7 @@ impl Plan {
             (100, SECOND),
             (1000, 20 * SECOND),
         ]);
+        let days = prng.chance(120).then(|| Days::new(prng));
         let is_crowded = batch > 10 && prng.chance(30);
         Self {
             resources: if is_crowded {
@@ -167,12 +175,92 @@ impl Plan {
             carries_over: prng.chance(500),
             invocation: prng.pick(&[8, 30]) * SECOND,
             duplicates: prng.pick(&rough),
+            odd: Behaviour::ODD.to_vec(),
+            deferred: 375,
             conditional: prng.pick(&[0, 300, 600]),
             keyed: prng.pick(&[0, 0, 400, 900]),
             made_up_tags: prng.pick(&[100, 300]),
             redrives_at_the_end: prng.chance(600),
             heals_at_the_end: prng.chance(800),
-            days: prng.chance(120).then(|| Days::new(prng)),
+            workers_from: match &days {
+                Some(_) => prng.pick(&[0, 0, 5 * DAY, 13 * DAY, 15 * DAY]),
+                None => 0,
+            },
+            days,
+            partial_receives: 300,
+        }
+    }
+}
+
+impl Plan {
+    /// A plan for stress, of one kind or the other.
+    pub fn stressed(prng: &mut Prng) -> Self {
+        if prng.chance(500) { Self::after_an_outage(prng) } else { Self::race(prng) }
+    }
+
+    /// Many PUTs of one resource at about the same time, few of which are deferred.
+    fn race(prng: &mut Prng) -> Self {
+        let plan = Self::new(prng);
+        let clients = prng.range(6, 12);
+        let calm = [0, 0, 20];
+        Self {
+            resources: 1,
+            clients: (0..clients).map(|_| prng.range(1, 2) as u32).collect(),
+            faults: Faults {
+                throttled: prng.pick(&calm),
+                request_lost: prng.pick(&calm),
+                reply_lost: prng.pick(&calm),
+                late: prng.pick(&calm),
+                behaviour: prng.pick(&[0, 0, 100]),
+                held_up: prng.pick(&[0, 300, 500]),
+                ..plan.faults
+            },
+            call_timeout: 3 * SECOND,
+            longest_delay: prng.pick(&[100 * MS, SECOND, 2 * SECOND]),
+            longest_hold_up: 3 * SECOND,
+            conditional: prng.pick(&[0, 0, 300]),
+            deferred: 100,
+            keyed: prng.pick(&[0, 0, 400]),
+            days: None,
+            workers_from: 0,
+            ..plan
+        }
+    }
+
+    /// A plan for what comes back again and again: most updates are odd, the few resources have
+    /// several writers, and the queue gives a message up as late as the deployed one.
+    fn after_an_outage(prng: &mut Prng) -> Self {
+        let plan = Self::new(prng);
+        let clients = prng.range(2, 4);
+        let calm = [0, 0, 20];
+        Self {
+            resources: prng.pick(&[1, 1, 2]),
+            clients: (0..clients).map(|_| prng.range(1, 3) as u32).collect(),
+            faults: Faults {
+                throttled: prng.pick(&calm),
+                request_lost: prng.pick(&calm),
+                reply_lost: prng.pick(&calm),
+                late: prng.pick(&calm),
+                kill: prng.pick(&calm),
+                behaviour: prng.pick(&[200, 400, 700]),
+                ..plan.faults
+            },
+            has_update: true,
+            longest_queueing: prng.pick(&[10 * MS, 10 * MS, SECOND]),
+            batch: 10,
+            max_receives: FAR_BACKSTOP,
+            dead_letter_receives: FAR_DEAD_LETTERS,
+            duplicates: prng.pick(&calm),
+            odd: match prng.chance(500) {
+                true => vec![Behaviour::EndsTheProcess],
+                false => Behaviour::ODD.to_vec(),
+            },
+            deferred: 800,
+            keyed: prng.pick(&[0, 0, 400]),
+            days: None,
+            workers_from: prng.pick(&[0, MINUTE, MINUTE]),
+            partial_receives: prng.pick(&[0, 300]),
+            ..plan
         }
     }
 }
@@ -180,9 +268,7 @@ impl Plan {
 impl Days {
     fn new(prng: &mut Prng) -> Self {
         let rounds = prng.range(0, 5);
-        let outage = prng.pick(&[0, 0, 5 * DAY, 13 * DAY, 15 * DAY]);
         Self {
-            workers_from: outage,
             rounds: (0..rounds)
                 .map(|_| prng.pick(&[HOUR, 5 * DAY, 10 * DAY, 13 * DAY, 13 * DAY, 15 * DAY]))
                 .collect(),

@@ -33,6 +33,18 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
+    /// All but the usual one.
+    pub const ODD: [Self; 8] = [
+        Self::Refuses,
+        Self::RefusesAtTimes,
+        Self::TriesLater,
+        Self::TriesLaterAtTimes,
+        Self::HangsAtTimes,
+        Self::Hangs,
+        Self::Panics,
+        Self::EndsTheProcess,
+    ];
+
     /// Whether it may keep an operation from being carried out until it is fixed.
     pub fn is_broken(self) -> bool {
         matches!(self, Self::TriesLater | Self::Hangs | Self::Panics | Self::EndsTheProcess)

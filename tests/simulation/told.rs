@@ -59,6 +59,11 @@ pub struct Look {
 impl Told {
     /// It is given these messages.
     pub fn is_given(&self, messages: &[SqsMessage]) {
+        let is_conditional =
+            |message: &SqsMessage| message.message_attributes.contains_key("precondition");
+        if !messages.iter().any(is_conditional) {
+            return;
+        }
         for operation in messages.iter().filter_map(|message| queues::message::read(message).ok()) {
             self.batch.borrow_mut().entry(operation.resource).or_default().insert(operation.id);
         }

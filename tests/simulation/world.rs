@@ -16,6 +16,9 @@ use crate::tables::Tables;
 /// True time at the start of a schedule.
 const START: Duration = Duration::from_secs(1_800_000_000);
 
+/// One schedule of so many has a plan for stress.
+const STRESSED: u64 = 16;
+
 pub struct World {
     pub plan: Plan,
     pub mutant: Option<Mutant>,
@@ -39,7 +42,8 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, mutant: Option<Mutant>, is_traced: bool) -> Rc<Self> {
         let mut prng = Prng::new(seed);
-        let plan = Plan::new(&mut prng);
+        let is_stressed = seed.is_multiple_of(STRESSED);
+        let plan = if is_stressed { Plan::stressed(&mut prng) } else { Plan::new(&mut prng) };
         let dead_letter_receives = match mutant {
             Some(Mutant::DeadLettersAllowFewer) => plan.max_receives.div_ceil(3),
             _ => plan.dead_letter_receives,

@@ -37,7 +37,6 @@ impl History {
         let has_effect = known.effects.iter().any(|(_, effect)| *effect == id);
         let is_too_old = now.saturating_sub(time_of(id.tick().to_unix())) > 31 * DAY;
         let is_left = is_parked(&known.request.body);
-        let is_broken = known.request.behaviour.is_broken() || known.is_foreign;
         let is_dropped = known.is_dropped;
         if let Some(decided) = decided {
             self.check(has_effect == (decided.outcome == Outcome::Succeeded), || {
@@ -48,7 +47,8 @@ impl History {
             self.check(stalled.is_some(), || format!("parked: #{put} is not stalled"));
             if self.is_backstop_far {
                 self.count(Event::LeftParkedAsPoison);
-                self.check(is_broken, || format!("poison: #{put} is parked without a reason"));
+                let may_be_parked = self.may_be_given_up(put);
+                self.check(may_be_parked, || format!("poison: #{put} is parked without a reason"));
             }
         } else if is_dropped || is_too_old {
             self.count(Event::LeftToExpire);

@@ -354,6 +354,36 @@ impl History {
         !is_decided && now.saturating_sub(id.tick().to_unix()) <= CARRIED_OUT_FOR
     }
 
+    /// Whether a PUT may be received as often as the deployed queue allows: it is broken
+    /// itself, or its precondition may be about an older one that is, and always comes with it.
+    pub fn may_be_given_up(&self, put: PutId) -> bool {
+        let Known { request: PutRequest { resource, precondition, .. }, .. } = &self.puts[put];
+        let is_broken = |put: PutId| {
+            let known = &self.puts[put];
+            (known.is_foreign || known.request.behaviour.is_broken()) && !self.is_decided(put)
+        };
+        let of = |id: &OperationId| self.owners.get(id).copied();
+        let newest =
+            self.owners.iter().filter(|(_, owner)| **owner == put).map(|(id, _)| *id).max();
+        let mut older = self.owners.keys().filter(|id| Some(**id) < newest).filter_map(of);
+        let is_behind = *precondition != Precondition::None
+            && older
+                .any(|older| self.puts[older].request.resource == *resource && is_broken(older));
+        self.is_decided(put) || is_broken(put) || is_behind
+    }
+
+    /// Whether that may be said of the PUT with this body, which has no outcome.
+    pub fn is_hopeless(&self, body: &str) -> bool {
+        let put = self.by_body.get(body).copied();
+        put.is_some_and(|put| self.may_be_given_up(put) && !self.is_decided(put))
+    }
+
+    /// Whether some operation of a PUT has an outcome.
+    fn is_decided(&self, put: PutId) -> bool {
+        let mut ids = self.owners.iter().filter(|(_, owner)| **owner == put);
+        ids.any(|(id, _)| self.fates.get(id).is_some_and(|fate| fate.decided.is_some()))
+    }
+
     /// Whether a PUT was written.
     pub fn has_effect(&self, put: Option<PutId>) -> bool {
         put.is_some_and(|put| !self.puts[put].effects.is_empty())
@@ -370,6 +400,9 @@ impl History {
             Some(put) if queue == "dead-letters" => {
                 self.count(Event::Poison);
                 self.puts[put].is_dead_lettered = true;
+                let Known { request, is_foreign, .. } = &self.puts[put];
+                let is_poison = *is_foreign || request.behaviour == Behaviour::Panics;
+                self.check(is_poison, || format!("poison: #{put} is none"));
             }
             Some(_) => {}
             None => self.violate(|| format!("message: {queue} takes a changed {message:?}")),
@@ -381,6 +414,10 @@ impl History {
         self.trace(now, || format!("{} is moved on from {queue}", message.body()));
         if let Some(put) = self.by_body.get(message.body()).copied() {
             self.puts[put].is_dead_lettered = true;
+            let is_early = queue == "updates" && self.is_backstop_far;
+            self.check(!is_early || self.may_be_given_up(put), || {
+                format!("poison: #{put} is given up without a reason")
+            });
         }
         let was_tried = queue != "dead-letters" || message.receives_here > 0;
         self.check(was_tried, || {
