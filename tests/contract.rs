@@ -29,7 +29,7 @@ fn resource() -> ResourceId {
 /// An unconditional operation on [`resource`].
 fn operation(id: OperationId, body: &str) -> Operation {
     let (resource, precondition) = (resource(), Precondition::None);
-    Operation::new(id, resource, precondition, body.to_owned())
+    Operation::put(id, resource, precondition, body.to_owned())
 }
 
 /// Few enough that equal ids and neighbours are common.
@@ -94,7 +94,7 @@ fn the_condition_expression_is_the_rule() {
     run((some_operation(), prop::option::of(some_id())), |((id, precondition), stored)| {
         runtime.block_on(async {
             let resource = resource_at(&engine, stored).await;
-            let operation = Operation::new(id, resource, precondition, "new".to_owned());
+            let operation = Operation::put(id, resource, precondition, "new".to_owned());
             let reply = engine.resources.write(&operation).await.unwrap();
             let after = engine.resources.read(&operation.resource).await.unwrap();
             if operation.may_replace(stored) {
@@ -136,7 +136,7 @@ fn the_transaction_is_the_verdict() {
                     }
                     Outcomes::Final | Outcomes::Stalled => engine.put(OPERATIONS, &item).await,
                 }
-                let operation = Operation::new(id, resource, precondition, "new".to_owned());
+                let operation = Operation::put(id, resource, precondition, "new".to_owned());
                 let transaction = engine.resources.transact(&operation, &[], COMPLETED_AT);
                 let ended = transaction.await.unwrap();
                 let after = engine.resources.read(&operation.resource).await.unwrap();
@@ -146,7 +146,7 @@ fn the_transaction_is_the_verdict() {
                     prop_assert_eq!(ended, Transaction::Written);
                     prop_assert_eq!(after, Some(resource_of("new", id)));
                     let record = engine.operations.recorded(id, COMPLETED_AT).await.unwrap();
-                    prop_assert_eq!(record, Some(decided(Outcome::Succeeded)));
+                    prop_assert_eq!(record, Some(decided(Outcome::Succeeded(Method::Put))));
                 } else {
                     let resource = (verdict != Verdict::Write).then_some(stored.map(version));
                     let decided = if is_decided { vec![id] } else { Vec::new() };
@@ -173,7 +173,7 @@ async fn older_operations_are_superseded_in_the_same_transaction_or_not_at_all()
     assert_eq!(transaction.await.unwrap(), Transaction::Written);
     assert_eq!(record_of(id(1, 1)).await, Some(decided(Outcome::Superseded)));
     assert_eq!(record_of(id(2, 2)).await, Some(decided(Outcome::Superseded)));
-    assert_eq!(record_of(id(3, 3)).await, Some(decided(Outcome::Succeeded)));
+    assert_eq!(record_of(id(3, 3)).await, Some(decided(Outcome::Succeeded(Method::Put))));
     let older = [id(2, 2), id(4, 4)];
     let newest = operation(id(5, 5), "{}");
     let transaction = engine.resources.transact(&newest, &older, COMPLETED_AT);
@@ -209,7 +209,7 @@ async fn one_look_sees_the_version_and_the_outcome() {
     assert_eq!(look(&first).await, (None, None));
     engine.resources.transact(&first, &[], COMPLETED_AT).await.unwrap();
     let version = Some(Version { written_by: first.id, created_by: Some(first.id) });
-    assert_eq!(look(&first).await, (version, Some(decided(Outcome::Succeeded))));
+    assert_eq!(look(&first).await, (version, Some(decided(Outcome::Succeeded(Method::Put)))));
     assert_eq!(look(&second).await, (version, None));
     let expired = COMPLETED_AT + RETENTION + Duration::from_secs(2);
     assert_eq!(engine.resources.look(&first, expired).await.unwrap(), (version, None));

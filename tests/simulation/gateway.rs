@@ -232,7 +232,7 @@ pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
     };
     let ms = world.time_by(world.plan.gateway_clocks[0]).as_millis() as u64;
     let id = OperationId::new(Tick::from_unix_ms(ms), world.prng().next());
-    let operation = Operation::new(id, resource, Precondition::None, request.body.clone());
+    let operation = Operation::put(id, resource, Precondition::None, request.body.clone());
     let mut message = message_of(&operation);
     match kind {
         0 => set_attribute(&mut message, "version", "2".to_owned()),

@@ -46,13 +46,13 @@ impl Invocation {
         };
         let is_record_first = self.world.is(Mutant::OutcomeBeforeWrite);
         if is_record_first {
-            decides(operation.id, Outcome::Succeeded).await?;
+            decides(operation.id, Outcome::Succeeded(Method::Put)).await?;
         }
         if let Write::ConditionFalse { stored } = self.write(operation).await? {
             return Ok(Transaction::Cancelled { resource: Some(stored), decided: Vec::new() });
         }
         if !is_record_first {
-            decides(operation.id, Outcome::Succeeded).await?;
+            decides(operation.id, Outcome::Succeeded(Method::Put)).await?;
         }
         for older in superseded {
             decides(*older, Outcome::Superseded).await?;

@@ -131,7 +131,8 @@ impl Tables {
         self.replace(operation, Step { now, history: &mut *history });
         for id in ids() {
             let is_own = id == operation.id;
-            let outcome = if is_own { Outcome::Succeeded } else { Outcome::Superseded };
+            let outcome =
+                if is_own { Outcome::Succeeded(Method::Put) } else { Outcome::Superseded };
             let record = Recorded::Decided(Decision { outcome, completed_at: clock });
             history.on_transacted(id, is_own, met);
             self.put_record(id, record, Step { now, history: &mut *history });

@@ -26,6 +26,12 @@ impl Sent {
         sent.with("content-type", "application/json")
     }
 
+    /// A DELETE of this path that arrived then, in ms since the Unix epoch.
+    #[must_use]
+    pub fn delete(path: &str, arrived_ms: u64) -> Self {
+        Self { method: "DELETE", arrived_ms, ..Self::get(path) }
+    }
+
     /// A GET of this path.
     #[must_use]
     pub fn get(path: &str) -> Self {

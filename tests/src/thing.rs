@@ -51,8 +51,10 @@ impl Resource for ByBody {
 
     async fn update(&self, operation: &Operation, time_left: Duration) -> Updated {
         self.seen.lock().unwrap().push(operation.origin);
+        // A DELETE may be refused too, by the id that it is sent under.
+        let body = operation.body().unwrap_or(operation.resource.as_str());
         let words = ["panic", "refuse", "temporary", "later", "hang", "time"];
-        match words.into_iter().find(|word| operation.body.contains(word)) {
+        match words.into_iter().find(|word| body.contains(word)) {
             Some("panic") => panic!("told to"),
             Some("refuse") => Updated::Refused(Problem::new(ProblemType::Refused, "Told to.")),
             Some("temporary") => Updated::Refused(Problem::new(ProblemType::NotRead, "Told to.")),

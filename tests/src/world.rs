@@ -351,7 +351,7 @@ pub fn message(operation: &Operation) -> SqsMessage {
     let mut message = SqsMessage::default();
     message.message_id = Some(format!("message {}", operation.id));
     message.receipt_handle = Some(format!("handle {}", operation.id));
-    message.body = Some(operation.body.clone());
+    message.body = Some(queues::message::body(operation).to_owned());
     for (name, value) in queues::message::attributes(operation) {
         set(&mut message, name, &value);
     }

@@ -8,7 +8,7 @@ use aws_calls::{Account, config};
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
-use rules::{ReceiptKey, Resource};
+use rules::{ReceiptKey, ReceiptKeys, Resource};
 
 use crate::Access;
 
@@ -57,23 +57,15 @@ pub fn one_of<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, Invalid> 
     chosen.map(|(_, choice)| *choice).ok_or_else(|| Invalid::new(name, "has an unknown value"))
 }
 
-/// The key in `RECEIPT_KEY`, which signs.
+/// The keys of receipts: `RECEIPT_KEY` signs, and `OTHER_RECEIPT_KEY`, if there is one, is about
+/// to sign or has signed.
 ///
 /// # Errors
 /// [`Invalid`]
-pub fn receipt_key() -> Result<ReceiptKey, Invalid> {
-    key("RECEIPT_KEY", &required("RECEIPT_KEY")?)
-}
-
-/// The keys whose receipts are genuine: the one that signs, and where there is one that in
-/// `OTHER_RECEIPT_KEY`, which is about to sign or has signed.
-///
-/// # Errors
-/// [`Invalid`]
-pub fn receipt_keys() -> Result<Vec<ReceiptKey>, Invalid> {
+pub fn receipt_keys() -> Result<ReceiptKeys, Invalid> {
     let name = "OTHER_RECEIPT_KEY";
     let other = optional(name).map(|secret| key(name, &secret)).transpose()?;
-    Ok([Some(receipt_key()?), other].into_iter().flatten().collect())
+    Ok(ReceiptKeys { current: key("RECEIPT_KEY", &required("RECEIPT_KEY")?)?, other })
 }
 
 /// The callers that the functions answer, from `AUTH_MODE` and `ADMIN_SCOPE`.

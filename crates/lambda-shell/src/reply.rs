@@ -1,9 +1,12 @@
 //! Responses. The one place where a problem becomes HTTP.
 
+use std::time::Duration;
+
 use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
-use rules::{Problem, ProblemType, body};
+use rules::reply::status::{State, StatusDocument};
+use rules::{OperationId, Problem, ProblemType, body};
 
 /// A response without a body.
 #[must_use]
@@ -37,6 +40,30 @@ pub fn problem(problem: &Problem) -> Response<Body> {
         _ => {}
     }
     response
+}
+
+/// The status document of an operation, to be found at the URL path `location`, on the resource
+/// at the URL path `resource`, and when to ask for it again.
+///
+/// # Errors
+/// [`ProblemType::OperationGone`]
+pub fn status(
+    code: StatusCode,
+    id: OperationId,
+    (location, resource): (&str, &str),
+    state: &State,
+    now: Duration,
+) -> Result<Response<Body>, Problem> {
+    let document = StatusDocument::new(id, (location, resource), state).ok_or_else(|| {
+        let detail =
+            "The operation is so old that its outcome is no longer kept; read the resource.";
+        Problem::new(ProblemType::OperationGone, detail)
+    })?;
+    let mut response = json(code, serde_json::to_string(&document).unwrap_or_default());
+    if let Some(seconds) = state.retry_after_seconds(id, now) {
+        set(&mut response, RETRY_AFTER, &seconds.to_string());
+    }
+    Ok(response)
 }
 
 /// The answer to a HEAD where this is the answer to a GET.

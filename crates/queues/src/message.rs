@@ -3,7 +3,7 @@
 //!
 //! | attribute | value |
 //! |---|---|
-//! | `version` | `1` |
+//! | `version` | `1` for a PUT, `2` for a DELETE |
 //! | `operation` | operation id |
 //! | `resource` | resource id |
 //! | `origin` | absent, or the id that the operation was made with, if that is another |
@@ -12,11 +12,17 @@
 use std::fmt;
 
 use aws_lambda_events::sqs::SqsMessage;
-use rules::{Operation, OperationId, Precondition, ResourceId};
+use rules::{Change, Operation, OperationId, Precondition, ResourceId};
 
-/// The form that this version writes. A reader of another version leaves the message
-/// to one that knows it, since old and new code share the queue during a deployment.
-const VERSION: &str = "1";
+/// The form of a PUT. A reader that does not know a form leaves the message to one that does,
+/// since old and new code share the queue during a deployment.
+const PUT: &str = "1";
+
+/// The form of a DELETE: a reader that knows only PUTs must not store its body.
+const DELETE: &str = "2";
+
+/// The body of a DELETE's message: SQS refuses an empty one.
+const NO_BODY: &str = "-";
 
 /// The message is not of a form that this version can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +56,12 @@ impl std::error::Error for UnreadableMessage {}
 /// The attributes of an operation's message, as name and value.
 #[must_use]
 pub fn attributes(operation: &Operation) -> Vec<(&'static str, String)> {
+    let version = match operation.change {
+        Change::Put(_) => PUT,
+        Change::Delete => DELETE,
+    };
     let mut attributes = vec![
-        ("version", VERSION.to_owned()),
+        ("version", version.to_owned()),
         ("operation", operation.id.to_string()),
         ("resource", operation.resource.to_string()),
     ];
@@ -62,6 +72,12 @@ pub fn attributes(operation: &Operation) -> Vec<(&'static str, String)> {
         attributes.push(("precondition", precondition));
     }
     attributes
+}
+
+/// The body of an operation's message.
+#[must_use]
+pub fn body(operation: &Operation) -> &str {
+    operation.body().unwrap_or(NO_BODY)
 }
 
 /// Reads a record of an event from the queue.
@@ -78,9 +94,11 @@ pub fn read(record: &SqsMessage) -> Result<Operation, UnreadableMessage> {
     let unreadable = |defect| UnreadableMessage { defect, operation: id.zip(resource.clone()) };
     let missing = |part| unreadable(Defect::Part(part));
     let version = attribute("version").ok_or_else(|| missing("version"))?;
-    if version != VERSION {
-        return Err(unreadable(Defect::Version(version.to_owned())));
-    }
+    let change = match version {
+        PUT => record.body.clone().map(Change::Put),
+        DELETE => record.body.is_some().then_some(Change::Delete),
+        _ => return Err(unreadable(Defect::Version(version.to_owned()))),
+    };
     let precondition = match attribute("precondition") {
         None => Some(Precondition::None),
         Some(text) => read_precondition(text),
@@ -92,7 +110,7 @@ pub fn read(record: &SqsMessage) -> Result<Operation, UnreadableMessage> {
         origin: origin.map_err(|_| missing("origin"))?,
         resource: resource.clone().ok_or_else(|| missing("resource"))?,
         precondition: precondition.ok_or_else(|| missing("precondition"))?,
-        body: record.body.clone().ok_or_else(|| missing("body"))?,
+        change: change.ok_or_else(|| missing("body"))?,
     })
 }
 
@@ -139,20 +157,21 @@ mod tests {
             prop::collection::vec(id(), 1..5).prop_map(Precondition::OneOf),
         ];
         let resource = "[!-$&-.0->@-~]{3,60}(/[!-$&-.0->@-~]{3,60})?";
-        (id(), prop::option::of(id()), resource, precondition, ".{0,20}").prop_map(
-            |(id, origin, resource, precondition, body)| Operation {
+        let change = prop_oneof![".{0,20}".prop_map(Change::Put), Just(Change::Delete)];
+        (id(), prop::option::of(id()), resource, precondition, change).prop_map(
+            |(id, origin, resource, precondition, change)| Operation {
                 id,
                 origin: origin.unwrap_or(id),
                 resource: ResourceId::new(&resource).unwrap(),
                 precondition,
-                body,
+                change,
             },
         )
     }
 
     fn record(operation: &Operation) -> SqsMessage {
         let mut record = SqsMessage::default();
-        record.body = Some(operation.body.clone());
+        record.body = Some(body(operation).to_owned());
         for (name, value) in attributes(operation) {
             set(&mut record, name, value);
         }
@@ -197,8 +216,8 @@ mod tests {
         #[test]
         fn another_version_is_told_apart_with_its_operation(operation in operation()) {
             let mut other = record(&operation);
-            set(&mut other, "version", "2".to_owned());
-            let (defect, known) = (Defect::Version("2".to_owned()), (operation.id, operation.resource));
+            set(&mut other, "version", "3".to_owned());
+            let (defect, known) = (Defect::Version("3".to_owned()), (operation.id, operation.resource));
             prop_assert_eq!(read(&other), Err(UnreadableMessage { defect: defect.clone(), operation: Some(known) }));
             set(&mut other, "resource", "a b".to_owned());
             prop_assert_eq!(read(&other), Err(UnreadableMessage { defect, operation: None }));

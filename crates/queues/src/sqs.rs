@@ -47,7 +47,7 @@ impl Outbox for Sqs {
             .client()
             .send_message()
             .queue_url(&self.url)
-            .message_body(&operation.body)
+            .message_body(crate::message::body(operation))
             .message_group_id(operation.resource.as_str());
         for (name, value) in crate::message::attributes(operation) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value);

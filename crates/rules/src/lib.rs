@@ -1,4 +1,4 @@
-//! The rules of async-put, pure: what a PUT must look like, in which order operations stand,
+//! The rules of async-put, pure: what a request must look like, in which order operations stand,
 //! and how each ends.
 //!
 //! Nothing here performs I/O, reads a clock or the environment, or draws random
@@ -28,12 +28,12 @@ pub mod resource;
 mod resource_id;
 pub mod work;
 
-pub use operation::{Operation, Version};
+pub use operation::{Change, Method, Operation, Version};
 pub use operation_id::{OperationId, Tick};
 pub use order::arrival::Arrival;
 pub use precondition::Precondition;
 pub use problem::{Problem, ProblemType};
-pub use reply::receipt::ReceiptKey;
+pub use reply::receipt::{ReceiptKey, ReceiptKeys};
 pub use resource::{Resource, Updated};
 pub use resource_id::ResourceId;
 pub use work::failure::Failure;

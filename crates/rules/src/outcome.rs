@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{OperationId, Problem};
+use crate::{Method, OperationId, Problem};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -25,15 +25,17 @@ pub const RETENTION: Duration = Duration::from_secs(60 * DAY);
 /// The final outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was written.
-    Succeeded,
-    /// A newer PUT won; nothing was written.
+    /// It was carried out: a PUT was written, or a DELETE left no resource.
+    Succeeded(Method),
+    /// A newer operation won; nothing was written.
     Superseded,
     /// It was refused; nothing was written.
     Failed {
         /// The problem document.
         problem: String,
     },
+    /// Its client cancelled it; nothing was written.
+    Cancelled,
 }
 
 impl Outcome {
@@ -47,9 +49,10 @@ impl Outcome {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Succeeded => "succeeded",
+            Self::Succeeded(_) => "succeeded",
             Self::Superseded => "superseded",
             Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 }

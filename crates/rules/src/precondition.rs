@@ -1,8 +1,8 @@
 //! What must be true of the stored resource (RFC 9110 section 13).
 
-use crate::{OperationId, Problem, ProblemType};
+use crate::{OperationId, Problem, ProblemType, Version};
 
-/// What must be true of the stored resource for a PUT to replace it.
+/// What must be true of the stored resource for an operation to be carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
     /// Nothing.
@@ -18,44 +18,47 @@ pub enum Precondition {
 }
 
 impl Precondition {
-    /// Whether it is true of a resource at `stored`, or of no resource.
+    /// Whether it is true of what is stored. A tombstone is no resource.
     #[must_use]
-    pub fn holds(&self, stored: Option<OperationId>) -> bool {
+    pub fn holds(&self, stored: Option<Version>) -> bool {
+        let live = live(stored);
         match self {
             Self::None => true,
-            Self::Exists => stored.is_some(),
-            Self::OneOf(tags) => stored.is_some_and(|stored| tags.contains(&stored)),
-            Self::Absent => stored.is_none(),
+            Self::Exists => live.is_some(),
+            Self::OneOf(tags) => live.is_some_and(|live| tags.contains(&live)),
+            Self::Absent => live.is_none(),
         }
     }
 
-    /// Whether it is true of a resource at `stored`, or of no resource, or may become so: a resource
-    /// only ever moves up, and is never deleted.
+    /// Whether it is true of what is stored, or may become so before the operation `id` is
+    /// superseded: the table only ever moves up.
     #[must_use]
-    pub fn may_come_true(&self, stored: Option<OperationId>) -> bool {
+    pub fn may_come_true(&self, stored: Option<Version>, id: OperationId) -> bool {
+        let written_by = stored.map(|stored| stored.written_by);
         match self {
             Self::None | Self::Exists => true,
-            Self::OneOf(tags) => tags.iter().any(|tag| Some(*tag) >= stored),
-            Self::Absent => stored.is_none(),
+            Self::OneOf(tags) => tags.iter().any(|tag| Some(*tag) >= written_by),
+            // An older DELETE may still be queued.
+            Self::Absent => live(stored).is_none_or(|live| live < id),
         }
     }
 
-    /// The problem to answer with where it is false of a resource at `stored`; `None` if there is
+    /// The problem to answer with where it is false of a resource at `live`; `None` if there is
     /// no resource, or it was not looked at.
     #[must_use]
-    pub fn problem_at(&self, stored: Option<OperationId>) -> Problem {
-        let (field, reason) = match (self, stored) {
+    pub fn problem_at(&self, live: Option<OperationId>) -> Problem {
+        let (field, reason) = match (self, live) {
             (Self::Absent, _) => ("If-None-Match", "it is *, and the resource exists"),
             (Self::Exists, _) => ("If-Match", "it is *, and the resource does not exist"),
             (_, Some(_)) => ("If-Match", "the resource is at another version"),
             (_, None) => ("If-Match", "it names no version of the resource"),
         };
         let detail = format!(
-            "{field} is false: {reason}, so nothing was written; read the resource, and send a new PUT if it still applies."
+            "{field} is false: {reason}, so nothing was written; read the resource, and send a new request if it still applies."
         );
         let problem = Problem::new(ProblemType::PreconditionFailed, detail).field(field);
-        match stored {
-            Some(stored) => problem.etag(stored),
+        match live {
+            Some(live) => problem.etag(live),
             None => problem,
         }
     }
@@ -65,6 +68,11 @@ impl Precondition {
     pub fn is_never_true(&self) -> bool {
         matches!(self, Self::OneOf(tags) if tags.is_empty())
     }
+}
+
+/// The operation that wrote the resource, if there is one.
+pub(crate) fn live(stored: Option<Version>) -> Option<OperationId> {
+    stored.filter(|stored| stored.is_live).map(|stored| stored.written_by)
 }
 
 #[cfg(test)]
@@ -108,13 +116,23 @@ mod tests {
 
     #[test]
     fn a_resource_only_moves_up_which_some_preconditions_cannot_follow() {
-        let at = |ms| Some(id(ms));
+        let version = |ms, is_live| Some(Version { written_by: id(ms), created_by: None, is_live });
         let one_of = |ms: &[u64]| Precondition::OneOf(ms.iter().map(|ms| id(*ms)).collect());
-        assert!(one_of(&[1, 5]).may_come_true(at(5)));
-        assert!(one_of(&[1, 5]).may_come_true(None));
-        assert!(!one_of(&[1, 4]).may_come_true(at(5)));
-        assert!(Precondition::Absent.may_come_true(None));
-        assert!(!Precondition::Absent.may_come_true(at(1)));
-        assert!(Precondition::Exists.may_come_true(None) && Precondition::None.may_come_true(None));
+        for (precondition, stored, expected) in [
+            (one_of(&[1, 5]), version(5, true), true),
+            (one_of(&[1, 5]), None, true),
+            (one_of(&[1, 4]), version(5, true), false),
+            (Precondition::Absent, None, true),
+            (Precondition::Absent, version(9, false), true),
+            (Precondition::Absent, version(7, true), false),
+            (Precondition::Absent, version(9, true), false),
+            // An older DELETE may be queued.
+            (Precondition::Absent, version(6, true), true),
+            (Precondition::Exists, None, true),
+            (Precondition::None, None, true),
+        ] {
+            let may_come_true = precondition.may_come_true(stored, id(7));
+            assert_eq!(may_come_true, expected, "{precondition:?} {stored:?}");
+        }
     }
 }

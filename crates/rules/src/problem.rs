@@ -38,10 +38,14 @@ pub enum ProblemType {
     OperationGone,
     /// `If-Match` or `If-None-Match` is false.
     PreconditionFailed,
-    /// A newer PUT was stored first.
+    /// A newer operation was stored first.
     Superseded,
-    /// The `update` of the resource refused the PUT permanently.
+    /// The `update` of the resource refused the operation permanently.
     Refused,
+    /// The client of the operation cancelled it.
+    Cancelled,
+    /// The operation to cancel has another outcome already.
+    AlreadyDecided,
     /// The body is larger than [`crate::body::MAX_BYTES`].
     BodyTooLarge,
     /// `Content-Type` is not JSON.
@@ -66,13 +70,13 @@ pub enum ProblemType {
     OutcomeUnknown,
     /// The state could not be read.
     NotRead,
-    /// A deferred PUT could not be carried out so far.
+    /// A deferred operation could not be carried out so far.
     NotApplied,
 }
 
 impl ProblemType {
     /// Every problem type.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidId,
         Self::MalformedRequest,
         Self::MalformedHeader,
@@ -86,6 +90,8 @@ impl ProblemType {
         Self::PreconditionFailed,
         Self::Superseded,
         Self::Refused,
+        Self::Cancelled,
+        Self::AlreadyDecided,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::UnsupportedContentCoding,
@@ -127,8 +133,12 @@ impl ProblemType {
             Self::PreconditionFailed => {
                 ("precondition-failed", S::PRECONDITION_FAILED, "The precondition is false")
             }
-            Self::Superseded => ("superseded", S::CONFLICT, "A newer PUT won"),
-            Self::Refused => ("refused", S::CONFLICT, "The PUT was refused"),
+            Self::Superseded => ("superseded", S::CONFLICT, "A newer operation won"),
+            Self::Refused => ("refused", S::CONFLICT, "The request was refused"),
+            Self::Cancelled => ("cancelled", S::CONFLICT, "The operation was cancelled"),
+            Self::AlreadyDecided => {
+                ("already-decided", S::CONFLICT, "The operation is already decided")
+            }
             Self::BodyTooLarge => ("body-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
@@ -170,7 +180,7 @@ impl ProblemType {
             ),
             Self::NotRead => ("not-read", S::SERVICE_UNAVAILABLE, "The state could not be read"),
             Self::NotApplied => {
-                ("not-applied", S::SERVICE_UNAVAILABLE, "The PUT could not be carried out")
+                ("not-applied", S::SERVICE_UNAVAILABLE, "The operation could not be carried out")
             }
         }
     }

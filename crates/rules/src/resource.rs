@@ -46,8 +46,9 @@ pub trait Resource {
         Ok(())
     }
 
-    /// The async function of a PUT: it runs before each write, whether the client waits for it
-    /// or not, and nothing is written unless it ends as [`Updated::Done`].
+    /// The async function of a PUT or DELETE: it runs before each write, whether the client
+    /// waits for it or not, and nothing is written unless it ends as [`Updated::Done`].
+    /// `operation.change` tells a PUT with its body from a DELETE.
     ///
     /// - It may run more than once for one operation, and for one that is then not written
     ///   after all. `operation.origin` is the idempotency key for the services that it calls.

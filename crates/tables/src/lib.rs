@@ -4,12 +4,14 @@
 //! | table | attribute | what it is |
 //! |---|---|---|
 //! | resources | `id` (S, key) | resource id |
-//! | | `body` (S) | the body, byte for byte |
-//! | | `op` (S) | id of the operation that wrote the body |
-//! | | `created_by` (S) | id of the operation that created the resource |
+//! | | `body` (S) | the body, byte for byte; a tombstone has none |
+//! | | `op` (S) | id of the operation that wrote the body, or deleted it |
+//! | | `created_by` (S) | id of the operation that created the resource; a tombstone has none |
+//! | | `expires_at` (N) | of a tombstone only: time to live, s since the Unix epoch |
 //! | operations | `id` (S, key) | operation id |
 //! | | `resource` (S) | resource id |
-//! | | `outcome` (S) | `succeeded`, `superseded`, `failed`; `stalled` is not final |
+//! | | `outcome` (S) | `succeeded`, `superseded`, `failed`, `cancelled`; `stalled` is not final |
+//! | | `method` (S) | `DELETE` of a DELETE that succeeded; else absent |
 //! | | `completed_at` (N) | ms since the Unix epoch |
 //! | | `problem` (S) | the problem document of a `failed` or `stalled` operation |
 //! | | `expires_at` (N) | time to live, s since the Unix epoch |

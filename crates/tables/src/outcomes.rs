@@ -6,7 +6,7 @@ use aws_calls::call_error;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
-use rules::{Failure, OperationId, ResourceId};
+use rules::{Failure, Method, OperationId, ResourceId};
 use world::{CallError, Outcomes};
 
 use crate::item::{Item, UnreadableItem, number, read_number, string, take_string};
@@ -74,15 +74,18 @@ impl Outcomes for Operations {
 }
 
 pub(crate) fn item_of(resource: &ResourceId, id: OperationId, recorded: &Recorded) -> Item {
-    let (outcome, problem, at) = match recorded {
+    let (outcome, more, at) = match recorded {
         Recorded::Decided(Decision { outcome, completed_at }) => {
-            let problem = match outcome {
-                Outcome::Succeeded | Outcome::Superseded => None,
-                Outcome::Failed { problem } => Some(problem),
+            let more = match outcome {
+                Outcome::Succeeded(Method::Delete) => Some(("method", string("DELETE"))),
+                Outcome::Failed { problem } => Some(("problem", string(problem))),
+                Outcome::Succeeded(Method::Put) | Outcome::Superseded | Outcome::Cancelled => None,
             };
-            (outcome.as_str(), problem, *completed_at)
+            (outcome.as_str(), more, *completed_at)
         }
-        Recorded::Stalled { problem, since } => (STALLED, Some(problem), *since),
+        Recorded::Stalled { problem, since } => {
+            (STALLED, Some(("problem", string(problem))), *since)
+        }
     };
     let mut item = Item::from([
         ("id".to_owned(), string(id)),
@@ -91,9 +94,7 @@ pub(crate) fn item_of(resource: &ResourceId, id: OperationId, recorded: &Recorde
         ("completed_at".to_owned(), number(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))),
         ("expires_at".to_owned(), number((at + RETENTION).as_secs() + 1)),
     ]);
-    if let Some(problem) = problem {
-        item.insert("problem".to_owned(), string(problem));
-    }
+    item.extend(more.map(|(name, value)| (name.to_owned(), value)));
     item
 }
 
@@ -113,10 +114,13 @@ pub(crate) fn read_unexpired(
 fn read(mut item: Item) -> Result<Recorded, UnreadableItem> {
     let at = Duration::from_millis(read_number(&item, "completed_at")?);
     let outcome = take_string(&mut item, "outcome")?;
+    let is_delete = item.get("method") == Some(&string("DELETE"));
     // A failure without a problem is of another version; that it failed is known.
     let mut problem = || take_string(&mut item, "problem").unwrap_or_default();
     let outcome = match outcome.as_str() {
-        "succeeded" => Outcome::Succeeded,
+        "succeeded" if is_delete => Outcome::Succeeded(Method::Delete),
+        "succeeded" => Outcome::Succeeded(Method::Put),
+        "cancelled" => Outcome::Cancelled,
         "superseded" => Outcome::Superseded,
         "failed" => Outcome::Failed { problem: problem() },
         STALLED => return Ok(Recorded::Stalled { problem: problem(), since: at }),

@@ -6,11 +6,11 @@ use aws_calls::call_error;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, KeysAndAttributes, Put, ReturnValue,
+    AttributeValue, CancellationReason, KeysAndAttributes, Put,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use rules::outcome::{Decision, Outcome, Recorded};
-use rules::{Failure, Operation, OperationId, ResourceId, Version};
+use rules::{Failure, Method, Operation, OperationId, ResourceId, Version};
 use world::{CallError, Stored, Transaction, Write};
 
 use crate::condition::ConditionalWrite;
@@ -22,8 +22,8 @@ const BATCH_GET_ITEM: &str = "dynamodb:BatchGetItem";
 const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
 const TRANSACT_WRITE_ITEMS: &str = "dynamodb:TransactWriteItems";
 
-/// The attributes that make a [`Version`].
-const VERSION: &str = "op, created_by";
+/// The attributes that make a [`Version`], without the body, which may be large.
+const VERSION: &str = "op, created_by, expires_at";
 
 impl Resources {
     async fn get(
@@ -49,14 +49,17 @@ impl world::Resources for Resources {
         let item = self.get(resource, None).await?;
         let read = |mut item: Item| {
             let written_by = operation_id(&item, "op")?;
-            Ok(Stored { body: take_string(&mut item, "body")?, written_by })
+            let is_tombstone = !item.contains_key("body");
+            let body = (!is_tombstone).then(|| take_string(&mut item, "body")).transpose()?;
+            Ok(body.map(|body| Stored { body, written_by }))
         };
-        item.map(read).transpose().map_err(|error| unreadable(GET_ITEM, &error))
+        let stored = item.map(read).transpose().map_err(|error| unreadable(GET_ITEM, &error));
+        stored.map(Option::flatten)
     }
 
     async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError> {
         let item = self.get(resource, Some(VERSION)).await?;
-        let version = item.as_ref().map(version).transpose();
+        let version = item.as_ref().map(version_without_body).transpose();
         version.map_err(|error| unreadable(GET_ITEM, &error))
     }
 
@@ -86,7 +89,7 @@ impl world::Resources for Resources {
         }
         let mut items = reply.responses.unwrap_or_default();
         let mut item = |table: &str| items.remove(table)?.pop();
-        let version = item(&self.name).as_ref().map(version).transpose();
+        let version = item(&self.name).as_ref().map(version_without_body).transpose();
         let recorded = read_unexpired(item(&self.operations), now);
         let unreadable = |error| unreadable(BATCH_GET_ITEM, &error);
         Ok((version.map_err(unreadable)?, recorded.map_err(unreadable)?))
@@ -102,14 +105,15 @@ impl world::Resources for Resources {
             .update_expression(write.update)
             .condition_expression(write.condition)
             .set_expression_attribute_values(Some(write.values))
-            .return_values(ReturnValue::UpdatedOld)
+            .return_values(write.returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match sent {
             Ok(reply) => {
-                let had_body = reply.attributes.is_some_and(|old| old.contains_key("op"));
-                Ok(Write::Written { created: !had_body })
+                let had_body = reply.attributes.is_some_and(|old| old.contains_key("body"));
+                let created = operation.method() == Method::Put && !had_body;
+                Ok(Write::Written { created })
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
@@ -144,7 +148,7 @@ impl world::Resources for Resources {
             .client()
             .transact_write_items()
             .transact_items(TransactWriteItem::builder().update(update).build());
-        let decided = std::iter::once((operation.id, Outcome::Succeeded))
+        let decided = std::iter::once((operation.id, Outcome::Succeeded(operation.method())))
             .chain(superseded.iter().map(|id| (*id, Outcome::Superseded)));
         for (id, outcome) in decided.clone() {
             let recorded = Recorded::Decided(Decision { outcome, completed_at: now });
@@ -223,9 +227,19 @@ fn refusal(reasons: &[CancellationReason], ids: &[OperationId]) -> Result<Transa
     Ok(Transaction::Cancelled { resource, decided: decided.map(|(id, _)| *id).collect() })
 }
 
+/// The version of a whole item.
 fn version(item: &Item) -> Result<Version, UnreadableItem> {
+    version_of(item, item.contains_key("body"))
+}
+
+/// The version by the attributes of [`VERSION`]: of all items only tombstones expire.
+fn version_without_body(item: &Item) -> Result<Version, UnreadableItem> {
+    version_of(item, !item.contains_key("expires_at"))
+}
+
+fn version_of(item: &Item, is_live: bool) -> Result<Version, UnreadableItem> {
     let created_by = operation_id(item, "created_by").ok();
-    Ok(Version { written_by: operation_id(item, "op")?, created_by })
+    Ok(Version { written_by: operation_id(item, "op")?, created_by, is_live })
 }
 
 fn unreadable(action: &'static str, error: &UnreadableItem) -> CallError {

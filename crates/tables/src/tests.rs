@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::test_util::capture_request;
 use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
+use rules::{Change, Method, Operation, OperationId, Precondition, ResourceId, Tick};
 use serde_json::{Value, json};
 use world::{Claims, Outcomes, Resources as _};
 
@@ -20,7 +20,7 @@ const NOW: Duration = Duration::from_millis(1_800_000_000_123);
 fn operation() -> Operation {
     let id = OperationId::new(Tick::from_unix_ms(1_800_000_000_000), 1);
     let (resource, body) = (ResourceId::new("42").unwrap(), "{}".to_owned());
-    Operation::new(id, resource, Precondition::None, body)
+    Operation::put(id, resource, Precondition::None, body)
 }
 
 /// The action and the parameters of the one request that a call makes.
@@ -73,8 +73,12 @@ async fn what_is_recorded_lives_for_its_whole_time() {
     let id = operation.id;
     let outcome = Outcome::Superseded;
     let decided = Recorded::Decided(Decision { outcome, completed_at: NOW });
+    let outcome = Outcome::Succeeded(Method::Delete);
+    let deleted = Recorded::Decided(Decision { outcome, completed_at: NOW });
     let stalled = Recorded::Stalled { problem: "{}".to_owned(), since: NOW };
-    for (recorded, outcome) in [(decided, "superseded"), (stalled, "stalled")] {
+    for (recorded, outcome) in
+        [(decided, "superseded"), (deleted, "succeeded"), (stalled, "stalled")]
+    {
         let call = async |_, table: Operations| drop(table.record(resource, id, &recorded).await);
         let (action, put) = request_of(call).await;
         assert_eq!((action.as_str(), &put["Item"]["outcome"]["S"]), ("PutItem", &json!(outcome)));
@@ -101,4 +105,14 @@ async fn what_is_recorded_lives_for_its_whole_time() {
     let (_, put) = request_of(async |_, table| drop(table.claim(&claim, NOW).await)).await;
     let expires_at = number(&put["Item"]["expires_at"]);
     assert_eq!(expires_at, Duration::from_secs((NOW + VALID_FOR).as_secs()));
+}
+
+/// Counted from the id, so that no late write prolongs it: nothing older than 32 days and an
+/// hour is ever carried out.
+#[tokio::test]
+async fn a_tombstone_is_kept_for_33_days_from_its_id() {
+    let operation = Operation { change: Change::Delete, ..operation() };
+    let (_, update) = request_of(async |table, _| drop(table.write(&operation).await)).await;
+    let expected = operation.id.tick().to_unix() + Duration::from_secs(33 * 86_400 + 1);
+    assert_eq!(number(&update["ExpressionAttributeValues"][":expires"]), expected);
 }

@@ -27,6 +27,7 @@ mod outbox;
 mod outcomes;
 mod report;
 mod resources;
+mod update;
 
 pub use claims::Claims;
 pub use error::CallError;
@@ -36,3 +37,4 @@ pub use outbox::Outbox;
 pub use outcomes::Outcomes;
 pub use report::{Level, Metric, Report};
 pub use resources::{Resources, Stored, Transaction, Write};
+pub use update::update;

@@ -30,33 +30,37 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// `put` queued a PUT: 202.
+    /// `put` queued an operation: 202.
     Accepted: Count,
-    /// `put` wrote a resource itself.
+    /// `put` wrote or deleted a resource itself.
     WrittenInline: Count,
-    /// `put` refused a PUT permanently: 409 or 412.
+    /// `put` refused an operation, or to cancel one, permanently: 409 or 412.
     Refused: Count,
     /// `put` wrote and queued nothing: 503.
     NotWritten: Count,
-    /// `put` does not know whether a PUT was or will be written: 503.
+    /// `put` does not know whether an operation was or will be carried out: 503.
     OutcomeUnknown: Count,
     /// `read` could not read a table: 503.
     NotRead: Count,
-    /// A PUT was refused since the gateway's clock and the host's differ too much: 503.
+    /// A request was refused since the gateway's clock and the host's differ too much: 503.
     ClockSkews: Count,
     /// A caller who may not do this: 403.
     Forbidden: Count,
-    /// A deferred PUT was carried out.
+    /// A deferred operation was carried out.
     Applied: Count,
-    /// From the arrival of a PUT until `apply` had carried it out.
+    /// A resource was deleted, by `put` itself or deferred.
+    Deleted: Count,
+    /// An operation was cancelled by its client.
+    Cancelled: Count,
+    /// From the arrival of an operation until `apply` had carried it out.
     AcceptToApply: Milliseconds,
-    /// A deferred PUT lost to a newer one.
+    /// A deferred operation lost to a newer one.
     Superseded: Count,
-    /// A deferred PUT lost to a newer one beside it, in that one's transaction.
+    /// A deferred operation lost to a newer one beside it, in that one's transaction.
     Coalesced: Count,
-    /// A deferred PUT was refused permanently.
+    /// A deferred operation was refused permanently.
     Failed: Count,
-    /// A deferred PUT is too old to be carried out, and was dropped.
+    /// A deferred operation is too old to be carried out, and was dropped.
     Expired: Count,
     /// `apply` gave a message back to the queue, to try again later.
     HandedBack: Count,

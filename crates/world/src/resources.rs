@@ -21,12 +21,12 @@ pub struct Stored {
 pub enum Write {
     /// It took place.
     Written {
-        /// Whether there was no resource before.
+        /// Whether it is a PUT, and there was no resource before.
         created: bool,
     },
     /// Nothing was written, since its condition was false.
     ConditionFalse {
-        /// The version that it was false of, if there is a resource.
+        /// The version that it was false of, if there is a resource or a tombstone.
         stored: Option<Version>,
     },
 }
@@ -47,13 +47,13 @@ pub enum Transaction {
 
 /// The table of resources, with the one conditional write. All reads are strongly consistent.
 pub trait Resources {
-    /// Reads a resource.
+    /// Reads a resource; a tombstone is none.
     ///
     /// # Errors
     /// [`CallError`]
     async fn read(&self, resource: &ResourceId) -> Result<Option<Stored>, CallError>;
 
-    /// Reads the version of a resource.
+    /// Reads the version of a resource, or of the tombstone in its place.
     ///
     /// # Errors
     /// [`CallError`]
@@ -70,7 +70,7 @@ pub trait Resources {
         now: Duration,
     ) -> Result<(Option<Version>, Option<Recorded>), CallError>;
 
-    /// The one conditional write: replaces the resource, or creates it, where
+    /// The one conditional write: replaces, creates or deletes the resource, where
     /// [`Operation::may_replace`] says so.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rules::order::verdict::Refusal;
 use rules::outcome::{Decision, Recorded};
 use rules::work::group::{Call, Group, Unwritten};
-use rules::{Operation, OperationId, Resource, ResourceId, Updated};
+use rules::{Method, Operation, OperationId, Resource, ResourceId, Updated};
 use world::{
     CallError, Host, Invocation, Metric, Outcomes, Report, Resources, Transaction, within,
 };
@@ -29,7 +29,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         let (mut group, mut updated) = (Group::new(operations), None);
         loop {
             for id in group.drop_expired(self.host.now()) {
-                let report = Report::error(invocation, "dropped a PUT that is too old");
+                let report = Report::error(invocation, "dropped an operation that is too old");
                 self.host.report(&report.resource(resource).operation(id).count(Metric::Expired));
             }
             let next = group.next_call().filter(|_| self.has_time_for_a_call(invocation));
@@ -71,11 +71,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
                             group.on_refused_by_update(problem.final_or_refused());
                             return Ok(Duration::ZERO);
                         }
-                        Updated::TryLater(reason) => {
-                            let message = "the update is to be tried later";
-                            let report = Report::warn(invocation, message);
-                            let report = report.resource(&operation.resource);
-                            self.host.report(&report.operation(operation.id).because(reason));
+                        Updated::TryLater(_) => {
                             group.on_try_later();
                             return Ok(Duration::ZERO);
                         }
@@ -87,7 +83,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
                         group.on_written();
                         self.report_applied(operation, invocation);
                         for id in superseded {
-                            let report = Report::info(invocation, "a newer PUT beside it won");
+                            let report =
+                                Report::info(invocation, "a newer operation beside it won");
                             let report = report.resource(&operation.resource).operation(id);
                             let report = report.count(Metric::Superseded);
                             self.host.report(&report.count(Metric::Coalesced));
@@ -97,8 +94,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
                         for id in &decided {
                             self.report_decided(&operation.resource, *id, invocation);
                         }
-                        let at = resource.map(|stored| stored.map(|stored| stored.written_by));
-                        return Ok(group.on_met(at, &decided, self.host.random()));
+                        return Ok(group.on_met(resource, &decided, self.host.random()));
                     }
                 }
             }
@@ -132,7 +128,6 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
             group.on_met(None, &[operation.id], self.host.random());
             return Ok(false);
         }
-        let stored = stored.map(|stored| stored.written_by);
         let may_replace = operation.may_replace(stored);
         if !may_replace {
             group.on_met(Some(stored), &[], self.host.random());
@@ -143,17 +138,18 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     /// Runs the update, with what is left of the time for it.
     async fn update(&self, operation: &Operation, invocation: &Invocation) -> Updated {
         let until = invocation.deadline.saturating_sub(TIME_FOR_A_CALL);
-        let time_left = until.saturating_sub(self.host.now());
-        let update = async { Ok(self.resource.update(operation, time_left).await) };
-        let updated = within(&self.host, until, update).await;
-        updated.unwrap_or_else(|_: CallError| Updated::TryLater("it took too long".to_owned()))
+        world::update(&self.host, &self.resource, operation, until, invocation).await
     }
 
     fn report_applied(&self, operation: &Operation, invocation: &Invocation) {
         let arrived = operation.id.tick().to_unix();
         let took = unix_ms(self.host.now().saturating_sub(arrived));
-        let report = Report::info(invocation, "applied a PUT").count(Metric::Applied);
+        let report = Report::info(invocation, "applied an operation").count(Metric::Applied);
         let report = report.value(Metric::AcceptToApply, took);
+        let report = match operation.method() {
+            Method::Put => report,
+            Method::Delete => report.count(Metric::Deleted),
+        };
         self.host.report(&report.resource(&operation.resource).operation(operation.id));
     }
 
@@ -161,7 +157,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         let report = match reason {
             Unwritten::Landed => return self.report_applied(operation, invocation),
             Unwritten::Refused(Refusal::Superseded) => {
-                Report::info(invocation, "a newer PUT won").count(Metric::Superseded)
+                Report::info(invocation, "a newer operation won").count(Metric::Superseded)
             }
             Unwritten::Refused(Refusal::PreconditionFailed { .. }) => {
                 Report::info(invocation, "its precondition is false").count(Metric::Failed)

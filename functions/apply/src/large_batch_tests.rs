@@ -173,7 +173,7 @@ fn of_resources(count: u64) -> Vec<SqsMessage> {
     let operation = |n: u64| {
         let id = OperationId::new(Tick::from_unix(BEGAN - Duration::from_secs(60)), n);
         let resource = ResourceId::new(&format!("resource-{n}")).unwrap();
-        Operation::new(id, resource, Precondition::None, "{}".to_owned())
+        Operation::put(id, resource, Precondition::None, "{}".to_owned())
     };
     (0..count).map(|n| message(&operation(n))).collect()
 }

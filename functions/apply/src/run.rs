@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::{FutureExt, StreamExt, stream};
 use lambda_shell::sqs_event::receives;
 use rules::work::coalesce::{POISON_RECEIVES, groups, suspect_groups};
-use rules::{OperationId, Precondition, Resource, ResourceId};
+use rules::{OperationId, Resource, ResourceId};
 use world::{Host, Invocation, Outcomes, Resources};
 
 use crate::batch::{Batch, Delivered, Open, handed_back};
@@ -66,9 +66,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     ) -> Batch<'a> {
         let mut batch = Batch::default();
         for group in groups {
-            let waits = |one: &Delivered<'_>| {
-                let is_conditional = one.operation.precondition != Precondition::None;
-                is_conditional && oldest_open.is_some_and(|open| open < one.operation.id)
+            let waits = |Delivered { operation, .. }: &Delivered<'_>| {
+                operation.is_conditional() && oldest_open.is_some_and(|open| open < operation.id)
             };
             let applied = if group.iter().any(waits) {
                 group.into_iter().map(|one| (one, Some(Open::Waits))).collect()

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use lambda_shell::sqs_event::receives;
 use queues::message::{self, UnreadableMessage};
 use rules::work::coalesce::SUSPECT_RECEIVES;
-use rules::{Operation, OperationId, Precondition, ResourceId};
+use rules::{Operation, OperationId, ResourceId};
 
 use crate::batch::Delivered;
 use crate::sent_ms;
@@ -45,11 +45,10 @@ impl<'a> Sorted<'a> {
         }
         for (resource, suspects) in &mut sorted.suspect {
             let Some(healthy) = sorted.healthy.get_mut(resource) else { continue };
-            let is_conditional =
-                |one: &Delivered<'_>| one.operation.precondition != Precondition::None;
-            let (conditional, others) = std::mem::take(healthy)
-                .into_iter()
-                .partition(|(id, one)| is_conditional(one) || suspects.contains_key(id));
+            let (conditional, others) =
+                std::mem::take(healthy).into_iter().partition(|(id, one): &(_, Delivered<'_>)| {
+                    one.operation.is_conditional() || suspects.contains_key(id)
+                });
             *healthy = others;
             for (id, one) in BTreeMap::<_, Delivered<'_>>::into_iter(conditional) {
                 match suspects.get_mut(&id) {

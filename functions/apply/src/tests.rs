@@ -75,7 +75,7 @@ fn operation(n: u64, resource: &str, body: &str) -> Operation {
     let start = START.get_or_init(|| TestHost::default().now() - Duration::from_secs(3600));
     let id = OperationId::new(Tick::from_unix(*start + Duration::from_millis(n)), n);
     let (resource, precondition) = (ResourceId::new(resource).unwrap(), Precondition::None);
-    Operation::new(id, resource, precondition, body.to_owned())
+    Operation::put(id, resource, precondition, body.to_owned())
 }
 
 fn id_of(message: &SqsMessage) -> String {
@@ -141,7 +141,7 @@ async fn a_suspect_runs_after_the_finished_records_were_deleted() {
     let records = [received(message(&a), 4), received(message(&b), 1), received(message(&c), 3)];
     assert!(bench.apply(&records).await.is_empty());
     assert_eq!(bench.queue_calls(), (vec!["delete"; 2], vec![]));
-    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded(Method::Put)));
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn of_one_resource_only_the_newest_is_written() {
     assert_eq!(bench.body("a").await, Some(c.body.clone()));
     assert_eq!(bench.outcome(&a).await, Some(Outcome::Superseded));
     assert_eq!(bench.outcome(&b).await, Some(Outcome::Superseded));
-    assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded(Method::Put)));
     assert_eq!(bench.apply.resources.faults.calls(), ["look", "transact"]);
 }
 
@@ -163,7 +163,7 @@ async fn a_refused_newest_makes_way_for_the_next_older() {
     let [a, b] = [operation(1, "a", "{}"), operation(2, "a", "refuse")];
     assert!(bench.apply(&[message(&a), message(&b)]).await.is_empty());
     assert_eq!(bench.body("a").await.as_deref(), Some("{}"));
-    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded(Method::Put)));
     let problem = Problem::new(ProblemType::Refused, "Told to.");
     assert_eq!(bench.outcome(&b).await, Some(Outcome::failed(&problem)));
 }
@@ -202,7 +202,7 @@ async fn what_a_table_does_not_take_is_backed_off_and_lands_once() {
     assert_eq!(bench.queue_calls(), (vec!["hide"], vec![]));
     bench.apply.resources.faults.plan("transact", 1, Fate::LosesReply);
     assert!(bench.apply(std::slice::from_ref(&record)).await.is_empty());
-    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded(Method::Put)));
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn nothing_older_than_its_time_is_carried_out_or_decided() {
     assert_eq!(measured.iter().filter(|metric| **metric == Metric::Expired).count(), 2);
     let just_in_time = at(MAX_AGE - minute, 3);
     assert!(bench.apply(&[message(&just_in_time), message(&too_old[0])]).await.is_empty());
-    assert_eq!(bench.outcome(&just_in_time).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&just_in_time).await, Some(Outcome::Succeeded(Method::Put)));
     assert_eq!(bench.outcome(&too_old[0]).await, None);
 }
 
@@ -235,7 +235,7 @@ async fn a_conditional_operation_waits_for_an_older_one_of_its_resource_that_is_
     assert_eq!(bench.apply(&records).await, [id_of(&records[0]), id_of(&records[1])]);
     assert_eq!(bench.apply.resources.faults.calls(), ["look", "transact", "transact", "transact"]);
     assert!(bench.apply(&records).await.is_empty());
-    assert_eq!(bench.outcome(&newer).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&newer).await, Some(Outcome::Succeeded(Method::Put)));
 }
 
 #[tokio::test]
@@ -342,11 +342,11 @@ async fn a_record_that_panics_in_a_group_takes_no_other_with_it() {
     let first = [message(&a), received(message(&b), 5)];
     assert!(bench.apply(&first).await.is_empty());
     assert_eq!(bench.apply.dead_letters.messages(), [first[1].clone()]);
-    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&a).await, Some(Outcome::Succeeded(Method::Put)));
     assert_eq!(bench.outcome(&b).await, None);
     // An unconditional one need not wait for it.
     assert_eq!(bench.apply(&[message(&b), message(&c)]).await, Vec::<String>::new());
-    assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded(Method::Put)));
 }
 
 /// Of one resource: a conditional record at its first receive and an older suspect, which it
@@ -357,7 +357,7 @@ async fn a_conditional_record_runs_after_the_suspects_of_its_resource() {
     let older = operation(1, "a", "{}");
     let newer = Operation { precondition: Precondition::Exists, ..operation(2, "a", "{}") };
     assert!(bench.apply(&[message(&newer), received(message(&older), 4)]).await.is_empty());
-    assert_eq!(bench.outcome(&newer).await, Some(Outcome::Succeeded));
+    assert_eq!(bench.outcome(&newer).await, Some(Outcome::Succeeded(Method::Put)));
 }
 
 #[tokio::test]

@@ -79,8 +79,8 @@ impl<H: Host, O: Outcomes, Q: Outbox> Park<H, O, Q> {
 fn reason(message: &SqsMessage) -> String {
     let next = "it may still be carried out once an operator has fixed the cause";
     if message.attributes.contains_key("DeadLetterQueueSourceArn") {
-        format!("The PUT could not be carried out in {} attempts; {next}.", receives(message))
+        format!("The operation could not be carried out in {} attempts; {next}.", receives(message))
     } else {
-        format!("The code that carries out the PUT failed on it; {next}.")
+        format!("The code that carries out the operation failed on it; {next}.")
     }
 }

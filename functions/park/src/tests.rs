@@ -29,7 +29,7 @@ impl Bench {
         let id = OperationId::new(Tick::from_unix(park.host.now()), 1);
         let (resource, precondition) = (ResourceId::new("42").unwrap(), Precondition::None);
         let body = "{\"secret\":\"unlogged\"}".to_owned();
-        Self { park, operation: Operation::new(id, resource, precondition, body) }
+        Self { park, operation: Operation::put(id, resource, precondition, body) }
     }
 
     /// Parks a record; whether it is handed back.
@@ -75,7 +75,7 @@ async fn a_dead_letter_is_parked_unchanged_and_its_operation_stalled() {
     assert_eq!(bench.park.host.measured(), [Metric::Stalled, Metric::Parked]);
     // What is stalled is no decision: it may still be carried out, and parked again.
     assert!(!bench.hands_back(&record).await);
-    assert_eq!(bench.decide(Outcome::Succeeded).await, None);
+    assert_eq!(bench.decide(Outcome::Succeeded(Method::Put)).await, None);
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn each_dead_letter_is_one_line_with_its_ids_and_without_its_body() {
     let mut unreadable = record.clone();
     unreadable.message_attributes.remove("resource");
     assert!(!bench.hands_back(&unreadable).await);
-    bench.decide(Outcome::Succeeded).await;
+    bench.decide(Outcome::Succeeded(Method::Put)).await;
     assert!(!bench.hands_back(&record).await);
     bench.park.operations.faults.plan("record", 1, Fate::Fails(Failure::NotLanded));
     assert!(bench.hands_back(&record).await);

@@ -1,21 +1,21 @@
-//! Answer: the response to a PUT that was written or queued.
+//! Answer: the response to a request that was carried out or queued.
 
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_LOCATION, ETAG, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_LOCATION, ETAG, HeaderName, LOCATION};
 use lambda_http::{Body, Response};
 use lambda_shell::reply;
 use rules::outcome::{Decision, Outcome};
-use rules::reply::status::{State, StatusDocument};
+use rules::reply::status::State;
 use rules::request::prefer::Return;
-use rules::{Operation, Problem};
+use rules::{Change, Operation, Problem};
 use world::Host;
 
 use crate::Put;
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
-/// How a PUT ended for its client.
+/// How a request ended for its client.
 #[derive(Debug)]
 pub(crate) struct Ending {
     /// The answer.
@@ -24,15 +24,15 @@ pub(crate) struct Ending {
     pub is_replay: bool,
 }
 
-/// The answer to a PUT that was not refused.
+/// The answer to a request that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The resource was written.
+    /// The resource was written or deleted.
     Written {
         /// Whether it is new.
         created: bool,
     },
-    /// The resource was written; whether it is new could not be read.
+    /// The resource was written; whether it was new then is not known.
     Succeeded {
         /// When, since the Unix epoch.
         completed_at: Duration,
@@ -44,14 +44,14 @@ pub(crate) enum Answer {
 impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
     pub(crate) fn respond(
         &self,
-        request: PutRequest,
+        request: WriteRequest,
         operation: Operation,
         answer: Answer,
     ) -> Response<Body> {
         match answer {
             Answer::Written { created } => written(request, operation, created),
             Answer::Succeeded { completed_at } => {
-                let outcome = Outcome::Succeeded;
+                let outcome = Outcome::Succeeded(operation.method());
                 let state = State::Decided(Decision { outcome, completed_at });
                 self.accepted(&request, &operation, &state)
             }
@@ -66,35 +66,32 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
     }
 
     /// The path of the status of the operation.
-    pub(crate) fn location(&self, request: &PutRequest, operation: &Operation) -> String {
+    pub(crate) fn location(&self, request: &WriteRequest, operation: &Operation) -> String {
         request.paths.operation(&self.receipts.sign(&operation.resource, operation.id))
     }
 
     /// 202 with the status document, and where to find it from now on.
     fn accepted(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         operation: &Operation,
         state: &State,
     ) -> Response<Body> {
-        let id = operation.id;
         let location = self.location(request, operation);
         let paths = (location.as_str(), request.paths.resource());
-        let document = StatusDocument::new(id, paths, state);
-        let body = serde_json::to_string(&document).unwrap_or_default();
-        let mut response = reply::json(StatusCode::ACCEPTED, body);
+        let status =
+            reply::status(StatusCode::ACCEPTED, operation.id, paths, state, self.host.now());
+        let mut response = status.unwrap_or_else(|problem| reply::problem(&problem));
         reply::set(&mut response, LOCATION, &location);
         reply::set(&mut response, CONTENT_LOCATION, &location);
-        if let Some(seconds) = state.retry_after_seconds(id, self.host.now()) {
-            reply::set(&mut response, RETRY_AFTER, &seconds.to_string());
-        }
         response
     }
 }
 
-/// 201 or 200 with the body as stored, or without it if the client prefers so.
-fn written(request: PutRequest, operation: Operation, created: bool) -> Response<Body> {
-    let (id, paths, body) = (operation.id, request.paths, operation.body);
+/// 204 to a DELETE; 201 or 200 with the body as stored, or without it if the client prefers so.
+fn written(request: WriteRequest, operation: Operation, created: bool) -> Response<Body> {
+    let Change::Put(body) = operation.change else { return reply::empty(StatusCode::NO_CONTENT) };
+    let (id, paths) = (operation.id, request.paths);
     let representation = request.preferences.representation;
     let is_minimal = representation == Some(Return::Minimal);
     let mut response = match (created, is_minimal) {

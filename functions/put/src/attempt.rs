@@ -12,7 +12,7 @@ use world::{
 use crate::Put;
 use crate::answer::Answer;
 use crate::outcome::Open;
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
 /// How a call that got a reply ended.
 enum Reply {
@@ -42,7 +42,7 @@ where
     /// The problem of an operation that is refused, and 503.
     pub(crate) async fn attempt(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &mut Attempt,
         until: Duration,
     ) -> Result<Result<Answer, Open>, Problem> {
@@ -99,7 +99,7 @@ where
 
     fn on_failed(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &mut Attempt,
         error: &CallError,
         until: Duration,
@@ -117,7 +117,7 @@ where
     /// One call. Where others may carry the operation out too, it is the transaction of
     /// `apply`, which leaves an outcome: only then can it land after the message was
     /// applied, or the message arrive after it landed, without effect.
-    async fn write(&self, request: &PutRequest, attempt: &Attempt) -> Result<Reply, CallError> {
+    async fn write(&self, request: &WriteRequest, attempt: &Attempt) -> Result<Reply, CallError> {
         let operation = attempt.operation();
         if !request.leaves_outcome() {
             return Ok(match self.resources.write(operation).await? {

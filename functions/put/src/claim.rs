@@ -8,7 +8,7 @@ use world::{Claims, Host, Outcomes, repeated};
 
 use crate::Put;
 use crate::outcome::Open;
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O: Outcomes + Claims, Q> Put<H, R, S, O, Q> {
     /// Registers the operation under its key, or takes over the one already there and returns
@@ -18,7 +18,7 @@ impl<H: Host, R, S, O: Outcomes + Claims, Q> Put<H, R, S, O, Q> {
     /// 422 where the key stands for another request, and 503.
     pub(crate) async fn claim(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &mut Attempt,
     ) -> Result<Option<Decision>, Problem> {
         let Some((key, caller)) = &request.key else { return Ok(None) };
@@ -29,7 +29,7 @@ impl<H: Host, R, S, O: Outcomes + Claims, Q> Put<H, R, S, O, Q> {
         let holder = repeated(&self.host, &request.invocation, about, claim).await;
         let holder = holder.map_err(|_| self.open(request, attempt, &Open::Table))?;
         if holder.fingerprint != own.fingerprint {
-            let detail = "This key was used for a request with another body or precondition; use a new key for a new request.";
+            let detail = "This key was used for a request with another method, body or precondition; use a new key for a new request.";
             let problem = Problem::new(ProblemType::IdempotencyKeyReused, detail);
             return Err(problem.field("Idempotency-Key"));
         }

@@ -1,5 +1,5 @@
-//! `PUT` of a resource, now or later, in the same steps for every mode. The first step that
-//! decides gives the answer:
+//! `PUT` and `DELETE` of a resource, now or later, in the same steps for every mode. The first
+//! step that decides gives the answer:
 //!
 //! | | claim | update | attempt | queue |
 //! |---|---|---|---|---|
@@ -8,10 +8,12 @@
 //! | `wait=N` | | within N s | within N s | if still open |
 //! | with an `Idempotency-Key` | yes | as above | as above | as above |
 //!
-//! Each step is in the file of its name, after `prepare` and before `answer`.
+//! Each step is in the file of its name, after `prepare` and before `answer`. `cancel` is for the
+//! `DELETE` of a status URL.
 
 mod answer;
 mod attempt;
+mod cancel;
 mod claim;
 mod outcome;
 mod prepare;
@@ -24,20 +26,20 @@ mod update;
 use std::time::Duration;
 
 use lambda_http::{Body, Request, RequestExt, Response};
-use lambda_shell::target::request_id;
+use lambda_shell::target::{parameter, request_id};
 use lambda_shell::{invocation, reply};
 use rules::request::accept::Mode;
 use rules::work::attempt::Attempt;
-use rules::{Problem, ReceiptKey, Resource};
-use world::{Claims, Host, Outbox, Outcomes, Resources};
+use rules::{Problem, ReceiptKeys, Resource};
+use world::{Claims, Host, Invocation, Outbox, Outcomes, Resources};
 
 use crate::answer::{Answer, Ending};
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// Which clock dates the arrival of a PUT.
+/// Which clock dates the arrival of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArrivalClock {
     /// The gateway's.
@@ -58,13 +60,13 @@ pub struct Put<H, R, S, O, Q> {
     pub resources: S,
     /// The table of outcomes and claims.
     pub operations: O,
-    /// The queue of deferred PUTs.
+    /// The queue of deferred operations.
     pub updates: Q,
-    /// Signs receipts.
-    pub receipts: ReceiptKey,
-    /// What a PUT without `Prefer` does.
+    /// Signs and verifies receipts.
+    pub receipts: ReceiptKeys,
+    /// What a request without `Prefer` does.
     pub default_mode: Mode,
-    /// Which clock dates the arrival of a PUT.
+    /// Which clock dates the arrival of a request.
     pub arrival_clock: ArrivalClock,
 }
 
@@ -76,25 +78,35 @@ where
     O: Outcomes + Claims,
     Q: Outbox,
 {
-    /// Answers a PUT before the deadline of its invocation, and reports the answer.
+    /// Answers a PUT or DELETE of a resource, or a DELETE of a status URL, before the deadline of
+    /// its invocation, and reports the answer.
     pub async fn handle(&self, request: Request) -> Response<Body> {
         let request_id = request_id(&request);
         let invocation = invocation(request.lambda_context_ref(), self.host.now(), TIMEOUT);
-        let problem = match self.prepare(request, invocation) {
-            Ok((request, mut attempt)) => {
-                let ending = self.carry_out(&request, &mut attempt).await;
-                self.report(&request, attempt.operation(), &ending);
-                match ending.answer {
-                    Ok(answer) => return self.respond(request, attempt.into_operation(), answer),
-                    Err(problem) => self.with_status(&request, &attempt, problem),
-                }
-            }
-            Err(problem) => problem,
+        let receipt = parameter(&request, "receipt").into_owned();
+        let answer = if receipt.is_empty() {
+            self.change(request, invocation).await
+        } else {
+            self.cancel(&request, &receipt, &invocation).await
         };
-        reply::problem(&problem.request_id(request_id))
+        answer.unwrap_or_else(|problem| reply::problem(&problem.request_id(request_id)))
     }
 
-    async fn carry_out(&self, request: &PutRequest, attempt: &mut Attempt) -> Ending {
+    async fn change(
+        &self,
+        request: Request,
+        invocation: Invocation,
+    ) -> Result<Response<Body>, Problem> {
+        let (request, mut attempt) = self.prepare(request, invocation)?;
+        let ending = self.carry_out(&request, &mut attempt).await;
+        self.report(&request, attempt.operation(), &ending);
+        match ending.answer {
+            Ok(answer) => Ok(self.respond(request, attempt.into_operation(), answer)),
+            Err(problem) => Err(self.with_status(&request, &attempt, problem)),
+        }
+    }
+
+    async fn carry_out(&self, request: &WriteRequest, attempt: &mut Attempt) -> Ending {
         let (is_replay, answer) = match self.claim(request, attempt).await {
             Ok(Some(decision)) => (true, self.outcome(request, attempt, decision).await),
             Ok(None) => (false, self.decide(request, attempt).await),
@@ -104,7 +116,11 @@ where
     }
 
     /// The steps after the claim.
-    async fn decide(&self, request: &PutRequest, attempt: &mut Attempt) -> Result<Answer, Problem> {
+    async fn decide(
+        &self,
+        request: &WriteRequest,
+        attempt: &mut Attempt,
+    ) -> Result<Answer, Problem> {
         if let Some(until) = request.attempt_until(self.host.now()) {
             match self.attempt(request, attempt, until).await? {
                 Ok(answer) => return Ok(answer),

@@ -1,8 +1,8 @@
-//! `PUT` of a resource: configuration, clients, run.
+//! `PUT` and `DELETE` of a resource: configuration, clients, run.
 
 use lambda_http::Error;
 use lambda_shell::LambdaHost;
-use lambda_shell::environment::{access, aws, http_client, one_of, receipt_key, required};
+use lambda_shell::environment::{access, aws, http_client, one_of, receipt_keys, required};
 use lambda_shell::gateway::run;
 use put::{ArrivalClock, Put};
 use queues::Sqs;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
         resources: dynamo_db.resources(resources, operations.clone()),
         operations: dynamo_db.operations(operations),
         updates: Sqs::new(aws("SQS", &http)?, required("UPDATES_QUEUE_URL")?),
-        receipts: receipt_key()?,
+        receipts: receipt_keys()?,
         default_mode: one_of("DEFAULT_MODE", &modes)?,
         arrival_clock: one_of("ARRIVAL_CLOCK", &clocks)?,
     };

@@ -5,12 +5,12 @@ use std::time::Duration;
 use rules::order::verdict::Refusal;
 use rules::outcome::{Decision, Outcome, Recorded};
 use rules::work::attempt::{Attempt, Identity};
-use rules::{Problem, ProblemType};
+use rules::{Method, Problem, ProblemType};
 use world::{Host, Outcomes, Resources, repeated};
 
 use crate::Put;
 use crate::answer::Answer;
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
 /// Why an operation is open: it is not known to have landed, and not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
     /// 503
     pub(crate) async fn decision(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &Attempt,
     ) -> Result<Option<Decision>, Problem> {
         let id = attempt.operation().id;
@@ -46,7 +46,7 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
     }
 
     /// The answer of 503 to an operation that is open.
-    pub(crate) fn open(&self, request: &PutRequest, attempt: &Attempt, why: &Open) -> Problem {
+    pub(crate) fn open(&self, request: &WriteRequest, attempt: &Attempt, why: &Open) -> Problem {
         let (not_done, unknown, next) = match why {
             Open::Table => (
                 "The table could not take the write".to_owned(),
@@ -84,7 +84,7 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
     /// outcome.
     pub(crate) fn with_status(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &Attempt,
         problem: Problem,
     ) -> Problem {
@@ -107,7 +107,7 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
     /// The problem, and 503 where the record is not confirmed.
     pub(crate) async fn refuse(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &Attempt,
         problem: Problem,
         outcome: Outcome,
@@ -130,48 +130,55 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
     /// The problem of an operation that was not written.
     pub(crate) async fn outcome(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &Attempt,
         decision: Decision,
     ) -> Result<Answer, Problem> {
         let problem = match decision.outcome {
-            Outcome::Succeeded => {
+            Outcome::Succeeded(_) => {
                 return Ok(self.written(request, attempt, decision.completed_at).await);
             }
             Outcome::Superseded => Refusal::Superseded.problem(&attempt.operation().precondition),
             Outcome::Failed { problem } => Problem::read(&problem)
-                .unwrap_or_else(|| Problem::new(ProblemType::Refused, "The PUT was refused."))
+                .unwrap_or_else(|| Problem::new(ProblemType::Refused, "The request was refused."))
                 .final_or_refused(),
+            Outcome::Cancelled => {
+                let detail =
+                    "The operation was cancelled at its status URL, so nothing was written.";
+                Problem::new(ProblemType::Cancelled, detail)
+            }
         };
-        let next =
-            "The Idempotency-Key stands for this PUT permanently; take a new key for a new one.";
+        let next = "The Idempotency-Key stands for this request permanently; take a new key for a new one.";
         Err(problem.and(next))
     }
 
     /// The answer to a write that landed with its outcome, completed then since the Unix
-    /// epoch. Where it cannot be read whether it made a new resource, the answer is the
-    /// status, which is known.
+    /// epoch. Where it is no longer known whether a PUT made a new resource, or that cannot be
+    /// read, the answer is the status, which is known.
     pub(crate) async fn written(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &Attempt,
         completed_at: Duration,
     ) -> Answer {
-        let (resource, id) = (&attempt.operation().resource, attempt.operation().id);
+        let operation = attempt.operation();
+        if operation.method() == Method::Delete {
+            return Answer::Written { created: false };
+        }
+        let (resource, id) = (&operation.resource, operation.id);
         let read = || self.resources.version(resource);
-        match repeated(&self.host, &request.invocation, (resource, Some(id)), read).await {
-            Ok(stored) => {
-                let created_by = stored.and_then(|stored| stored.created_by);
-                Answer::Written { created: created_by == Some(id) }
-            }
-            Err(_) => Answer::Succeeded { completed_at },
+        let stored = repeated(&self.host, &request.invocation, (resource, Some(id)), read).await;
+        match stored.ok().flatten().and_then(|stored| stored.created_by) {
+            Some(created_by) if created_by <= id => Answer::Written { created: created_by == id },
+            // Deleted since then, or not read.
+            _ => Answer::Succeeded { completed_at },
         }
     }
 }
 
-/// The clocks cannot order a PUT.
+/// The clocks cannot order a request.
 pub(crate) fn clock_skew(has_key: bool) -> Problem {
-    let reason = "The gateway's clock is missing, or too far from this host's, to order a PUT";
+    let reason = "The gateway's clock is missing, or too far from this host's, to order a request";
     if has_key {
         return unknown_under_key(reason);
     }

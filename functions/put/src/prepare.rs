@@ -11,7 +11,7 @@ use rules::request::accept::{Mode, accept};
 use rules::request::key::IdempotencyKey;
 use rules::request::prefer::Preferences;
 use rules::work::attempt::{Attempt, Identity};
-use rules::{Arrival, Operation, Problem, ProblemType, Resource};
+use rules::{Arrival, Change, Method, Operation, Problem, ProblemType, Resource};
 use world::{Host, Invocation, Metric, Report};
 
 use crate::{ArrivalClock, Put, outcome};
@@ -19,9 +19,9 @@ use crate::{ArrivalClock, Put, outcome};
 /// Time reserved for queueing after an attempt: one call and one retry.
 const TIME_TO_QUEUE: Duration = Duration::from_secs(4);
 
-/// A PUT that may be carried out, apart from its operation.
+/// A PUT or DELETE that may be carried out, apart from its operation.
 #[derive(Debug)]
-pub(crate) struct PutRequest {
+pub(crate) struct WriteRequest {
     /// The idempotency key and its caller.
     pub key: Option<(IdempotencyKey, String)>,
     /// What the client prefers.
@@ -45,10 +45,14 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
         &self,
         request: Request,
         invocation: Invocation,
-    ) -> Result<(PutRequest, Attempt), Problem> {
+    ) -> Result<(WriteRequest, Attempt), Problem> {
         let now = self.host.now();
         let parameter = |name: &str| parameter(&request, name);
-        let parsed = accept::<R>(parameter, request.headers(), request.body());
+        let method = match *request.method() {
+            http::Method::DELETE => Method::Delete,
+            _ => Method::Put,
+        };
+        let parsed = accept::<R>(method, parameter, request.headers(), request.body());
         let parsed = parsed.inspect_err(|problem| {
             // Not the detail, which may name a member of the body.
             let problem_type = problem.problem_type();
@@ -60,7 +64,8 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
         })?;
         let arrival = self.arrival(&request, now).map_err(|skew| {
             let problem = outcome::clock_skew(parsed.key.is_some());
-            let report = Report::error(&invocation, "refused a PUT that the clocks cannot order");
+            let report =
+                Report::error(&invocation, "refused a request that the clocks cannot order");
             let report = report.resource(&parsed.resource).problem(problem.problem_type());
             self.host.report(&report.because(format!("{skew:?}")).count(Metric::ClockSkews));
             problem
@@ -70,11 +75,14 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
         let key = parsed.key.map(|key| (key, caller(&request)));
         let paths = Paths::of::<R>(&request, &parsed.resource, 0);
         let id = operation_id(arrival, self.host.random(), &parsed.precondition);
-        let body = text(request.into_body());
-        let operation = Operation::new(id, parsed.resource, parsed.precondition, body);
+        let change = match method {
+            Method::Put => Change::Put(text(request.into_body())),
+            Method::Delete => Change::Delete,
+        };
+        let operation = Operation::new(id, parsed.resource, parsed.precondition, change);
         let identity = if key.is_some() { Identity::Unclaimed } else { Identity::Free(arrival) };
         let preferences = parsed.preferences;
-        let request = PutRequest { key, preferences, mode, paths, trace, invocation };
+        let request = WriteRequest { key, preferences, mode, paths, trace, invocation };
         Ok((request, Attempt::new(operation, identity)))
     }
 
@@ -86,8 +94,8 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
     }
 }
 
-impl PutRequest {
-    /// Until when the write is attempted before the PUT is answered or queued; `None` if
+impl WriteRequest {
+    /// Until when the write is attempted before the request is answered or queued; `None` if
     /// it is not attempted.
     pub(crate) fn attempt_until(&self, now: Duration) -> Option<Duration> {
         match self.mode {

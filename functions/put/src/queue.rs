@@ -7,7 +7,7 @@ use world::{Host, Outbox, Outcomes, repeated};
 use crate::Put;
 use crate::answer::Answer;
 use crate::outcome::Open;
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O: Outcomes, Q: Outbox> Put<H, R, S, O, Q> {
     /// Queues the operation. A message that is sent twice is still one operation.
@@ -16,7 +16,7 @@ impl<H: Host, R, S, O: Outcomes, Q: Outbox> Put<H, R, S, O, Q> {
     /// 503
     pub(crate) async fn queue(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &mut Attempt,
     ) -> Result<Answer, Problem> {
         let operation = attempt.operation();

@@ -1,20 +1,26 @@
-//! Report: the line of the log about the answer to a PUT.
+//! Report: the line of the log about the answer to a PUT or DELETE.
 
-use rules::{Operation, Problem, ProblemType};
+use rules::{Method, Operation, Problem, ProblemType};
 use world::{Host, Metric, Report};
 
 use crate::Put;
 use crate::answer::{Answer, Ending};
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
-    /// Reports the answer to a PUT. It is counted once, however often it is sent again
+    /// Reports the answer to a request. It is counted once, however often it is sent again
     /// under its key after it was decided.
-    pub(crate) fn report(&self, request: &PutRequest, operation: &Operation, ending: &Ending) {
+    pub(crate) fn report(&self, request: &WriteRequest, operation: &Operation, ending: &Ending) {
         let invocation = &request.invocation;
         let report = match &ending.answer {
-            _ if ending.is_replay => Report::info(invocation, "repeated the answer to a PUT"),
-            Ok(Answer::Queued) => Report::info(invocation, "queued a PUT").count(Metric::Accepted),
+            _ if ending.is_replay => Report::info(invocation, "repeated an answer"),
+            Ok(Answer::Queued) => {
+                Report::info(invocation, "queued an operation").count(Metric::Accepted)
+            }
+            Ok(_) if operation.method() == Method::Delete => {
+                let report = Report::info(invocation, "deleted a resource");
+                report.count(Metric::WrittenInline).count(Metric::Deleted)
+            }
             Ok(Answer::Written { .. } | Answer::Succeeded { .. }) => {
                 Report::info(invocation, "wrote a resource").count(Metric::WrittenInline)
             }
@@ -23,12 +29,12 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
                     Report::warn(invocation, "wrote nothing").count(Metric::NotWritten)
                 }
                 ProblemType::OutcomeUnknown => {
-                    let report = Report::warn(invocation, "does not know the outcome of a PUT");
+                    let report = Report::warn(invocation, "does not know the outcome");
                     report.count(Metric::OutcomeUnknown)
                 }
                 ProblemType::IdempotencyKeyReused => Report::info(invocation, "refused a request"),
                 // The problem may be any of the resource's own.
-                _ => Report::info(invocation, "refused a PUT").count(Metric::Refused),
+                _ => Report::info(invocation, "refused an operation").count(Metric::Refused),
             },
         };
         let report = report.resource(&operation.resource).operation(operation.id);

@@ -73,7 +73,7 @@ async fn stored(engine: &Engine) -> Option<String> {
 async fn store_at(engine: &Engine, ms: u64) -> OperationId {
     let id = OperationId::new(Tick::from_unix_ms(ms), 1);
     let (resource, precondition) = (ResourceId::new("42").unwrap(), Precondition::None);
-    let operation = Operation::new(id, resource, precondition, sample("stored"));
+    let operation = Operation::put(id, resource, precondition, sample("stored"));
     engine.resources.write(&operation).await.unwrap();
     id
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use rules::request::accept::Mode;
 use rules::work::attempt::{Attempt, Next};
 use rules::{Resource, Updated, Version};
-use world::{CallError, Host, Invocation, Report, Resources, repeated, within};
+use world::{Host, Invocation, Resources, repeated};
 
 use crate::Put;
 use crate::outcome::Open;
-use crate::prepare::PutRequest;
+use crate::prepare::WriteRequest;
 
 /// Time reserved for the write after an update whose client waits for the answer: one call
 /// and one retry.
@@ -24,7 +24,7 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
     /// [`Open`] where the table cannot be read.
     pub(crate) async fn look(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &mut Attempt,
         until: Duration,
     ) -> Result<Next, Open> {
@@ -34,8 +34,7 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
         let read = || self.resources.version(&operation.resource);
         let read = repeated(&self.host, &invocation, about, read).await;
         let stored: Option<Version> = read.map_err(|_| Open::Table)?;
-        let written_by = stored.map(|stored| stored.written_by);
-        if operation.may_replace(written_by) {
+        if operation.may_replace(stored) {
             return Ok(Next::Call { after: Duration::ZERO });
         }
         Ok(attempt.on_met(stored, self.host.random()))
@@ -44,7 +43,7 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
     /// Runs the update, `until` then since the Unix epoch, less the time for the write.
     pub(crate) async fn update(
         &self,
-        request: &PutRequest,
+        request: &WriteRequest,
         attempt: &Attempt,
         until: Duration,
     ) -> Updated {
@@ -53,17 +52,7 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
             // What is left is queued.
             Mode::Deferred | Mode::Waiting(_) => until,
         };
-        let operation = attempt.operation();
-        let time_left = until.saturating_sub(self.host.now());
-        let update = async { Ok(self.resource.update(operation, time_left).await) };
-        let updated = within(&self.host, until, update).await;
-        let updated =
-            updated.unwrap_or_else(|_: CallError| Updated::TryLater("it took too long".to_owned()));
-        if let Updated::TryLater(reason) = &updated {
-            let report = Report::warn(&request.invocation, "the update is to be tried later");
-            let report = report.resource(&operation.resource).operation(operation.id);
-            self.host.report(&report.because(reason));
-        }
-        updated
+        let (host, invocation) = (&self.host, &request.invocation);
+        world::update(host, &self.resource, attempt.operation(), until, invocation).await
     }
 }

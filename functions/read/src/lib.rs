@@ -5,14 +5,14 @@ mod tests;
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED};
 use http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_shell::target::{Paths, parameter, request_id};
 use lambda_shell::{invocation, reply};
-use rules::reply::status::{State, StatusDocument};
+use rules::reply::status::State;
 use rules::request::conditional::wants_representation;
-use rules::{OperationId, Problem, ProblemType, ReceiptKey, Resource, ResourceId};
+use rules::{OperationId, Problem, ProblemType, ReceiptKeys, Resource, ResourceId};
 use world::{Host, Invocation, Metric, Outcomes, Report, Resources, repeated};
 
 /// The function's timeout in `template.yaml`.
@@ -27,8 +27,8 @@ pub struct Read<H, S, O> {
     pub resources: S,
     /// The table of outcomes.
     pub operations: O,
-    /// The keys whose receipts are genuine.
-    pub receipts: Vec<ReceiptKey>,
+    /// Verifies receipts.
+    pub receipts: ReceiptKeys,
 }
 
 impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
@@ -37,7 +37,8 @@ impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
         let receipt = parameter(&request, "receipt");
         let is_head = request.method() == Method::HEAD;
         if !is_head && request.method() != Method::GET {
-            let allow = if receipt.is_empty() { "GET, HEAD, PUT" } else { "GET, HEAD" };
+            let allow =
+                if receipt.is_empty() { "GET, HEAD, PUT, DELETE" } else { "GET, HEAD, DELETE" };
             return method_not_allowed(&request, allow);
         }
         let read = async {
@@ -63,7 +64,7 @@ impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
         let (invocation, read) = (self.invocation(request), || self.resources.read(resource));
         let stored = repeated(&self.host, &invocation, (resource, None), read).await;
         let stored = stored.map_err(|_| self.not_read(&invocation, resource, None))?.ok_or_else(|| {
-            let detail = "No resource is stored under this id; a deferred PUT may still be pending: check its status URL.";
+            let detail = "No resource is stored under this id; a deferred operation may still be pending: check its status URL.";
             Problem::new(ProblemType::NotFound, detail)
         })?;
         let id = stored.written_by;
@@ -86,11 +87,7 @@ impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
         resource: &ResourceId,
         receipt: &str,
     ) -> Result<Response<Body>, Problem> {
-        let mut ids = self.receipts.iter().filter_map(|key| key.verify(resource, receipt));
-        let id = ids.next().ok_or_else(|| {
-            let detail = "No operation of this resource has this receipt; take the URL from the Location of a 202.";
-            Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
-        })?;
+        let id = self.receipts.verify(resource, receipt)?;
         let invocation = self.invocation(request);
         let read = || self.operations.recorded(id, self.host.now());
         let recorded = repeated(&self.host, &invocation, (resource, Some(id)), read).await;
@@ -100,17 +97,8 @@ impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
         let paths = Paths::of::<R>(request, resource, 2);
         let location = paths.operation(receipt);
         let paths = (location.as_str(), paths.resource());
-        let document = StatusDocument::new(id, paths, &state).ok_or_else(|| {
-            let detail =
-                "The operation is so old that its outcome is no longer kept; read the resource.";
-            Problem::new(ProblemType::OperationGone, detail)
-        })?;
-        let body = serde_json::to_string(&document).unwrap_or_default();
-        let mut response = reply::json(StatusCode::OK, body);
+        let mut response = reply::status(StatusCode::OK, id, paths, &state, now)?;
         reply::set(&mut response, CACHE_CONTROL, "no-store");
-        if let Some(seconds) = state.retry_after_seconds(id, now) {
-            reply::set(&mut response, RETRY_AFTER, &seconds.to_string());
-        }
         Ok(response)
     }
 

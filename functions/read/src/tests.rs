@@ -88,7 +88,7 @@ async fn a_stalled_operation_may_still_be_decided_and_expires_like_any() {
     assert_eq!(answered.body["error"]["status"], 503);
     assert_eq!(answered.body["completedAt"], serde_json::Value::Null);
     assert_eq!(status(&read, old).await.body["status"], "expired");
-    let (outcome, completed_at) = (Outcome::Succeeded, read.host.now());
+    let (outcome, completed_at) = (Outcome::Succeeded(Method::Put), read.host.now());
     record(&read, young, Recorded::Decided(Decision { outcome, completed_at })).await;
     let answered = status(&read, young).await;
     assert_eq!(
@@ -102,7 +102,7 @@ async fn a_resource_is_told_with_its_version_and_time() {
     let read = start().await;
     let id = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 1);
     let (resource, body) = (resource(), "{ \"a\" : 1 }".to_owned());
-    let operation = Operation::new(id, resource, Precondition::None, body);
+    let operation = Operation::put(id, resource, Precondition::None, body);
     read.resources.table.write(&operation).await.unwrap();
     let etag = format!("\"{id}\"");
     let get = Sent::get("/things/42");
@@ -171,7 +171,7 @@ async fn receipts_of_either_key_are_genuine() {
 async fn the_time_of_a_version_is_never_in_the_future() {
     let read = start().await;
     let id = OperationId::new(Tick::from_unix(read.host.now() + MINUTE), 1);
-    let operation = Operation::new(id, resource(), Precondition::None, "{}".to_owned());
+    let operation = Operation::put(id, resource(), Precondition::None, "{}".to_owned());
     read.resources.table.write(&operation).await.unwrap();
     let answered = Answered::of(read.handle::<Thing>(Sent::get("/things/42").request()).await);
     let written = httpdate::parse_http_date(answered.header("last-modified")).unwrap();
@@ -182,7 +182,7 @@ async fn the_time_of_a_version_is_never_in_the_future() {
 async fn a_table_that_does_not_answer_is_503_and_never_404() {
     let read = start().await;
     let (id, body) = (accepted(&read, MINUTE), "{ \"a\" : 1 }".to_owned());
-    let operation = Operation::new(id, resource(), Precondition::None, body);
+    let operation = Operation::put(id, resource(), Precondition::None, body);
     read.resources.table.write(&operation).await.unwrap();
     let get = async || Answered::of(read.handle::<Thing>(Sent::get("/things/42").request()).await);
     read.resources.faults.plan("read", 2, Fate::Fails(Failure::MayHaveLanded));

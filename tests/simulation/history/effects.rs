@@ -50,9 +50,10 @@ impl History {
         });
         let fate = self.fates.entry(*id).or_default();
         let (decided, expired) = (fate.decided.clone(), fate.shown_expired);
-        self.check(decided.as_ref().is_none_or(|by| by.outcome == Outcome::Succeeded), || {
-            format!("outcome: #{put} took effect after {decided:?}")
-        });
+        self.check(
+            decided.as_ref().is_none_or(|by| by.outcome == Outcome::Succeeded(Method::Put)),
+            || format!("outcome: #{put} took effect after {decided:?}"),
+        );
         self.check(expired.is_none(), || format!("expired: #{put} took effect after that"));
         self.check_overwritten(resource, *id);
         self.count_effect(put);

@@ -39,7 +39,7 @@ impl History {
         let is_left = is_parked(&known.request.body);
         let is_dropped = known.is_dropped;
         if let Some(decided) = decided {
-            self.check(has_effect == (decided.outcome == Outcome::Succeeded), || {
+            self.check(has_effect == (decided.outcome == Outcome::Succeeded(Method::Put)), || {
                 format!("end: #{put} has {decided:?}, took effect: {has_effect}")
             });
         } else if is_left {
@@ -67,7 +67,8 @@ impl History {
         }
         for (_, id) in known.effects.clone() {
             let decided = self.fates.get(&id).and_then(|fate| fate.decided.clone());
-            let is_told = decided.as_ref().is_some_and(|by| by.outcome == Outcome::Succeeded);
+            let is_told =
+                decided.as_ref().is_some_and(|by| by.outcome == Outcome::Succeeded(Method::Put));
             self.check(is_told, || format!("end: #{put} took effect, but {id} is {decided:?}"));
         }
     }

@@ -121,7 +121,7 @@ impl History {
         self.check(changed.is_none(), || format!("outcome: #{put} had {changed:?}, now {after:?}"));
         self.check(shown_expired.is_none(), || format!("expired: #{put} is now {after:?}"));
         let effects = self.puts[put].effects.iter().filter(|(_, effect)| *effect == id).count();
-        let expected = usize::from(new.outcome == Outcome::Succeeded);
+        let expected = usize::from(new.outcome == Outcome::Succeeded(Method::Put));
         self.check(effects == expected, || {
             format!("outcome: #{put} has {after:?} but took effect {effects} times")
         });
@@ -164,7 +164,7 @@ pub const PRECONDITION_FAILED: Kind = Kind::Failed(Some(ProblemType::Preconditio
 
 pub fn kind(outcome: &Outcome) -> Kind {
     match outcome {
-        Outcome::Succeeded => Kind::Succeeded,
+        Outcome::Succeeded(Method::Put) => Kind::Succeeded,
         Outcome::Superseded => Kind::Superseded,
         Outcome::Failed { problem } => {
             Kind::Failed(Problem::read(problem).map(|problem| problem.problem_type()))

@@ -1,4 +1,4 @@
-//! When a PUT arrived, which is its place in the order.
+//! When a request arrived, which is its place in the order.
 //!
 //! The time is the gateway's, so that a slow cold start, an authorizer or a frozen host
 //! delays a request without changing its place. The assumption: the clocks of any two
@@ -16,12 +16,12 @@ pub const MAX_AHEAD: Duration = Duration::from_secs(30);
 /// uploads, authorizers and cold starts are no error.
 pub const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
 
-/// How far a newer stored version, or a lone entity tag, may lie after the arrival of a PUT
-/// that is still given an id above it. A PUT that was held up for longer may have been given
+/// How far a newer stored version, or a lone entity tag, may lie after the arrival of a request
+/// that is still given an id above it. One that was held up for longer may have been given
 /// up by its client, and must not overwrite the next one. Both times are the gateway's.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
-/// When a PUT arrived.
+/// When a request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrival(Tick);
 
@@ -39,7 +39,7 @@ impl Arrival {
     /// whose clock shows `now` since the Unix epoch.
     ///
     /// The 12 bits of an id below the millisecond stay zero: random bits there would
-    /// put two PUTs of one millisecond in the wrong order, and a finer time is not known.
+    /// put two requests of one millisecond in the wrong order, and a finer time is not known.
     ///
     /// # Errors
     /// [`Skew`] without a time, and past [`MAX_AHEAD`] or [`MAX_BEHIND`].

@@ -7,9 +7,9 @@ use crate::{OperationId, Precondition};
 /// of `random`.
 ///
 /// It is the arrival, or the successor of the entity tag that it names, so that a chain of
-/// conditional PUTs is in order. A tag counts only if it stands alone, since the write can
+/// conditional requests is in order. A tag counts only if it stands alone, since the write can
 /// then land on no other version, and lies at most [`WINDOW`](crate::order::arrival::WINDOW) after the arrival. Beside a
-/// real tag a forged one would let this write beat the newer deferred PUTs of other clients.
+/// real tag a forged one would let this write beat the newer deferred requests of other clients.
 #[must_use]
 pub fn operation_id(arrival: Arrival, random: u64, precondition: &Precondition) -> OperationId {
     let own = OperationId::new(arrival.tick(), random);

@@ -1,11 +1,12 @@
 //! The one rule, and what it makes of an operation.
 //!
-//! **The resources table only ever moves up**: a resource is replaced only by a newer
+//! **The resources table only ever moves up**: an item is replaced only by a newer
 //! operation. The `tables` crate states the same rule as DynamoDB condition
 //! expressions; a contract test holds the two together.
 
 use crate::outcome::Outcome;
-use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
+use crate::precondition::live;
+use crate::{Operation, OperationId, Precondition, Problem, ProblemType, Version};
 
 /// What becomes of an operation that meets a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,26 +25,26 @@ pub enum Refusal {
     /// Its precondition is false.
     PreconditionFailed {
         /// What the resource was at; `None` if there is none, or it was not looked at.
-        stored: Option<OperationId>,
+        live: Option<OperationId>,
     },
     /// A newer operation won.
     Superseded,
 }
 
 impl Operation {
-    /// Whether it may replace the resource at `stored`, or create it.
+    /// Whether it may be written over what is stored.
     #[must_use]
-    pub fn may_replace(&self, stored: Option<OperationId>) -> bool {
-        self.precondition.holds(stored) && stored.is_none_or(|stored| stored < self.id)
+    pub fn may_replace(&self, stored: Option<Version>) -> bool {
+        self.precondition.holds(stored) && stored.is_none_or(|stored| stored.written_by < self.id)
     }
 
     /// Judges it against the version that is stored.
     #[must_use]
-    pub fn judge(&self, stored: Option<OperationId>) -> Verdict {
-        if stored == Some(self.id) {
+    pub fn judge(&self, stored: Option<Version>) -> Verdict {
+        if stored.is_some_and(|stored| stored.written_by == self.id) {
             Verdict::Landed
         } else if !self.precondition.holds(stored) {
-            Verdict::Refused(Refusal::PreconditionFailed { stored })
+            Verdict::Refused(Refusal::PreconditionFailed { live: live(stored) })
         } else if self.may_replace(stored) {
             Verdict::Write
         } else {
@@ -66,9 +67,9 @@ impl Refusal {
     #[must_use]
     pub fn problem(self, precondition: &Precondition) -> Problem {
         match self {
-            Self::PreconditionFailed { stored } => precondition.problem_at(stored),
+            Self::PreconditionFailed { live } => precondition.problem_at(live),
             Self::Superseded => {
-                let detail = "A newer PUT was stored first, so nothing was written; read the resource, and send a new PUT if it still applies.";
+                let detail = "A newer PUT or DELETE was stored first, so nothing was written; read the resource, and send a new request if it still applies.";
                 Problem::new(ProblemType::Superseded, detail)
             }
         }
@@ -78,7 +79,7 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Precondition, ResourceId, Tick};
+    use crate::{Change, Precondition, ResourceId, Tick};
 
     fn id(ms: u64) -> OperationId {
         OperationId::new(Tick::from_unix_ms(ms), 1)
@@ -88,35 +89,50 @@ mod tests {
     fn verdicts_in_their_order() {
         use Refusal::*;
         use Verdict::*;
-        let false_at = |stored| Refused(PreconditionFailed { stored });
+        let false_at = |live: Option<u64>| Refused(PreconditionFailed { live: live.map(id) });
+        let version = |ms, is_live| Some(Version { written_by: id(ms), created_by: None, is_live });
+        let (live, tombstone) = (|ms| version(ms, true), |ms| version(ms, false));
         let none = Precondition::None;
+        let (exists, absent) = (Precondition::Exists, Precondition::Absent);
         let at_1 = Precondition::OneOf(vec![id(1)]);
         for (precondition, stored, expected) in [
-            (&none, Some(id(5)), Landed),
-            (&at_1, Some(id(5)), Landed),
-            (&at_1, Some(id(9)), false_at(Some(id(9)))),
+            (&none, live(5), Landed),
+            (&at_1, live(5), Landed),
+            (&at_1, tombstone(5), Landed),
+            (&at_1, live(9), false_at(Some(9))),
             (&at_1, None, false_at(None)),
-            (&at_1, Some(id(1)), Write),
-            (&Precondition::Absent, Some(id(1)), false_at(Some(id(1)))),
-            (&Precondition::Absent, None, Write),
-            (&Precondition::Exists, None, false_at(None)),
-            (&Precondition::Exists, Some(id(9)), Refused(Superseded)),
-            (&none, Some(id(9)), Refused(Superseded)),
-            (&none, Some(id(11_000)), Refused(Superseded)),
-            (&none, Some(id(4)), Write),
+            (&at_1, live(1), Write),
+            (&at_1, tombstone(1), false_at(None)),
+            (&absent, live(1), false_at(Some(1))),
+            (&absent, live(9), false_at(Some(9))),
+            (&absent, tombstone(1), Write),
+            (&absent, tombstone(9), Refused(Superseded)),
+            (&absent, None, Write),
+            (&exists, None, false_at(None)),
+            (&exists, tombstone(1), false_at(None)),
+            (&exists, tombstone(9), false_at(None)),
+            (&exists, live(1), Write),
+            (&exists, live(9), Refused(Superseded)),
+            (&none, live(9), Refused(Superseded)),
+            (&none, tombstone(9), Refused(Superseded)),
+            (&none, tombstone(4), Write),
+            (&none, live(11_000), Refused(Superseded)),
+            (&none, live(4), Write),
             (&none, None, Write),
         ] {
-            let (precondition, resource) = (precondition.clone(), ResourceId::new("42").unwrap());
-            let operation = Operation::new(id(5), resource, precondition, "{}".to_owned());
-            assert_eq!(operation.judge(stored), expected, "{operation:?} {stored:?}");
-            assert_eq!(operation.may_replace(stored), expected == Write, "{stored:?}");
+            for change in [Change::Put("{}".to_owned()), Change::Delete] {
+                let resource = ResourceId::new("42").unwrap();
+                let operation = Operation::new(id(5), resource, precondition.clone(), change);
+                assert_eq!(operation.judge(stored), expected, "{operation:?} {stored:?}");
+                assert_eq!(operation.may_replace(stored), expected == Write, "{stored:?}");
+            }
         }
     }
 
     /// A final refusal is never told as a 503, which would be sent again.
     #[test]
     fn every_refusal_is_a_4xx() {
-        let is_false = Refusal::PreconditionFailed { stored: None };
+        let is_false = Refusal::PreconditionFailed { live: None };
         for refusal in [is_false, Refusal::Superseded] {
             let problem = refusal.problem(&Precondition::Exists);
             assert!(problem.problem_type().status().is_client_error(), "{refusal:?}");

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::{OperationId, ResourceId};
+use crate::{OperationId, Problem, ProblemType, ResourceId};
 
 const ID_BYTES: usize = 16;
 const MAC_BYTES: usize = 12;
@@ -55,6 +55,35 @@ impl ReceiptKey {
     /// feed the same bytes to the MAC.
     fn mac(&self, resource: &ResourceId, id: OperationId) -> Hmac<Sha256> {
         self.0.clone().chain_update(resource.as_str()).chain_update(id.to_bytes())
+    }
+}
+
+/// The keys of this service.
+#[derive(Clone, Debug)]
+pub struct ReceiptKeys {
+    /// The key that signs.
+    pub current: ReceiptKey,
+    /// A key that is about to sign, or has signed: its receipts are genuine too.
+    pub other: Option<ReceiptKey>,
+}
+
+impl ReceiptKeys {
+    /// The receipt of an operation, by the key that signs.
+    #[must_use]
+    pub fn sign(&self, resource: &ResourceId, id: OperationId) -> String {
+        self.current.sign(resource, id)
+    }
+
+    /// The operation id of a receipt that one of the keys signed for `resource`.
+    ///
+    /// # Errors
+    /// [`ProblemType::OperationNotFound`]
+    pub fn verify(&self, resource: &ResourceId, receipt: &str) -> Result<OperationId, Problem> {
+        let mut keys = std::iter::once(&self.current).chain(&self.other);
+        keys.find_map(|key| key.verify(resource, receipt)).ok_or_else(|| {
+            let detail = "No operation of this resource has this receipt; take the URL from the Location of a 202.";
+            Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
+        })
     }
 }
 

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::OperationId;
 use crate::outcome::{Decision, EXPIRES_AFTER, GONE_AFTER, Outcome, Recorded, age};
+use crate::{Method, OperationId};
 
 /// The state of an operation with a genuine receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl<'a> StatusDocument<'a> {
             },
         };
         let arrived = id.tick().to_unix();
-        let has_succeeded = decision.is_some_and(|decision| decision.outcome == Outcome::Succeeded);
+        let is_version = |decision: &Decision| decision.outcome == Outcome::Succeeded(Method::Put);
         Some(Self {
             id: id.to_string(),
             location,
@@ -105,7 +105,7 @@ impl<'a> StatusDocument<'a> {
             accepted_at: rfc_3339(arrived),
             // By another clock, which may be behind the gateway's.
             completed_at: decision.map(|decision| rfc_3339(decision.completed_at.max(arrived))),
-            etag: has_succeeded.then(|| id.etag()),
+            etag: decision.is_some_and(is_version).then(|| id.etag()),
             resource,
             error: problem.and_then(|problem| serde_json::from_str(problem).ok()),
         })
@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn the_document_shows_what_is_known() {
-        let succeeded = document(decided(Outcome::Succeeded, SECOND * 2), SECOND * 3).unwrap();
+        let succeeded =
+            document(decided(Outcome::Succeeded(Method::Put), SECOND * 2), SECOND * 3).unwrap();
         let expected = serde_json::json!({
             "id": "018bcfe5-687b-7000-8000-000000000000",
             "self": "/users/42/operations/r",
@@ -207,6 +208,11 @@ mod tests {
         assert_eq!(behind["completedAt"], behind["acceptedAt"]);
         assert_eq!(rfc_3339(Duration::from_millis(1_700_000_000_100)), "2023-11-14T22:13:20.100Z");
         let problem = Problem::new(ProblemType::PreconditionFailed, "Why.");
+        let deleted =
+            document(decided(Outcome::Succeeded(Method::Delete), SECOND), SECOND).unwrap();
+        assert_eq!((&deleted["status"], deleted.get("etag")), (&"succeeded".into(), None));
+        let cancelled = document(decided(Outcome::Cancelled, SECOND), SECOND).unwrap();
+        assert_eq!((&cancelled["status"], cancelled.get("etag")), (&"cancelled".into(), None));
         let failed = document(decided(Outcome::failed(&problem), SECOND), SECOND).unwrap();
         assert_eq!(
             (&failed["status"], &failed["error"]["status"]),
@@ -227,7 +233,7 @@ mod tests {
         let later =
             |record| State::derive(id(), record, ACCEPTED).retry_after_seconds(id(), ACCEPTED);
         assert_eq!(later(stalled()), Some(60));
-        assert_eq!(later(decided(Outcome::Succeeded, SECOND)), None);
+        assert_eq!(later(decided(Outcome::Succeeded(Method::Put), SECOND)), None);
         assert_eq!(State::Expired.retry_after_seconds(id(), ACCEPTED), None);
     }
 

@@ -1,4 +1,4 @@
-//! Which PUTs are accepted: one check for both modes, before anything is sent.
+//! Which PUTs and DELETEs are accepted: one check for both modes, before anything is sent.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE
 use crate::request::conditional::conditions;
 use crate::request::key::IdempotencyKey;
 use crate::request::prefer::Preferences;
-use crate::{Precondition, Problem, ProblemType, Resource, ResourceId, body as json};
+use crate::{Method, Precondition, Problem, ProblemType, Resource, ResourceId, body as json};
 
-/// What a PUT asks for, beside its body.
+/// What a PUT or DELETE asks for, beside its body.
 #[derive(Debug)]
-pub struct ParsedPut {
-    /// What it replaces.
+pub struct Accepted {
+    /// What it replaces or deletes.
     pub resource: ResourceId,
     /// What the client prefers.
     pub preferences: Preferences,
@@ -24,11 +24,11 @@ pub struct ParsedPut {
     pub key: Option<IdempotencyKey>,
 }
 
-/// Longest time that a PUT with `wait` is tried before it is queued. With the calls to
+/// Longest time that a request with `wait` is tried before it is queued. With the calls to
 /// queue it, it must fit into the timeout of `put` (29 s) and of the gateway (30 s).
 pub const MAX_WAIT: Duration = Duration::from_secs(15);
 
-/// Whether a PUT is awaited or queued.
+/// Whether the write is awaited or queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The write is awaited.
@@ -39,7 +39,7 @@ pub enum Mode {
     Waiting(Duration),
 }
 
-impl ParsedPut {
+impl Accepted {
     /// How it is carried out where `default` is the mode without a preference.
     #[must_use]
     pub fn mode(&self, default: Mode) -> Mode {
@@ -53,23 +53,47 @@ impl ParsedPut {
     }
 }
 
-/// Checks a PUT of a resource with these path parameters.
+/// Checks a PUT or DELETE of a resource with these path parameters.
 ///
 /// # Errors
-/// The first of: 400 for the id or a header field, 415, what [`body::check`](json::check) and
-/// [`Resource::check`] find, and 412 for a precondition that no version can ever meet.
+/// The first of: 400 for the id or a header field, what is wrong with the body (a DELETE must
+/// have none), and 412 for a precondition that no version can ever meet.
 pub fn accept<'a, R: Resource>(
+    method: Method,
     parameter: impl Fn(&str) -> Cow<'a, str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<ParsedPut, Problem> {
+) -> Result<Accepted, Problem> {
     let id = ResourceId::of_request::<R>(parameter)?;
-    if headers.contains_key(CONTENT_RANGE) {
+    if method == Method::Put && headers.contains_key(CONTENT_RANGE) {
         let detail = "Content-Range was refused: a PUT replaces the whole resource; send all of it, without Content-Range.";
         return Err(Problem::new(ProblemType::PartialPut, detail).field("Content-Range"));
     }
-    let conditions = conditions(headers)?;
+    let conditions = conditions(method, headers)?;
     let key = IdempotencyKey::parse(headers)?;
+    match method {
+        Method::Put => check_body::<R>(headers, body)?,
+        Method::Delete => without_body(body)?,
+    }
+    let precondition = conditions.satisfiable()?;
+    let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    Ok(Accepted { resource: id, preferences: Preferences::parse(fields), precondition, key })
+}
+
+/// Checks that a DELETE has no body.
+///
+/// # Errors
+/// [`ProblemType::MalformedRequest`]
+pub fn without_body(body: &[u8]) -> Result<(), Problem> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let detail = "The body was refused: a DELETE has none; send it without a body.";
+    Err(Problem::new(ProblemType::MalformedRequest, detail).field("body"))
+}
+
+/// 415, and what [`body::check`](json::check) and [`Resource::check`] find.
+fn check_body<R: Resource>(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     if !is_unencoded(headers) {
         let detail =
             "Content-Encoding was refused: the body is stored as it is sent; send it unencoded.";
@@ -79,10 +103,7 @@ pub fn accept<'a, R: Resource>(
     }
     check_content_type(headers)?;
     check_length(headers, body)?;
-    R::check(json::check(body)?)?;
-    let precondition = conditions.satisfiable()?;
-    let fields = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    Ok(ParsedPut { resource: id, preferences: Preferences::parse(fields), precondition, key })
+    R::check(json::check(body)?)
 }
 
 /// Whether the body is not content-coded: `identity` is no coding (RFC 9110 section 12.5.3),
@@ -162,8 +183,8 @@ mod tests {
 
     const SAMPLE: &str = r#"{"name":"VALUE"}"#;
 
-    fn accept_with(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<ParsedPut, Problem> {
-        accept::<Thing>(|_| id.into(), headers, body)
+    fn accept_with(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Accepted, Problem> {
+        accept::<Thing>(Method::Put, |_| id.into(), headers, body)
     }
 
     fn refusal(id: &str, fields: &[(&'static str, &str)], body: &[u8]) -> Option<ProblemType> {
@@ -191,6 +212,24 @@ mod tests {
         assert_eq!(refusal("1", &[json, never], b"{}"), Some(InvalidBody));
         assert_eq!(refusal("1", &[json, never], SAMPLE.as_bytes()), Some(PreconditionFailed));
         assert_eq!(refusal("1", &[json], SAMPLE.as_bytes()), None);
+    }
+
+    #[test]
+    fn a_delete_has_no_body_and_needs_no_content_type() {
+        let delete = |headers: &HeaderMap, body: &[u8]| {
+            let accepted = accept::<Thing>(Method::Delete, |_| "1".into(), headers, body);
+            accepted.map(|accepted| accepted.precondition).map_err(|problem| {
+                let document = serde_json::to_value(&problem).unwrap();
+                (problem.problem_type(), document["field"].as_str().map(str::to_owned))
+            })
+        };
+        let none = HeaderMap::new();
+        assert_eq!(delete(&none, b""), Ok(Precondition::None));
+        assert_eq!(delete(&none, b"{}"), Err((MalformedRequest, Some("body".to_owned()))));
+        let range = HeaderMap::from_iter([(CONTENT_RANGE, "bytes 0-1/2".parse().unwrap())]);
+        assert_eq!(delete(&range, b""), Ok(Precondition::None));
+        let never = HeaderMap::from_iter([(http::header::IF_MATCH, "\"x\"".parse().unwrap())]);
+        assert_eq!(delete(&never, b""), Err((PreconditionFailed, Some("If-Match".to_owned()))));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use http::HeaderMap;
 use http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
-use crate::{OperationId, Precondition, Problem, ProblemType};
+use crate::{Method, OperationId, Precondition, Problem, ProblemType};
 
 /// Most tags in an `If-Match`: DynamoDB's `IN` takes 100 operands.
 const MAX_TAGS: usize = 100;
 
-/// The conditional fields of a PUT.
+/// The conditional fields of a PUT or DELETE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conditions {
     /// What they ask for.
@@ -31,16 +31,20 @@ impl Conditions {
     }
 }
 
-/// Reads the conditional fields of a PUT.
+/// Reads the conditional fields of a PUT or DELETE.
 ///
 /// # Errors
 /// [`ProblemType::MalformedHeader`]
-pub fn conditions(headers: &HeaderMap) -> Result<Conditions, Problem> {
-    // A time has whole seconds, so that a second PUT within one would be missed. Beside
+pub fn conditions(method: Method, headers: &HeaderMap) -> Result<Conditions, Problem> {
+    // A time has whole seconds, so that a second write within one would be missed. Beside
     // If-Match it is ignored (RFC 9110 section 13.1.4).
     if headers.contains_key(IF_UNMODIFIED_SINCE) && !headers.contains_key(IF_MATCH) {
-        let reason = "it would miss a PUT within the same second; use If-Match with the ETag";
+        let reason = "it would miss a write within the same second; use If-Match with the ETag";
         return Err(malformed("If-Unmodified-Since", reason));
+    }
+    if method == Method::Delete && headers.contains_key(IF_NONE_MATCH) {
+        let reason = "a DELETE takes none; to delete a known version send If-Match with its ETag";
+        return Err(malformed("If-None-Match", reason));
     }
     let if_match = tags(headers, &IF_MATCH, "If-Match")?;
     // Without a tag it is true.
@@ -202,7 +206,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        let parsed = conditions(&headers).map_err(|problem| problem.problem_type())?;
+        let parsed = conditions(Method::Put, &headers).map_err(|problem| problem.problem_type())?;
         Ok(parsed.precondition)
     }
 
@@ -275,13 +279,31 @@ mod tests {
     fn a_time_is_refused_with_the_field_and_the_way_out() {
         let mut headers = HeaderMap::new();
         headers.insert(IF_UNMODIFIED_SINCE, "Tue, 24 Nov 2026 01:00:00 GMT".parse().unwrap());
-        let problem = conditions(&headers).unwrap_err();
-        assert_eq!(problem.problem_type(), ProblemType::MalformedHeader);
-        let document = serde_json::to_value(&problem).unwrap();
-        assert_eq!(document["field"], "If-Unmodified-Since");
-        assert!(problem.detail().contains("use If-Match"), "{}", problem.detail());
+        for method in [Method::Put, Method::Delete] {
+            let problem = conditions(method, &headers).unwrap_err();
+            assert_eq!(problem.problem_type(), ProblemType::MalformedHeader);
+            let document = serde_json::to_value(&problem).unwrap();
+            assert_eq!(document["field"], "If-Unmodified-Since");
+            assert!(problem.detail().contains("use If-Match"), "{}", problem.detail());
+        }
         headers.insert(IF_MATCH, "*".parse().unwrap());
-        assert_eq!(conditions(&headers).unwrap().precondition, Precondition::Exists);
+        let parsed = conditions(Method::Put, &headers).unwrap();
+        assert_eq!(parsed.precondition, Precondition::Exists);
+    }
+
+    #[test]
+    fn a_delete_takes_if_match_and_nothing_else() {
+        let delete = |name: http::HeaderName, value: &str| {
+            let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
+            let parsed = conditions(Method::Delete, &headers);
+            parsed.map(|parsed| parsed.precondition).map_err(|problem| problem.problem_type())
+        };
+        assert_eq!(delete(IF_MATCH, "*"), Ok(Precondition::Exists));
+        let tag = format!("\"{}\"", id(1));
+        assert_eq!(delete(IF_MATCH, &tag), Ok(Precondition::OneOf(vec![id(1)])));
+        for value in ["*", "", &tag] {
+            assert_eq!(delete(IF_NONE_MATCH, value), Err(ProblemType::MalformedHeader), "{value}");
+        }
     }
 
     #[test]
@@ -290,7 +312,7 @@ mod tests {
         for (value, is_named) in [(weak.as_str(), true), ("\"x\"", false), ("", false)] {
             let headers = HeaderMap::from_iter([(IF_MATCH, value.parse().unwrap())]);
             for problem in [
-                conditions(&headers).unwrap().satisfiable().unwrap_err(),
+                conditions(Method::Put, &headers).unwrap().satisfiable().unwrap_err(),
                 wants_representation(&headers, id(1)).unwrap_err(),
             ] {
                 assert_eq!(problem.problem_type(), ProblemType::PreconditionFailed);

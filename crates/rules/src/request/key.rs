@@ -109,7 +109,8 @@ fn fingerprint(operation: &Operation) -> String {
         Precondition::OneOf(tags) if tags.is_empty() => ",".to_owned(),
         Precondition::OneOf(tags) => tags.iter().map(|tag| format!("{tag},")).collect(),
     };
-    hash(&["PUT", operation.resource.as_str(), &precondition, &operation.body])
+    let (method, body) = (operation.method().as_str(), operation.body().unwrap_or_default());
+    hash(&[method, operation.resource.as_str(), &precondition, body])
 }
 
 /// SHA-256 of the parts, each behind its length so that no two lists feed it the same.
@@ -134,7 +135,7 @@ fn malformed(reason: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ResourceId, Tick};
+    use crate::{Change, ResourceId, Tick};
     use proptest::prelude::*;
 
     fn parse(values: &[&str]) -> Result<Option<String>, ProblemType> {
@@ -189,7 +190,7 @@ mod tests {
         let tag = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 7);
         let precondition = Precondition::OneOf(vec![tag]);
         let (resource, body) = (ResourceId::new("42").unwrap(), "{}".to_owned());
-        let operation = Operation::new(tag, resource, precondition, body);
+        let operation = Operation::put(tag, resource, precondition, body);
         let claim = Claim::new("me", &IdempotencyKey("k".to_owned()), &operation);
         assert_eq!(
             claim.id,
@@ -215,20 +216,23 @@ mod tests {
     proptest! {
         #[test]
         fn different_requests_differ(
-            a in ("[a-c]{1,3}", "[a-c]{0,3}", 0..5usize),
-            b in ("[a-c]{1,3}", "[a-c]{0,3}", 0..5usize),
+            a in ("[a-c]{1,3}", "[a-c]{0,3}", 0..5usize, any::<bool>()),
+            b in ("[a-c]{1,3}", "[a-c]{0,3}", 0..5usize, any::<bool>()),
         ) {
             let tags = |count| Precondition::OneOf(vec![OperationId::new(Tick::from_unix_ms(1), 1); count]);
             let kinds = [Precondition::None, Precondition::Exists, Precondition::Absent, tags(0), tags(1)];
-            let claim = |(resource, text, precondition): &(String, String, usize), ms| {
+            let change = |is_put, text| if is_put { Change::Put(text) } else { Change::Delete };
+            let claim = |(resource, text, precondition, is_put): &(String, String, usize, bool), ms| {
                 let id = OperationId::new(Tick::from_unix_ms(ms), ms);
                 let resource = ResourceId::new(resource).unwrap();
                 let precondition = kinds[*precondition].clone();
-                let operation = Operation::new(id, resource, precondition, text.clone());
+                let operation = Operation::new(id, resource, precondition, change(*is_put, text.clone()));
                 Claim::new(text, &IdempotencyKey("k".to_owned()), &operation)
             };
             let (first, second) = (claim(&a, 1), claim(&b, 2));
-            prop_assert_eq!(a == b, first.fingerprint == second.fingerprint);
+            // A DELETE has no body.
+            let is_same = a == b || (!a.3 && !b.3 && (&a.0, a.2) == (&b.0, b.2));
+            prop_assert_eq!(is_same, first.fingerprint == second.fingerprint);
             prop_assert_eq!((&a.0, &a.1) == (&b.0, &b.1), first.id == second.id);
         }
     }

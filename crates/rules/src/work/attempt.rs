@@ -2,8 +2,8 @@
 //! is known.
 //!
 //! The caller makes each call itself, without retries of the SDK, so that this state
-//! knows whether an earlier one may have landed. The service answers 200 or 201 only for a
-//! write that is known to have landed.
+//! knows whether an earlier one may have landed. The service answers 200, 201 or 204 only for
+//! a write that is known to have landed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::order::verdict::{Refusal, Verdict};
 use crate::work::backoff::Retries;
 use crate::{Failure, Operation, OperationId, Version};
 
-/// Most newer ids that one PUT steps over.
+/// Most newer ids that one operation steps over.
 pub const MAX_STEPS: u32 = 10;
 
 /// What may happen to the id of an operation.
@@ -35,7 +35,7 @@ pub enum Next {
         /// Zero where the write was refused only for its id.
         after: Duration,
     },
-    /// An earlier call wrote the resource.
+    /// An earlier call was carried out.
     Landed {
         /// Whether that made a new resource.
         created: bool,
@@ -123,7 +123,6 @@ impl Attempt {
         if created_by == Some(self.operation.id) {
             return Next::Landed { created: true };
         }
-        let stored = stored.map(|stored| stored.written_by);
         let refusal = match self.operation.judge(stored) {
             Verdict::Landed => return Next::Landed { created: false },
             // The resource cannot have moved back, so the refusal was of another item's form.
@@ -134,7 +133,7 @@ impl Attempt {
         if self.may_have_landed && self.may_still_land(stored) {
             return Next::Open;
         }
-        match stored {
+        match stored.map(|stored| stored.written_by) {
             Some(stored) if refusal == Refusal::Superseded && arrival.is_followed_by(stored) => {
                 if self.is_out_of_steps() {
                     return Next::Open;
@@ -149,16 +148,17 @@ impl Attempt {
 
     /// Whether an earlier call whose reply was lost may have landed and been overtaken, or
     /// may be under way and land once the precondition is true.
-    fn may_still_land(&self, stored: Option<OperationId>) -> bool {
-        let is_overtaken = stored.is_some_and(|stored| stored > self.operation.id);
-        is_overtaken || self.operation.precondition.may_come_true(stored)
+    fn may_still_land(&self, stored: Option<Version>) -> bool {
+        let id = self.operation.id;
+        let is_overtaken = stored.is_some_and(|stored| stored.written_by > id);
+        is_overtaken || self.operation.precondition.may_come_true(stored, id)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OperationId, Precondition, ResourceId, Tick};
+    use crate::{Change, Precondition, ResourceId, Tick};
 
     /// When the operation arrived, which is its id.
     const ARRIVED: u64 = 1000;
@@ -183,12 +183,17 @@ mod tests {
     }
 
     fn version(written_by: OperationId, created_by: OperationId) -> Reply {
-        Reply::Refused { stored: Some(Version { written_by, created_by: Some(created_by) }) }
+        let created_by = Some(created_by);
+        Reply::Refused { stored: Some(Version { written_by, created_by, is_live: true }) }
+    }
+
+    fn tombstone(written_by: OperationId) -> Reply {
+        Reply::Refused { stored: Some(Version { written_by, created_by: None, is_live: false }) }
     }
 
     fn attempt(precondition: Precondition, is_free: bool) -> Attempt {
         let (resource, body) = (ResourceId::new("42").unwrap(), "{}".to_owned());
-        let operation = Operation::new(id(ARRIVED), resource, precondition, body);
+        let operation = Operation::put(id(ARRIVED), resource, precondition, body);
         let now = Duration::from_millis(ARRIVED);
         let arrival = Arrival::at_gateway(Some(ARRIVED), now).unwrap();
         Attempt::new(operation, if is_free { Identity::Free(arrival) } else { Identity::Claimed })
@@ -223,8 +228,8 @@ mod tests {
     }
 
     /// Refused, since the precondition is false of the resource at this id.
-    fn refused(stored: Option<OperationId>) -> Next {
-        Next::Refused(Refusal::PreconditionFailed { stored })
+    fn refused(live: Option<OperationId>) -> Next {
+        Next::Refused(Refusal::PreconditionFailed { live })
     }
 
     #[test]
@@ -267,14 +272,14 @@ mod tests {
 
     #[test]
     fn a_claimed_id_is_judged_and_never_stepped_from() {
-        let is_false = Refusal::PreconditionFailed { stored: Some(id(1500)) };
+        let is_false = Refusal::PreconditionFailed { live: Some(id(1500)) };
         for (precondition, refusal) in
             [(Precondition::None, Refusal::Superseded), (Precondition::Absent, is_false)]
         {
             let mut attempt = attempt(precondition, false);
             let again = Next::Call { after: Duration::from_millis(25) };
             assert_eq!(attempt.on_failed(Failure::MayHaveLanded, false, 0), again);
-            let stored = Some(Version { written_by: id(1500), created_by: Some(id(1)) });
+            let Reply::Refused { stored } = at(id(1500)) else { unreachable!() };
             let next = attempt.on_met(stored, 7);
             assert_eq!((next, attempt.operation().id), (Next::Refused(refusal), id(ARRIVED)));
         }
@@ -298,10 +303,15 @@ mod tests {
         assert_eq!(run(at_9.clone(), &[MAY_HAVE_LANDED, at(id(5))]), (Next::Open, true));
         assert_eq!(run(at_9, &[MAY_HAVE_LANDED, GONE]), (Next::Open, true));
         assert_eq!(run(Precondition::Exists, &[MAY_HAVE_LANDED, GONE]), (Next::Open, true));
-        assert_eq!(
-            run(Precondition::Absent, &[MAY_HAVE_LANDED, at(id(5))]),
-            (refused(Some(id(5))), true)
-        );
+        // A DELETE that is queued may end the resource that it met, unless it is older.
+        let older = run(Precondition::Absent, &[MAY_HAVE_LANDED, at(id(5))]);
+        assert_eq!(older, (Next::Open, true));
+        // A tombstone is no resource.
+        let newer = tombstone(id(2000));
+        assert_eq!(run(Precondition::Exists, &[newer]), (refused(None), false));
+        let stepped = Next::Call { after: Duration::ZERO };
+        assert_eq!(run(Precondition::Absent, &[newer]), (stepped, false));
+        assert_eq!(run(Precondition::Absent, &[MAY_HAVE_LANDED, newer]), (Next::Open, true));
         assert_eq!(
             run(Precondition::Exists, &[at(id(2000))]).0,
             Next::Call { after: Duration::ZERO }

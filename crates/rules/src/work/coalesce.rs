@@ -1,6 +1,6 @@
 //! How the operations of one resource in one batch are carried out.
 
-use crate::{Operation, Precondition};
+use crate::Operation;
 
 /// Most operations that one transaction decides: DynamoDB takes 100 actions, one of
 /// which updates the resource.
@@ -22,8 +22,7 @@ pub const POISON_RECEIVES: u32 = 5;
 #[must_use]
 pub fn groups<T>(operations: Vec<T>, of: impl Fn(&T) -> &Operation) -> Vec<Vec<T>> {
     debug_assert!(operations.is_sorted_by(|a, b| of(a).id < of(b).id));
-    let is_conditional =
-        operations.iter().any(|operation| of(operation).precondition != Precondition::None);
+    let is_conditional = operations.iter().any(|operation| of(operation).is_conditional());
     let size = if is_conditional { 1 } else { MAX_DECIDED_AT_ONCE };
     let mut groups: Vec<Vec<T>> = Vec::new();
     for operation in operations {
@@ -47,7 +46,7 @@ pub fn suspect_groups<T>(
     of: impl Fn(&T) -> &Operation,
     mut random: impl FnMut() -> u64,
 ) -> Vec<Vec<T>> {
-    let is_conditional = |operation: &T| of(operation).precondition != Precondition::None;
+    let is_conditional = |operation: &T| of(operation).is_conditional();
     if !operations.iter().any(is_conditional) && !random().is_multiple_of(4) {
         return groups(operations, of);
     }
@@ -70,13 +69,13 @@ pub fn suspect_groups<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OperationId, ResourceId, Tick};
+    use crate::{Change, OperationId, Precondition, ResourceId, Tick};
 
     fn operations(count: u64, conditional: Option<usize>) -> Vec<Operation> {
         let operation = |ms| {
             let id = OperationId::new(Tick::from_unix_ms(ms), 0);
             let resource = ResourceId::new("42").unwrap();
-            Operation::new(id, resource, Precondition::None, "{}".to_owned())
+            Operation::put(id, resource, Precondition::None, "{}".to_owned())
         };
         let mut operations: Vec<_> = (0..count).map(operation).collect();
         if let Some(at) = conditional {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::order::verdict::{Refusal, Verdict};
 use crate::outcome::{self, Outcome};
 use crate::work::backoff::Retries;
-use crate::{Failure, Operation, OperationId, Problem};
+use crate::{Failure, Operation, OperationId, Problem, Version};
 
 /// A call to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Unwritten {
     #[must_use]
     pub fn outcome(&self, operation: &Operation) -> Outcome {
         match self {
-            Self::Landed => Outcome::Succeeded,
+            Self::Landed => Outcome::Succeeded(operation.method()),
             Self::Refused(refusal) => refusal.outcome(&operation.precondition),
             Self::RefusedByUpdate(problem) => Outcome::failed(problem),
         }
@@ -130,7 +130,7 @@ impl<'a> Group<'a> {
     /// operations `decided` have a final outcome. Returns the pause before the next call.
     pub fn on_met(
         &mut self,
-        at: Option<Option<OperationId>>,
+        at: Option<Option<Version>>,
         decided: &[OperationId],
         random: u64,
     ) -> Duration {
@@ -179,14 +179,20 @@ impl<'a> Group<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Precondition, ProblemType, ResourceId, Tick};
+    use crate::{Change, Method, Precondition, ProblemType, ResourceId, Tick};
 
     const NOW: Duration = Duration::from_secs(1000);
 
     fn operation(ms: u64) -> Operation {
         let id = OperationId::new(Tick::from_unix_ms(ms), 1);
         let resource = ResourceId::new("42").unwrap();
-        Operation::new(id, resource, Precondition::None, "{}".to_owned())
+        Operation::put(id, resource, Precondition::None, "{}".to_owned())
+    }
+
+    /// The resource at a version.
+    fn at(ms: u64) -> Option<Option<Version>> {
+        let (written_by, created_by) = (operation(ms).id, None);
+        Some(Some(Version { written_by, created_by, is_live: true }))
     }
 
     fn operations<const N: usize>(ms: [u64; N]) -> [Operation; N] {
@@ -227,7 +233,7 @@ mod tests {
     fn a_newer_resource_supersedes_all() {
         let [a, b] = &operations([1, 2]);
         let mut group = Group::new(vec![a, b]);
-        group.on_met(Some(Some(operation(5).id)), &[], 0);
+        group.on_met(at(5), &[], 0);
         assert_eq!(group.next_call(), record(a, Refusal::Superseded));
         assert_eq!(group.undecided().count(), 2);
         group.on_recorded();
@@ -240,12 +246,12 @@ mod tests {
     fn an_earlier_attempt_of_the_newest_has_succeeded() {
         let [a, b] = &operations([1, 2]);
         let mut group = Group::new(vec![a, b]);
-        group.on_met(Some(Some(b.id)), &[], 0);
+        group.on_met(at(2), &[], 0);
         assert_eq!(group.next_call(), record(a, Refusal::Superseded));
         group.on_recorded();
         let landed = Some(Call::Record { operation: b, reason: Unwritten::Landed });
         assert_eq!(group.next_call(), landed);
-        assert_eq!(Unwritten::Landed.outcome(b), Outcome::Succeeded);
+        assert_eq!(Unwritten::Landed.outcome(b), Outcome::Succeeded(Method::Put));
     }
 
     #[test]
@@ -309,7 +315,7 @@ mod tests {
         fail_twice(&mut group);
         group.on_met(None, &[operations[2].id], 0);
         fail_twice(&mut group);
-        group.on_met(Some(Some(operation(5).id)), &[], 0);
+        group.on_met(at(5), &[], 0);
         fail_twice(&mut group);
         group.on_recorded();
         fail_twice(&mut group);
@@ -323,7 +329,7 @@ mod tests {
         group.on_met(Some(None), &[], 0);
         assert_eq!(
             group.next_call(),
-            record(&conditional, Refusal::PreconditionFailed { stored: None })
+            record(&conditional, Refusal::PreconditionFailed { live: None })
         );
     }
 
@@ -334,7 +340,7 @@ mod tests {
         let too_old = Duration::from_millis(2) + outcome::MAX_AGE;
         assert_eq!(group.drop_expired(too_old), [operations[0].id]);
         assert_eq!(group.next_call(), write(&operations[1], &[]));
-        group.on_met(Some(Some(operation(70_000).id)), &[], 0);
+        group.on_met(at(70_000), &[], 0);
         assert_eq!(group.drop_expired(too_old + NOW), [operations[1].id]);
         assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
     }
