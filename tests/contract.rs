@@ -8,7 +8,9 @@ use proptest::test_runner::{Config, TestRunner};
 use rules::order::verdict::Verdict;
 use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Failure, Operation, OperationId, Precondition, ResourceId, Tick, Version};
+use rules::{
+    Change, Failure, Method, Operation, OperationId, Precondition, ResourceId, Tick, Version,
+};
 use tables::DynamoDb;
 use tests::engine::{Engine, OPERATIONS, RESOURCES, config_for};
 use tokio::io::AsyncReadExt;
@@ -37,14 +39,20 @@ fn some_id() -> impl Strategy<Value = OperationId> {
     (0..4u64, 0..3u64).prop_map(|(ms, random)| id(ms, random))
 }
 
-fn some_operation() -> impl Strategy<Value = (OperationId, Precondition)> {
+fn some_operation() -> impl Strategy<Value = (OperationId, Precondition, Change)> {
     let precondition = prop_oneof![
         3 => Just(Precondition::None),
         1 => Just(Precondition::Exists),
         1 => Just(Precondition::Absent),
         2 => prop::collection::vec(some_id(), 1..4).prop_map(Precondition::OneOf),
     ];
-    (some_id(), precondition)
+    let change = prop_oneof![Just(Change::Put("new".to_owned())), Just(Change::Delete)];
+    (some_id(), precondition, change)
+}
+
+/// What is stored, if anything: by which operation, and whether it is a resource or a tombstone.
+fn some_stored() -> impl Strategy<Value = Option<(OperationId, bool)>> {
+    prop::option::of((some_id(), any::<bool>()))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,23 +70,71 @@ fn resource_of(body: &str, written_by: OperationId) -> Stored {
     Stored { body: body.to_owned(), written_by }
 }
 
-/// What a resource is at that [`resource_at`] made.
-fn version(written_by: OperationId) -> Version {
-    Version { written_by, created_by: Some(id(0, 0)) }
+/// The version of what [`resource_at`] stored.
+fn version((written_by, is_live): (OperationId, bool)) -> Version {
+    Version { written_by, created_by: is_live.then_some(id(0, 0)), is_live }
 }
 
-/// A new resource at `stored`.
-async fn resource_at(engine: &Engine, stored: Option<OperationId>) -> ResourceId {
+/// The version of a resource that `created_by` created.
+fn live(written_by: OperationId, created_by: OperationId) -> Version {
+    Version { written_by, created_by: Some(created_by), is_live: true }
+}
+
+/// A new resource or tombstone at `stored`.
+async fn resource_at(engine: &Engine, stored: Option<(OperationId, bool)>) -> ResourceId {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static RESOURCES_SO_FAR: AtomicUsize = AtomicUsize::new(0);
     let resource = format!("resource-{}", RESOURCES_SO_FAR.fetch_add(1, Ordering::Relaxed));
-    if let Some(stored) = stored {
+    if let Some((stored, is_live)) = stored {
         let (op, created_by) = (stored.to_string(), id(0, 0).to_string());
-        let attributes =
-            [("id", resource.as_str()), ("op", &op), ("body", "old"), ("created_by", &created_by)];
+        let mut attributes = vec![("id", resource.as_str()), ("op", &op)];
+        if is_live {
+            attributes.extend([("body", "old"), ("created_by", &created_by)]);
+        } else {
+            attributes.push(("expires_at", "#1"));
+        }
         engine.put(RESOURCES, &attributes).await;
     }
     ResourceId::new(&resource).unwrap()
+}
+
+/// Checks the whole item that an operation must have left, written over what was stored.
+async fn is_written(
+    engine: &Engine,
+    operation: &Operation,
+    stored: Option<(OperationId, bool)>,
+) -> Result<(), TestCaseError> {
+    let item = engine.get(RESOURCES, operation.resource.as_str()).await.unwrap();
+    let text = |name: &str| item.get(name).map(|value| value.as_s().unwrap().as_str());
+    let id = operation.id.to_string();
+    prop_assert_eq!((text("op"), text("body")), (Some(id.as_str()), operation.body()));
+    let created_by = match (operation.method(), stored) {
+        (Method::Delete, _) => None,
+        (Method::Put, Some((_, true))) => Some(self::id(0, 0).to_string()),
+        (Method::Put, _) => Some(id.clone()),
+    };
+    prop_assert_eq!(text("created_by"), created_by.as_deref());
+    // A time to live on a resource would remove it.
+    let expires_at = item.get("expires_at").map(|at| at.as_n().unwrap().parse::<u64>().unwrap());
+    let kept_until = operation.id.tick().to_unix().as_secs() + 33 * 86_400 + 1;
+    let expected = (operation.method() == Method::Delete).then_some(kept_until);
+    prop_assert_eq!(expires_at, expected);
+    Ok(())
+}
+
+/// Checks that the item is what was stored.
+async fn is_unwritten(
+    engine: &Engine,
+    operation: &Operation,
+    stored: Option<(OperationId, bool)>,
+) -> Result<(), TestCaseError> {
+    let resource = &operation.resource;
+    let after = engine.resources.version(resource).await.unwrap();
+    prop_assert_eq!(after, stored.map(version));
+    let body = engine.resources.read(resource).await.unwrap();
+    let live = stored.filter(|(_, is_live)| *is_live).map(|(id, _)| resource_of("old", id));
+    prop_assert_eq!(body, live);
+    Ok(())
 }
 
 fn run<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
@@ -91,20 +147,20 @@ fn run<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseE
 fn the_condition_expression_is_the_rule() {
     let runtime = Runtime::new().unwrap();
     let engine = runtime.block_on(Engine::start());
-    run((some_operation(), prop::option::of(some_id())), |((id, precondition), stored)| {
+    run((some_operation(), some_stored()), |((id, precondition, change), stored)| {
         runtime.block_on(async {
             let resource = resource_at(&engine, stored).await;
-            let operation = Operation::put(id, resource, precondition, "new".to_owned());
+            let operation = Operation::new(id, resource, precondition, change);
             let reply = engine.resources.write(&operation).await.unwrap();
-            let after = engine.resources.read(&operation.resource).await.unwrap();
-            if operation.may_replace(stored) {
-                prop_assert_eq!(reply, Write::Written { created: stored.is_none() });
-                prop_assert_eq!(after, Some(resource_of("new", id)));
+            if operation.may_replace(stored.map(version)) {
+                let was_live = stored.is_some_and(|(_, is_live)| is_live);
+                let created = operation.method() == Method::Put && !was_live;
+                prop_assert_eq!(reply, Write::Written { created });
+                is_written(&engine, &operation, stored).await
             } else {
                 prop_assert_eq!(reply, Write::ConditionFalse { stored: stored.map(version) });
-                prop_assert_eq!(after, stored.map(|id| resource_of("old", id)));
+                is_unwritten(&engine, &operation, stored).await
             }
-            Ok(())
         })
     });
 }
@@ -117,8 +173,8 @@ fn the_transaction_is_the_verdict() {
         2 => Just(Outcomes::None), 1 => Just(Outcomes::Final), 1 => Just(Outcomes::Stalled)
     ];
     run(
-        (some_operation(), prop::option::of(some_id()), outcomes),
-        |((id, precondition), stored, outcomes)| {
+        (some_operation(), some_stored(), outcomes),
+        |((id, precondition, change), stored, outcomes)| {
             runtime.block_on(async {
                 let resource = resource_at(&engine, stored).await;
                 let op = id.to_string();
@@ -136,22 +192,22 @@ fn the_transaction_is_the_verdict() {
                     }
                     Outcomes::Final | Outcomes::Stalled => engine.put(OPERATIONS, &item).await,
                 }
-                let operation = Operation::put(id, resource, precondition, "new".to_owned());
+                let operation = Operation::new(id, resource, precondition, change);
                 let transaction = engine.resources.transact(&operation, &[], COMPLETED_AT);
                 let ended = transaction.await.unwrap();
-                let after = engine.resources.read(&operation.resource).await.unwrap();
                 let is_decided = outcomes == Outcomes::Final;
-                let verdict = operation.judge(stored);
+                let verdict = operation.judge(stored.map(version));
                 if verdict == Verdict::Write && !is_decided {
                     prop_assert_eq!(ended, Transaction::Written);
-                    prop_assert_eq!(after, Some(resource_of("new", id)));
+                    is_written(&engine, &operation, stored).await?;
                     let record = engine.operations.recorded(id, COMPLETED_AT).await.unwrap();
-                    prop_assert_eq!(record, Some(decided(Outcome::Succeeded(Method::Put))));
+                    let outcome = Outcome::Succeeded(operation.method());
+                    prop_assert_eq!(record, Some(decided(outcome)));
                 } else {
                     let resource = (verdict != Verdict::Write).then_some(stored.map(version));
                     let decided = if is_decided { vec![id] } else { Vec::new() };
                     prop_assert_eq!(ended, Transaction::Cancelled { resource, decided });
-                    prop_assert_eq!(after, stored.map(|id| resource_of("old", id)));
+                    is_unwritten(&engine, &operation, stored).await?;
                     let outcome = engine.get(OPERATIONS, &op).await;
                     let outcome = outcome.map(|item| item["outcome"].as_s().unwrap().clone());
                     let expected = (outcomes != Outcomes::None).then_some(stored_outcome);
@@ -189,16 +245,11 @@ async fn a_second_attempt_finds_its_own_id() {
     let (first, second) = (id(1, 1), id(2, 2));
     let write = async |id| engine.resources.write(&operation(id, "{}")).await.unwrap();
     assert_eq!(write(first).await, Write::Written { created: true });
-    let own = |written_by| Write::ConditionFalse {
-        stored: Some(Version { written_by, created_by: Some(first) }),
-    };
+    let own = |written_by| Write::ConditionFalse { stored: Some(live(written_by, first)) };
     assert_eq!(write(first).await, own(first));
     assert_eq!(write(second).await, Write::Written { created: false });
     assert_eq!(write(first).await, own(second));
-    assert_eq!(
-        engine.resources.version(&resource()).await.unwrap(),
-        Some(Version { written_by: second, created_by: Some(first) })
-    );
+    assert_eq!(engine.resources.version(&resource()).await.unwrap(), Some(live(second, first)));
 }
 
 #[tokio::test]
@@ -208,7 +259,7 @@ async fn one_look_sees_the_version_and_the_outcome() {
     let look = async |operation| engine.resources.look(operation, COMPLETED_AT).await.unwrap();
     assert_eq!(look(&first).await, (None, None));
     engine.resources.transact(&first, &[], COMPLETED_AT).await.unwrap();
-    let version = Some(Version { written_by: first.id, created_by: Some(first.id) });
+    let version = Some(live(first.id, first.id));
     assert_eq!(look(&first).await, (version, Some(decided(Outcome::Succeeded(Method::Put)))));
     assert_eq!(look(&second).await, (version, None));
     let expired = COMPLETED_AT + RETENTION + Duration::from_secs(2);

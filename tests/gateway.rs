@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use put::{ArrivalClock, Put};
 use read::Read;
-use rules::ReceiptKey;
 use rules::request::accept::Mode;
+use rules::{ReceiptKey, ReceiptKeys};
 use serde_json::Value;
 use tests::engine::Engine;
 use tests::thing::Thing;
@@ -86,7 +86,7 @@ fn mutate(value: &mut Value, places: &mut impl Iterator<Item = Option<String>>) 
 fn every_event_has_an_answer() {
     let runtime = Runtime::new().unwrap();
     let engine = runtime.block_on(Engine::start());
-    let key = || ReceiptKey::new(&[7; 32]).unwrap();
+    let key = || ReceiptKeys { current: ReceiptKey::new(&[7; 32]).unwrap(), other: None };
     let put = Put {
         host: TestHost::default(),
         resource: Thing,
@@ -101,7 +101,7 @@ fn every_event_has_an_answer() {
         host: TestHost::default(),
         resources: engine.resources,
         operations: engine.operations,
-        receipts: vec![key()],
+        receipts: key(),
     };
     let access = [
         Access::Everyone,

@@ -1,6 +1,8 @@
-//! A DynamoDB engine inside the test (dynoxide), spoken to by the real SDK over HTTP.
+//! A DynamoDB engine, spoken to by the real SDK over HTTP: one inside the test (dynoxide), or
+//! that of `DYNAMODB_ENDPOINT`, such as AWS's own DynamoDB Local.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_calls::{Account, config, http_client};
 use aws_credential_types::Credentials;
@@ -30,16 +32,22 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine on a free port of 127.0.0.1; it ends with the runtime.
+    /// Starts an engine on a free port of 127.0.0.1, which ends with the runtime, or connects to
+    /// the one that the environment names.
     ///
     /// # Panics
     /// If it cannot start.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
-        let database = dynoxide::Database::memory().expect("a database in memory");
-        tokio::spawn(dynoxide::server::serve_on(listener, database));
-        let config = config_for(&format!("http://{address}"));
+        let config = match std::env::var("DYNAMODB_ENDPOINT") {
+            Ok(endpoint) => config_for(&endpoint),
+            Err(_) => {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let address = listener.local_addr().expect("a bound address");
+                let database = dynoxide::Database::memory().expect("a database in memory");
+                tokio::spawn(dynoxide::server::serve_on(listener, database));
+                config_for(&format!("http://{address}"))
+            }
+        };
         let client = Client::new(&config);
         for table in [RESOURCES, OPERATIONS] {
             create_table(&client, table).await;
@@ -79,12 +87,16 @@ impl Engine {
     }
 }
 
-/// Settings for clients of a local endpoint.
+/// Settings for clients of a local endpoint. DynamoDB Local has tables of its own for each set of
+/// credentials, and so for each test.
 #[must_use]
 pub fn config_for(endpoint: &str) -> SdkConfig {
+    static SO_FAR: AtomicUsize = AtomicUsize::new(0);
+    let number = SO_FAR.fetch_add(1, Ordering::Relaxed);
+    let key_id = format!("test{}x{number}", std::process::id());
     let account = Account {
         region: "us-east-1".to_owned(),
-        credentials: Credentials::new("test", "test", None, None, "test"),
+        credentials: Credentials::new(key_id, "test", None, None, "test"),
         endpoint_url: Some(endpoint.to_owned()),
     };
     config(account, http_client())

@@ -46,6 +46,12 @@ impl Sent {
         self
     }
 
+    /// Gives it this body.
+    #[must_use]
+    pub fn of_body(self, body: &str) -> Self {
+        Self { body: body.to_owned(), ..self }
+    }
+
     /// Gives the invocation this deadline, since the Unix epoch.
     #[must_use]
     pub fn until(mut self, deadline: Duration) -> Self {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rules::resource::Example;
-use rules::{Operation, OperationId, Problem, ProblemType, Resource, Updated};
+use rules::{Change, Operation, OperationId, Problem, ProblemType, Resource, Updated};
 
 const EXAMPLE: Example = Example { parameters: &["42"], body: r#"{"name":"Ada VALUE"}"# };
 
@@ -30,6 +30,7 @@ impl Resource for Thing {
 #[derive(Clone, Debug, Default)]
 pub struct ByBody {
     seen: Arc<Mutex<Vec<OperationId>>>,
+    changes: Arc<Mutex<Vec<Change>>>,
 }
 
 impl ByBody {
@@ -41,6 +42,15 @@ impl ByBody {
     pub fn seen(&self) -> Vec<OperationId> {
         self.seen.lock().unwrap().clone()
     }
+
+    /// What the operations of the updates so far were to change.
+    ///
+    /// # Panics
+    /// If a test has panicked before.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        self.changes.lock().unwrap().clone()
+    }
 }
 
 impl Resource for ByBody {
@@ -51,6 +61,7 @@ impl Resource for ByBody {
 
     async fn update(&self, operation: &Operation, time_left: Duration) -> Updated {
         self.seen.lock().unwrap().push(operation.origin);
+        self.changes.lock().unwrap().push(operation.change.clone());
         // A DELETE may be refused too, by the id that it is sent under.
         let body = operation.body().unwrap_or(operation.resource.as_str());
         let words = ["panic", "refuse", "temporary", "later", "hang", "time"];

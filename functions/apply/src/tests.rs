@@ -5,7 +5,8 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use rules::outcome::{Decision, MAX_AGE, Outcome, Recorded};
 use rules::{
-    Failure, Operation, OperationId, Precondition, Problem, ProblemType, ResourceId, Tick,
+    Change, Failure, Method, Operation, OperationId, Precondition, Problem, ProblemType,
+    ResourceId, Tick,
 };
 use tests::engine::Engine;
 use tests::thing::ByBody;
@@ -128,7 +129,7 @@ async fn an_unreadable_message_goes_to_the_dead_letters_and_one_of_another_versi
     let mut unreadable = message(&operation(1, "a", "{}"));
     unreadable.message_attributes.remove("operation");
     let mut later_version = message(&operation(2, "b", "{}"));
-    set(&mut later_version, "version", "2");
+    set(&mut later_version, "version", "3");
     let records = [unreadable.clone(), later_version.clone()];
     assert_eq!(bench.apply(&records).await, [id_of(&later_version)]);
     assert_eq!(bench.apply.dead_letters.messages(), [unreadable]);
@@ -150,7 +151,7 @@ async fn of_one_resource_only_the_newest_is_written() {
     let [a, b, c] = [1, 2, 3].map(|n| operation(n, "a", &format!("{{\"n\":{n}}}")));
     let records = [message(&b), message(&c), message(&a), received(message(&c), 2)];
     assert!(bench.apply(&records).await.is_empty());
-    assert_eq!(bench.body("a").await, Some(c.body.clone()));
+    assert_eq!(bench.body("a").await.as_deref(), c.body());
     assert_eq!(bench.outcome(&a).await, Some(Outcome::Superseded));
     assert_eq!(bench.outcome(&b).await, Some(Outcome::Superseded));
     assert_eq!(bench.outcome(&c).await, Some(Outcome::Succeeded(Method::Put)));
@@ -427,4 +428,41 @@ async fn what_is_handed_back_is_hidden_for_longer_with_each_receive() {
     let ranges = [1..=1, 1..=2, 2..=4, 64..=128, 450..=900];
     let fits = seconds.iter().zip(ranges).filter(|(seconds, range)| range.contains(*seconds));
     assert_eq!(fits.count(), 5, "{seconds:?}");
+}
+
+/// However late an older PUT comes, it does not bring a deleted resource back.
+#[tokio::test]
+async fn a_delete_is_applied_in_its_place() {
+    let bench = Bench::start().await;
+    let [older, deleted, newer, last] = [1, 2, 3, 4].map(|n| operation(n, "a", "{}"));
+    let [deleted, last] =
+        [deleted, last].map(|operation| Operation { change: Change::Delete, ..operation });
+    assert!(bench.apply(&[message(&deleted)]).await.is_empty());
+    assert!(bench.apply(&[message(&older)]).await.is_empty());
+    assert_eq!(bench.outcome(&deleted).await, Some(Outcome::Succeeded(Method::Delete)));
+    assert_eq!(bench.outcome(&older).await, Some(Outcome::Superseded));
+    assert_eq!(bench.body("a").await, None);
+    assert!(bench.apply(&[message(&newer)]).await.is_empty());
+    assert_eq!(bench.body("a").await.as_deref(), newer.body());
+    // The newest of a batch wins, whatever it is.
+    let between = Operation { id: newer.id.successor(1), ..older };
+    assert!(bench.apply(&[message(&last), message(&between)]).await.is_empty());
+    assert_eq!((bench.body("a").await, bench.outcome(&between).await), {
+        (None, Some(Outcome::Superseded))
+    });
+    let changes = bench.apply.resource.changes();
+    assert_eq!(changes, [deleted.change, newer.change, last.change]);
+    let counted = bench.apply.host.measured();
+    assert_eq!(counted.iter().filter(|metric| **metric == Metric::Deleted).count(), 2);
+}
+
+#[tokio::test]
+async fn a_cancelled_operation_is_dropped_before_its_update() {
+    let bench = Bench::start().await;
+    let cancelled = operation(1, "a", "{}");
+    let decision = Decision { outcome: Outcome::Cancelled, completed_at: bench.apply.host.now() };
+    let (table, recorded) = (&bench.apply.operations.table, Recorded::Decided(decision));
+    table.record(&cancelled.resource, cancelled.id, &recorded).await.unwrap();
+    assert!(bench.apply(&[message(&cancelled)]).await.is_empty());
+    assert_eq!((bench.body("a").await, bench.apply.resource.changes().len()), (None, 0));
 }

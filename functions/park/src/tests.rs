@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use rules::outcome::{Decision, Outcome, Recorded};
 use rules::{
-    Failure, Operation, OperationId, Precondition, Problem, ProblemType, ResourceId, Tick,
+    Failure, Method, Operation, OperationId, Precondition, Problem, ProblemType, ResourceId, Tick,
 };
 use tests::engine::Engine;
 use tests::world::{Fate, Faults, FaultyOperations, TestHost, TestQueue, message, received, set};
@@ -94,7 +94,7 @@ async fn the_client_is_told_why_its_operation_is_stalled() {
 
 #[tokio::test]
 async fn a_dead_letter_of_another_version_or_with_a_malformed_part_stalls_its_operation_too() {
-    for (name, value) in [("version", "2"), ("precondition", "?")] {
+    for (name, value) in [("version", "3"), ("precondition", "?")] {
         let bench = Bench::start().await;
         let mut record = message(&bench.operation);
         set(&mut record, name, value);

@@ -14,7 +14,11 @@
 mod answer;
 mod attempt;
 mod cancel;
+#[cfg(test)]
+mod cancel_tests;
 mod claim;
+#[cfg(test)]
+mod delete_tests;
 mod outcome;
 mod prepare;
 mod queue;

@@ -8,7 +8,8 @@ use lambda_http::Body;
 use rules::outcome::Recorded;
 use rules::request::accept::Mode;
 use rules::{
-    Failure, Operation, OperationId, Precondition, ReceiptKey, Resource, ResourceId, Tick,
+    Failure, Operation, OperationId, Precondition, ReceiptKey, ReceiptKeys, Resource, ResourceId,
+    Tick,
 };
 
 use tests::engine::Engine;
@@ -19,9 +20,9 @@ use world::{Host, Metric, Outcomes, Resources};
 
 use crate::{ArrivalClock, Put};
 
-type TestPut<R = Thing> = Put<TestHost, R, FaultyResources, FaultyOperations, TestQueue>;
+pub(crate) type TestPut<R = Thing> = Put<TestHost, R, FaultyResources, FaultyOperations, TestQueue>;
 
-const KEY: &str = "idempotency-key";
+pub(crate) const KEY: &str = "idempotency-key";
 const THROTTLED: Fate = Fate::Fails(Failure::NotLanded);
 
 /// A host of the function, on the tables of `engine`.
@@ -29,7 +30,7 @@ fn put_on(engine: &Engine, host: TestHost) -> TestPut {
     put_of(Thing, engine, host)
 }
 
-fn put_of<R>(resource: R, engine: &Engine, host: TestHost) -> TestPut<R> {
+pub(crate) fn put_of<R>(resource: R, engine: &Engine, host: TestHost) -> TestPut<R> {
     let faults = Faults::default();
     Put {
         host,
@@ -37,40 +38,40 @@ fn put_of<R>(resource: R, engine: &Engine, host: TestHost) -> TestPut<R> {
         resources: FaultyResources { table: engine.resources.clone(), faults: faults.clone() },
         operations: FaultyOperations { table: engine.operations.clone(), faults },
         updates: TestQueue::default(),
-        receipts: ReceiptKey::new(&[7; 32]).unwrap(),
+        receipts: ReceiptKeys { current: ReceiptKey::new(&[7; 32]).unwrap(), other: None },
         default_mode: Mode::Inline,
         arrival_clock: ArrivalClock::Gateway,
     }
 }
 
-async fn start() -> (Engine, TestPut) {
+pub(crate) async fn start() -> (Engine, TestPut) {
     let engine = Engine::start().await;
     let put = put_on(&engine, TestHost::default());
     (engine, put)
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     TestHost::default().now().as_millis() as u64
 }
 
 /// A PUT that arrives now. Two of them in a row are a millisecond apart.
-async fn sent(value: impl Display) -> Sent {
+pub(crate) async fn sent(value: impl Display) -> Sent {
     tokio::time::sleep(Duration::from_millis(2)).await;
     Sent::put("42", &sample(value), now_ms())
 }
 
-async fn answer<R: Resource>(put: &TestPut<R>, sent: &Sent) -> Answered {
+pub(crate) async fn answer<R: Resource>(put: &TestPut<R>, sent: &Sent) -> Answered {
     // Boxed, since a test's own future holds many of them.
     Answered::of(Box::pin(put.handle(sent.request())).await)
 }
 
-async fn stored(engine: &Engine) -> Option<String> {
+pub(crate) async fn stored(engine: &Engine) -> Option<String> {
     let stored = engine.resources.read(&ResourceId::new("42").unwrap()).await.unwrap();
     stored.map(|resource| resource.body)
 }
 
 /// Stores a resource as an operation at `ms` leaves it.
-async fn store_at(engine: &Engine, ms: u64) -> OperationId {
+pub(crate) async fn store_at(engine: &Engine, ms: u64) -> OperationId {
     let id = OperationId::new(Tick::from_unix_ms(ms), 1);
     let (resource, precondition) = (ResourceId::new("42").unwrap(), Precondition::None);
     let operation = Operation::put(id, resource, precondition, sample("stored"));
@@ -437,7 +438,7 @@ async fn what_is_not_done_in_time_is_queued_as_the_same_operation() {
     assert_eq!(answered.header("preference-applied"), "respond-async");
     let queued = queues::message::read(&put.updates.messages()[0]).unwrap();
     let landed = engine.resources.read(&queued.resource).await.unwrap().unwrap();
-    assert_eq!((landed.written_by, queued.body), (queued.id, landed.body));
+    assert_eq!((landed.written_by, queued.body()), (queued.id, Some(&*landed.body)));
 }
 
 /// In the body of every PUT whose log is looked at; it may not be logged.
@@ -551,7 +552,7 @@ async fn a_stalled_operation_is_carried_out_when_it_is_sent_again_under_its_key(
     assert_eq!(stored(&engine).await, Some(sample(0)));
 }
 
-async fn start_with_update() -> (Engine, TestPut<ByBody>) {
+pub(crate) async fn start_with_update() -> (Engine, TestPut<ByBody>) {
     let engine = Engine::start().await;
     let put = put_of(ByBody::default(), &engine, TestHost::default());
     (engine, put)

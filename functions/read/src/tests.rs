@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::Method;
 use rules::outcome::{Decision, EXPIRES_AFTER, GONE_AFTER, Outcome, Recorded};
-use rules::{Failure, Operation, OperationId, Precondition, Problem, ProblemType, ReceiptKey};
+use rules::{
+    Failure, Operation, OperationId, Precondition, Problem, ProblemType, ReceiptKey, ReceiptKeys,
+};
 use rules::{ResourceId, Tick};
 use tests::engine::Engine;
 use tests::request::{Answered, Sent};
@@ -24,7 +26,7 @@ async fn start() -> TestRead {
         host: TestHost::default(),
         resources: FaultyResources { table: engine.resources, faults: faults.clone() },
         operations: FaultyOperations { table: engine.operations, faults },
-        receipts: vec![ReceiptKey::new(&[7; 32]).unwrap()],
+        receipts: ReceiptKeys { current: ReceiptKey::new(&[7; 32]).unwrap(), other: None },
     }
 }
 
@@ -38,7 +40,7 @@ fn accepted(read: &TestRead, age: Duration) -> OperationId {
 }
 
 async fn status(read: &TestRead, id: OperationId) -> Answered {
-    let path = format!("/things/42/operations/{}", read.receipts[0].sign(&resource(), id));
+    let path = format!("/things/42/operations/{}", read.receipts.sign(&resource(), id));
     let answered = Answered::of(read.handle::<Thing>(Sent::get(&path).request()).await);
     if answered.status == 200 {
         assert_eq!(
@@ -88,7 +90,7 @@ async fn a_stalled_operation_may_still_be_decided_and_expires_like_any() {
     assert_eq!(answered.body["error"]["status"], 503);
     assert_eq!(answered.body["completedAt"], serde_json::Value::Null);
     assert_eq!(status(&read, old).await.body["status"], "expired");
-    let (outcome, completed_at) = (Outcome::Succeeded(Method::Put), read.host.now());
+    let (outcome, completed_at) = (Outcome::Succeeded(rules::Method::Put), read.host.now());
     record(&read, young, Recorded::Decided(Decision { outcome, completed_at })).await;
     let answered = status(&read, young).await;
     assert_eq!(
@@ -133,7 +135,7 @@ async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
         assert_eq!((get.status, get.body.is_null()), (expected, false), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"));
     }
-    for (path, allow) in [(&status, "GET, HEAD"), (&problem, "GET, HEAD, PUT")] {
+    for (path, allow) in [(&status, "GET, HEAD, DELETE"), (&problem, "GET, HEAD, PUT, DELETE")] {
         let refused = with_method(Method::DELETE, path).await;
         assert_eq!(refused.brief(), "405 method-not-allowed");
         assert_eq!(refused.header("allow"), allow);
@@ -143,7 +145,7 @@ async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
 #[tokio::test]
 async fn a_receipt_is_of_one_resource() {
     let read = start().await;
-    let receipt = read.receipts[0].sign(&resource(), accepted(&read, MINUTE));
+    let receipt = read.receipts.sign(&resource(), accepted(&read, MINUTE));
     let other = Sent::get(&format!("/things/43/operations/{receipt}"));
     assert_eq!(
         Answered::of(read.handle::<Thing>(other.request()).await).brief(),
@@ -155,7 +157,7 @@ async fn a_receipt_is_of_one_resource() {
 #[tokio::test]
 async fn receipts_of_either_key_are_genuine() {
     let mut read = start().await;
-    read.receipts.push(ReceiptKey::new(&[8; 32]).unwrap());
+    read.receipts.other = ReceiptKey::new(&[8; 32]);
     for (key, expected) in [(7, "200"), (8, "200"), (9, "404 operation-not-found")] {
         let key = ReceiptKey::new(&[key; 32]).unwrap();
         let receipt = key.sign(&resource(), accepted(&read, MINUTE));
@@ -205,5 +207,20 @@ async fn a_table_that_does_not_answer_is_503_and_never_404() {
 }
 
 fn status_path(read: &TestRead) -> String {
-    format!("/things/42/operations/{}", read.receipts[0].sign(&resource(), accepted(read, MINUTE)))
+    format!("/things/42/operations/{}", read.receipts.sign(&resource(), accepted(read, MINUTE)))
+}
+
+#[tokio::test]
+async fn a_deleted_resource_is_none_and_its_status_has_no_version() {
+    let read = start().await;
+    let id = accepted(&read, MINUTE);
+    let operation = Operation::put(id, resource(), Precondition::None, "{}".to_owned());
+    read.resources.table.write(&operation).await.unwrap();
+    let id = id.successor(1);
+    let deleted = Operation { id, change: rules::Change::Delete, ..operation };
+    read.resources.table.transact(&deleted, &[], read.host.now()).await.unwrap();
+    let answered = Answered::of(read.handle::<Thing>(Sent::get("/things/42").request()).await);
+    assert_eq!((answered.brief().as_str(), answered.header("etag")), ("404 not-found", ""));
+    let answered = status(&read, id).await;
+    assert_eq!((&answered.body["status"], answered.body.get("etag")), (&"succeeded".into(), None));
 }

@@ -158,7 +158,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Change, Precondition, ResourceId, Tick};
+    use crate::{Precondition, ResourceId, Tick};
 
     /// When the operation arrived, which is its id.
     const ARRIVED: u64 = 1000;

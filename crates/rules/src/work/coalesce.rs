@@ -69,7 +69,7 @@ pub fn suspect_groups<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Change, OperationId, Precondition, ResourceId, Tick};
+    use crate::{OperationId, Precondition, ResourceId, Tick};
 
     fn operations(count: u64, conditional: Option<usize>) -> Vec<Operation> {
         let operation = |ms| {

@@ -179,7 +179,7 @@ impl<'a> Group<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Change, Method, Precondition, ProblemType, ResourceId, Tick};
+    use crate::{Method, Precondition, ProblemType, ResourceId, Tick};
 
     const NOW: Duration = Duration::from_secs(1000);
 
