@@ -13,7 +13,7 @@
 //! | | `outcome` (S) | `succeeded`, `superseded`, `failed`, `cancelled`; `stalled` is not final |
 //! | | `method` (S) | `DELETE` of a DELETE that succeeded; else absent |
 //! | | `completed_at` (N) | ms since the Unix epoch |
-//! | | `problem` (S) | the problem document of a `failed` or `stalled` operation |
+//! | | `problem` (S) | the problem document of a `failed` or `stalled` operation, else empty |
 //! | | `expires_at` (N) | time to live, s since the Unix epoch |
 //! | operations | `id` (S, key) | `key#` and a hash: the claim of an idempotency key |
 //! | | `op` (S) | the operation that it stands for |

@@ -74,17 +74,20 @@ impl Outcomes for Operations {
 }
 
 pub(crate) fn item_of(resource: &ResourceId, id: OperationId, recorded: &Recorded) -> Item {
-    let (outcome, more, at) = match recorded {
+    // Empty without one: the template of the pipe names it, whatever the outcome.
+    let (mut problem, mut method) = ("", None);
+    let (outcome, at) = match recorded {
         Recorded::Decided(Decision { outcome, completed_at }) => {
-            let more = match outcome {
-                Outcome::Succeeded(Method::Delete) => Some(("method", string("DELETE"))),
-                Outcome::Failed { problem } => Some(("problem", string(problem))),
-                Outcome::Succeeded(Method::Put) | Outcome::Superseded | Outcome::Cancelled => None,
-            };
-            (outcome.as_str(), more, *completed_at)
+            match outcome {
+                Outcome::Succeeded(Method::Delete) => method = Some(Method::Delete),
+                Outcome::Failed { problem: document } => problem = document,
+                Outcome::Succeeded(Method::Put) | Outcome::Superseded | Outcome::Cancelled => {}
+            }
+            (outcome.as_str(), *completed_at)
         }
-        Recorded::Stalled { problem, since } => {
-            (STALLED, Some(("problem", string(problem))), *since)
+        Recorded::Stalled { problem: document, since } => {
+            problem = document;
+            (STALLED, *since)
         }
     };
     let mut item = Item::from([
@@ -92,9 +95,10 @@ pub(crate) fn item_of(resource: &ResourceId, id: OperationId, recorded: &Recorde
         ("resource".to_owned(), string(resource)),
         ("outcome".to_owned(), string(outcome)),
         ("completed_at".to_owned(), number(u64::try_from(at.as_millis()).unwrap_or(u64::MAX))),
+        ("problem".to_owned(), string(problem)),
         ("expires_at".to_owned(), number((at + RETENTION).as_secs() + 1)),
     ]);
-    item.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    item.extend(method.map(|method| ("method".to_owned(), string(method.as_str()))));
     item
 }
 
@@ -114,7 +118,7 @@ pub(crate) fn read_unexpired(
 fn read(mut item: Item) -> Result<Recorded, UnreadableItem> {
     let at = Duration::from_millis(read_number(&item, "completed_at")?);
     let outcome = take_string(&mut item, "outcome")?;
-    let is_delete = item.get("method") == Some(&string("DELETE"));
+    let is_delete = item.get("method") == Some(&string(Method::Delete.as_str()));
     // A failure without a problem is of another version; that it failed is known.
     let mut problem = || take_string(&mut item, "problem").unwrap_or_default();
     let outcome = match outcome.as_str() {

@@ -76,14 +76,15 @@ async fn what_is_recorded_lives_for_its_whole_time() {
     let outcome = Outcome::Succeeded(Method::Delete);
     let deleted = Recorded::Decided(Decision { outcome, completed_at: NOW });
     let stalled = Recorded::Stalled { problem: "{}".to_owned(), since: NOW };
-    for (recorded, outcome) in
-        [(decided, "superseded"), (deleted, "succeeded"), (stalled, "stalled")]
-    {
+    let of_each =
+        [(decided, "superseded", ""), (deleted, "succeeded", ""), (stalled, "stalled", "{}")];
+    for (recorded, outcome, problem) in of_each {
         let call = async |_, table: Operations| drop(table.record(resource, id, &recorded).await);
         let (action, put) = request_of(call).await;
         assert_eq!((action.as_str(), &put["Item"]["outcome"]["S"]), ("PutItem", &json!(outcome)));
         assert_eq!(put["ConditionExpression"], crate::outcomes::UNDECIDED);
         assert_eq!(put["Item"]["resource"]["S"], "42");
+        assert_eq!(put["Item"]["problem"]["S"], problem);
         kept(&put["Item"]["expires_at"], NOW, RETENTION);
     }
     let older = [id.successor(1)];
