@@ -29,6 +29,12 @@ PRICE = {
     # https://aws.amazon.com/dynamodb/pricing/on-demand/
     "write unit": 0.625,
     "read unit": 0.125,
+    # https://aws.amazon.com/eventbridge/pricing/ (what passes the filter)
+    "pipe event": 0.40,
+    # https://aws.amazon.com/sns/pricing/ (one at a time)
+    "notification": 0.50,
+    # https://aws.amazon.com/dynamodb/pricing/on-demand/
+    "stream read": 0.20,
     # https://aws.amazon.com/step-functions/pricing/
     "state transition": 25.00,
     # https://aws.amazon.com/cloudwatch/pricing/ (taken in; kept for LogRetentionDays it is little)
@@ -49,6 +55,8 @@ MONTHLY = {
     "poll": PRICE["queue call"] / 1_000_000,
 }
 POLLS = 2 * 5 * 3 * 60 * 24 * 30
+# Of the stream, four times a second; that a new table has four shards is not confirmed.
+STREAM_READS = 4 * 4 * 60 * 60 * 24 * 30
 
 # Bytes of a line, with the 26 that CloudWatch adds to each. Those of Lambda are at most that long,
 # with a trace (https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html).
@@ -122,6 +130,10 @@ HERE = {
 }
 
 
+# Where OutcomeTopicArn names a topic.
+PUBLISHED: Bill = {"pipe event": 1, "notification": 1}
+
+
 def logged(*lines: str) -> float:
     """What the log of a million requests costs, of which each writes these lines and three more."""
     bytes_of_lines = sum(LINE[line] for line in ("of the API", "start", "report", *lines))
@@ -151,13 +163,26 @@ def traces_of(way: str, rate: float) -> float:
 
 
 def fixed() -> float:
-    """What a month costs without a request."""
+    """What a month costs without a request, and without a topic."""
     template = (ROOT / "template.yaml").read_text()
     ours = set(re.findall(r'\["async-put", "(\w+)"', template))
-    watched = re.findall(r"^ +Namespace: ", template, re.MULTILINE)
-    counts = {"metric": len(ours), "metric of an alarm": len(watched)}
+    counts = {"metric": len(ours), "metric of an alarm": watched(template, with_topic=False)}
     counts |= {"dashboard": 1, "secret": 1, "poll": POLLS}
     return sum(MONTHLY[item] * count for item, count in counts.items())
+
+
+def publishing() -> float:
+    """What a month costs more with a topic."""
+    alarms = watched((ROOT / "template.yaml").read_text(), with_topic=True)
+    reads = price({"stream read": STREAM_READS / 1_000_000})
+    return MONTHLY["metric of an alarm"] * alarms + reads
+
+
+def watched(template: str, *, with_topic: bool) -> int:
+    """How many metrics the alarms watch that are always there, or only with a topic."""
+    resources = re.split(r"^  (?=\w+:$)", template, flags=re.MULTILINE)
+    chosen = [each for each in resources if ("    Condition: " in each) == with_topic]
+    return sum(len(re.findall(r"^ +Namespace: ", each, re.MULTILINE)) for each in chosen)
 
 
 API: Bill = {"HTTP API request": 1}
@@ -187,7 +212,9 @@ def requests() -> str:
         counts = "".join(f" {bill.get(item, 0):.3g} |" for item in items)
         prices = price(bill), log_of(way), traces_of(way, 1), traces_of(way, 100)
         lines.append(f"| {way} |{counts}" + "".join(f" ${each:.2f} |" for each in prices))
+    lines.append(f"| outcome that is published | | | | | ${price(PUBLISHED):.2f} | | | |")
     lines.append(f"| each month, at any load | | | | | ${fixed():.2f} | | | |")
+    lines.append(f"| and with `OutcomeTopicArn` | | | | | ${publishing():.2f} | | | |")
     return "\n".join(lines) + "\n"
 
 

@@ -36,7 +36,8 @@ GENERATORS = TOOLS / "generators" / "lib"
 JWT = {"AuthMode": "jwt", "JwtIssuer": "https://issuer.example", "JwtAudience": "a,b"}
 MODES = [{"AuthMode": "iam"}, {"AuthMode": "none"}, JWT, JWT | {"JwtScope": "write"}]
 DEPLOYMENTS = ["AllAtOnce", "Canary10Percent5Minutes"]  # the others are like the second
-KEYS = {
+CHOICES = {
+    "OutcomeTopicArn": f"arn:aws:sns:{REGION}:123456789012:outcomes",
     "KmsKeyArn": f"arn:aws:kms:{REGION}:123456789012:key/00000000-0000-4000-8000-000000000000",
     "ReceiptKeyVersion": "00000000-0000-4000-8000-000000000001",
     "OtherReceiptKeyVersion": "00000000-0000-4000-8000-000000000002",
@@ -46,10 +47,10 @@ Parameters = Mapping[str, str]
 
 
 def every_kind() -> Iterator[Parameters]:
-    """Each mode with each kind of deployment and each choice of keys."""
-    choices = itertools.product(*(("", value) for value in KEYS.values()))
-    for mode, deployment, keys in itertools.product(MODES, DEPLOYMENTS, list(choices)):
-        yield mode | {"Deployment": deployment} | dict(zip(KEYS, keys, strict=True))
+    """Each mode with each kind of deployment, with and without a topic and each key."""
+    choices = itertools.product(*(("", value) for value in CHOICES.values()))
+    for mode, deployment, chosen in itertools.product(MODES, DEPLOYMENTS, list(choices)):
+        yield mode | {"Deployment": deployment} | dict(zip(CHOICES, chosen, strict=True))
 
 
 class Source:

@@ -27,7 +27,7 @@ OF_DEPLOYMENTS |= {"UnavailableAlarm", "PutThrottlesAlarm", "ReadThrottlesAlarm"
 OF_DEPLOYMENTS |= {"UpdatesHandedBackAlarm"}
 # What somebody must look at now.
 PAGES = {"ParkedAlarm", "DeadLettersStuckAlarm", "UpdatesNotPolledAlarm", "UpdatesHandedBackAlarm"}
-PAGES |= {"UpdatesInFlightAlarm", "ApiErrorsAlarm", "CrashesAlarm"}
+PAGES |= {"UpdatesInFlightAlarm", "ApiErrorsAlarm", "CrashesAlarm", "UnpublishedAlarm"}
 
 
 @functools.cache
