@@ -27,28 +27,36 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         receipt: &str,
         invocation: &Invocation,
     ) -> Result<Response<Body>, Problem> {
-        let parameter = |name: &str| parameter(request, name);
-        let resource = ResourceId::of_request::<R>(parameter)?;
-        let id = self.receipts.verify(&resource, receipt)?;
-        unconditional(request)?;
-        without_body(request.body())?;
+        let (resource, id) = self.to_cancel(request, receipt).inspect_err(|problem| {
+            self.report_refused_request(invocation, problem);
+        })?;
         let paths = Paths::of::<R>(request, &resource, 2);
         let location = paths.operation(receipt);
-        let decided = self.decide_to_cancel(&resource, id, invocation).await;
+        let state = self.decide_to_cancel(&resource, id, invocation).await;
         let state =
-            decided.map_err(|failure| self.not_cancelled(invocation, &resource, id, failure))?;
-        let now = self.host.now();
-        let paths = (location.as_str(), paths.resource());
+            state.map_err(|failure| self.not_cancelled(invocation, &resource, id, failure))?;
+        let (paths, now) = ((location.as_str(), paths.resource()), self.host.now());
         let mut response = reply::status(StatusCode::OK, id, paths, &state, now)?;
-        let report = match &state {
-            State::Decided(Decision { outcome: Outcome::Cancelled, .. }) => {
-                Report::info(invocation, "cancelled an operation").count(Metric::Cancelled)
-            }
-            _ => return Err(self.too_late(invocation, &resource, id, &state, location)),
-        };
+        if !matches!(&state, State::Decided(decision) if decision.outcome == Outcome::Cancelled) {
+            return Err(self.too_late(invocation, &resource, id, &state, location));
+        }
+        let report = Report::info(invocation, "cancelled an operation").count(Metric::Cancelled);
         self.host.report(&report.resource(&resource).operation(id));
         reply::set(&mut response, CACHE_CONTROL, "no-store");
         Ok(response)
+    }
+
+    /// The operation that a request is to cancel.
+    fn to_cancel(
+        &self,
+        request: &Request,
+        receipt: &str,
+    ) -> Result<(ResourceId, OperationId), Problem> {
+        let resource = ResourceId::of_request::<R>(|name| parameter(request, name))?;
+        let id = self.receipts.verify(&resource, receipt)?;
+        unconditional(request)?;
+        without_body(request.body())?;
+        Ok((resource, id))
     }
 
     /// The state of the operation, which is cancelled if it was not decided before. One that is

@@ -11,7 +11,7 @@ use rules::request::accept::{Mode, accept};
 use rules::request::key::IdempotencyKey;
 use rules::request::prefer::Preferences;
 use rules::work::attempt::{Attempt, Identity};
-use rules::{Arrival, Change, Method, Operation, Problem, ProblemType, Resource};
+use rules::{Arrival, Change, Method, Operation, Problem, Resource};
 use world::{Host, Invocation, Metric, Report};
 
 use crate::{ArrivalClock, Put, outcome};
@@ -54,13 +54,7 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
         };
         let parsed = accept::<R>(method, parameter, request.headers(), request.body());
         let parsed = parsed.inspect_err(|problem| {
-            // Not the detail, which may name a member of the body.
-            let problem_type = problem.problem_type();
-            let report = Report::info(&invocation, "refused a request").problem(problem_type);
-            self.host.report(&match problem_type {
-                ProblemType::PreconditionFailed => report.count(Metric::Refused),
-                _ => report,
-            });
+            self.report_refused_request(&invocation, problem);
         })?;
         let arrival = self.arrival(&request, now).map_err(|skew| {
             let problem = outcome::clock_skew(parsed.key.is_some());

@@ -1,7 +1,7 @@
 //! Report: the line of the log about the answer to a PUT or DELETE.
 
 use rules::{Method, Operation, Problem, ProblemType};
-use world::{Host, Metric, Report};
+use world::{Host, Invocation, Metric, Report};
 
 use crate::Put;
 use crate::answer::{Answer, Ending};
@@ -40,5 +40,16 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
         let report = report.resource(&operation.resource).operation(operation.id);
         let problem = ending.answer.as_ref().err().map(Problem::problem_type);
         self.host.report(&Report { problem, ..report });
+    }
+
+    /// Reports a request that was refused before anything was sent: not with the detail, which
+    /// may name a member of the body.
+    pub(crate) fn report_refused_request(&self, invocation: &Invocation, problem: &Problem) {
+        let problem_type = problem.problem_type();
+        let report = Report::info(invocation, "refused a request").problem(problem_type);
+        self.host.report(&match problem_type {
+            ProblemType::PreconditionFailed => report.count(Metric::Refused),
+            _ => report,
+        });
     }
 }
