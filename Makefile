@@ -160,8 +160,8 @@ bench-peers: ## the same, with a plain Express, Flask and Rust function beside o
 
 .PHONY: bench-docs
 bench-docs: ## put what make bench measured last into docs/performance.md, with its pictures
-	@$(PYTHON) -m scripts.tools bench
-	@.tools/bench/bin/python -m benches.report target/bench.json
+	@$(PYTHON) -m scripts.tools pictures
+	@.tools/pictures/bin/python -m benches.report target/bench.json
 
 .PHONY: bench-short
 bench-short: ## what is exact, for the gate: sizes, calls and capacity units of each kind of request
@@ -175,8 +175,9 @@ tools: ## install the pinned tools into .tools/
 	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint security node generators
 
 .PHONY: requirements
-requirements: ## pin what scripts/requirements/*.in ask for, with hashes (UPGRADE=--upgrade: anew)
-	@$(PYTHON) -m scripts.tools --lock $(UPGRADE)
+requirements: ## pin what scripts/requirements/pyproject.toml asks for (UPGRADE=--upgrade: newer versions)
+	@$(PYTHON) -m scripts.tools
+	.tools/uv/bin/uv --no-config lock --project scripts/requirements $(UPGRADE)
 
 # What run, up, down and watch need of them.
 .PHONY: stack-tools

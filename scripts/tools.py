@@ -1,18 +1,15 @@
 """Install the pinned Python tools of this repository into `.tools/`.
 
-Each pair of files `scripts/requirements/NAME.in` and `NAME.txt` describes one virtual
-environment, `.tools/NAME`: the first what is wanted, the second, made from it, every
-package of it with its version and hashes, so that two machines get the same tools.
-uv, itself such a tool, makes both. An environment with a `NAME/package-lock.json` has Node.js
-from PyPI, and those packages of the npm registry.
-
     python3 -m scripts.tools sam checks    # install these
-    python3 -m scripts.tools --lock        # make every NAME.txt from its NAME.in
-    python3 -m scripts.tools --lock --upgrade    # the same, with the newest versions
 
-An environment is rebuilt when its requirement file, the Python version or the
-path of the checkout changed, and when its installation was interrupted. This
-file uses the standard library only.
+Each is a dependency group of `scripts/requirements/pyproject.toml`, installed into `.tools/GROUP`.
+`uv.lock` beside that file has every package of every group with its version and hashes, so that
+two machines get the same tools. uv, itself such a tool, installs the others. A group with a
+`GROUP/package-lock.json` has Node.js from PyPI, and those packages of the npm registry.
+
+An environment is brought up to date when the lock or the Python version changed, and rebuilt when
+the path of the checkout changed or its installation was interrupted. This file uses the standard
+library only.
 """
 
 from __future__ import annotations
@@ -33,8 +30,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "scripts" / "requirements"
-FLASK = ROOT / "benches" / "peers" / "flask" / "requirements.in"
+LOCK = REQUIREMENTS / "uv.lock"
 INSTALLER = "uv"
+UV = (str(TOOLS / INSTALLER / "bin" / "uv"), "--no-config")
 OLDEST_PYTHON = (3, 11)
 
 
@@ -96,31 +94,38 @@ def packages_of(name: str) -> list[Path]:
     return sorted((REQUIREMENTS / name).glob("package*.json"))
 
 
+def place_of(name: str) -> str:
+    """The end of the stamp: an environment cannot be moved."""
+    return f" {(TOOLS / name).resolve()}\n"
+
+
 def stamp_of(name: str) -> str:
     """What the environment depends on; its stamp file holds this once it is complete."""
-    files = [REQUIREMENTS / f"{name}.txt", *packages_of(name)]
+    files = [LOCK, *packages_of(name)]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return f"{digest} python-{platform.python_version()} {(TOOLS / name).resolve()}\n"
+    return f"{digest} python-{platform.python_version()}{place_of(name)}"
 
 
-def is_installed(name: str) -> bool:
-    """Whether the environment is complete and up to date."""
+def stamp_in(name: str) -> str:
+    """What the stamp file holds, or nothing."""
     stamp = TOOLS / name / "stamp"
-    return stamp.is_file() and stamp.read_text() == stamp_of(name)
+    return stamp.read_text() if stamp.is_file() else ""
 
 
 def install(name: str) -> None:
-    """Build one environment from nothing. The stamp comes last: without it, it does not count."""
+    """Complete one environment. The stamp comes last: without it, it does not count."""
     venv, log = TOOLS / name, TOOLS / "logs" / f"{name}.log"
     where = f"into {venv.relative_to(ROOT)} (log: {log.relative_to(ROOT)})"
     print(f"tools: installing {name} {where}", flush=True)
     started = time.monotonic()
-    shutil.rmtree(venv, ignore_errors=True)
+    if not stamp_in(name).endswith(place_of(name)):
+        shutil.rmtree(venv, ignore_errors=True)
+    (venv / "stamp").unlink(missing_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         for command in with_pip(venv) if name == INSTALLER else with_uv(venv):
             done = subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, env=environment(), check=False
+                command, stdout=output, stderr=subprocess.STDOUT, env=environment(venv), check=False
             )
             if done.returncode != 0:
                 output.flush()
@@ -133,30 +138,28 @@ def install(name: str) -> None:
     print(f"tools: installed {name} in {time.monotonic() - started:.1f} s", flush=True)
 
 
-# Wheels only: a source distribution would need compilers and run what nobody pinned.
-PINNED = ("--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement")
-
-
 def with_pip(venv: Path) -> list[list[str]]:
-    """The commands that make the installer's environment."""
-    python = str(venv / "bin" / "python")
-    requirements = str(REQUIREMENTS / f"{venv.name}.txt")
+    """The commands that make the installer's environment. pip does not read the lock."""
+    import tomllib  # noqa: PLC0415 (not in a Python that check_prerequisites refuses)
+
+    packages = tomllib.loads(LOCK.read_text())["package"]
+    (installer,) = (each for each in packages if each["name"] == INSTALLER)
+    hashes = " ".join(f"--hash={wheel['hash']}" for wheel in installer["wheels"])
+    pinned = TOOLS / "installer.txt"
+    pinned.write_text(f"{INSTALLER}=={installer['version']} {hashes}\n")
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--no-input", "install"]
     return [
         [sys.executable, "-m", "venv", str(venv)],
-        [python, "-m", "pip", "--no-input", "install", *PINNED, requirements],
+        [*pip, "--only-binary", ":all:", "--require-hashes", "--requirement", str(pinned)],
     ]
 
 
 def with_uv(venv: Path) -> list[list[str]]:
     """The commands that make any other environment, in a fraction of pip's time."""
-    python = str(venv / "bin" / "python")
-    requirements = str(REQUIREMENTS / f"{venv.name}.txt")
-    return [
-        [sys.executable, "-m", "venv", "--without-pip", str(venv)],
-        [*UV, "install", "--python", python, "--compile-bytecode", *PINNED, requirements],
-        [*UV, "check", "--python", python],
-        *with_npm(venv),
-    ]
+    # Wheels only: a source distribution would need compilers and run what nobody pinned.
+    sync = [*UV, "sync", "--project", str(REQUIREMENTS), "--frozen", "--no-build"]
+    sync += ["--python", sys.executable, "--compile-bytecode", "--only-group", venv.name]
+    return [sync, *with_npm(venv)]
 
 
 def with_npm(venv: Path) -> list[list[str]]:
@@ -171,58 +174,28 @@ def with_npm(venv: Path) -> list[list[str]]:
     ]
 
 
-UV = (str(TOOLS / INSTALLER / "bin" / "uv"), "--no-config", "pip")
-
-
-def environment() -> dict[str, str]:
+def environment(venv: Path) -> dict[str, str]:
     """The caller's, with as much patience as pip has on a slow line, and without the settings of
     an environment that happens to be active.
     """
     keep = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    return {"UV_HTTP_TIMEOUT": "180", **keep}
-
-
-def lock(*, upgrade: bool) -> None:
-    """Make every NAME.txt from its NAME.in. Versions that are pinned stay, unless to upgrade."""
-    for wanted in sorted([*REQUIREMENTS.glob("*.in"), FLASK]):
-        command = [*UV, "compile", "--quiet", "--universal", "--generate-hashes"]
-        command += ["--python-version", dotted(OLDEST_PYTHON), "--no-annotate"]
-        command += ["--custom-compile-command", "make requirements"]
-        command += ["--upgrade"] if upgrade else []
-        locked = wanted.with_suffix(".txt")
-        done = subprocess.run(
-            [*command, "--output-file", str(locked), str(wanted)], env=environment(), check=False
-        )
-        if done.returncode != 0:
-            raise Missing(f"{locked.relative_to(ROOT)} could not be made, see above")
+    return {"UV_HTTP_TIMEOUT": "180", **keep, "UV_PROJECT_ENVIRONMENT": str(venv)}
 
 
 def main() -> int:
     """Check the machine, then install what is missing."""
     parser = argparse.ArgumentParser(description="Install the pinned Python tools into .tools/.")
-    parser.add_argument("names", nargs="*", help="environments, such as sam")
-    parser.add_argument("--lock", action="store_true", help="pin what the *.in files want")
-    parser.add_argument("--upgrade", action="store_true", help="with --lock: the newest versions")
-    arguments = parser.parse_args()
-    names = [INSTALLER, *arguments.names]
+    parser.add_argument("names", nargs="*", help="groups of scripts/requirements, such as sam")
+    names = [INSTALLER, *parser.parse_args().names]
     try:
-        for name in names:
-            if not (REQUIREMENTS / f"{name}.txt").is_file():
-                raise Missing(
-                    f"there is no scripts/requirements/{name}.txt: write {name}.in, then "
-                    "make requirements"
-                )
         check_prerequisites()
-        if not all(is_installed(name) for name in names):
-            TOOLS.mkdir(exist_ok=True)
-            with (TOOLS / "lock").open("w") as turn:
-                # Two makes at once in one checkout must not build the same environment.
-                fcntl.flock(turn, fcntl.LOCK_EX)
-                for name in names:
-                    if not is_installed(name):
-                        install(name)
-        if arguments.lock:
-            lock(upgrade=arguments.upgrade)
+        TOOLS.mkdir(exist_ok=True)
+        with (TOOLS / "lock").open("w") as turn:
+            # Two makes at once in one checkout must not build the same environment.
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            for name in names:
+                if stamp_in(name) != stamp_of(name):
+                    install(name)
     except Missing as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

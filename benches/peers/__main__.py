@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.tools import REQUIREMENTS, UV
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "benches" / "peers"
 RUNTIMES = ROOT / ".tools" / "peers"
-UV = ROOT / ".tools" / "uv" / "bin" / "uv"
 BUILT = ROOT / "target" / "peers"
 
 Peer = dict[str, Any]
@@ -88,18 +89,11 @@ def flask() -> Peer:
     """Flask, as pip installs it, already compiled to bytecode."""
     folder = fresh("flask", "app.py")
     python = RUNTIMES / "bin" / "python"
-    install: list[str | Path] = [
-        UV,
-        "--no-config",
-        "pip",
-        "install",
-        "--python",
-        python,
-        "--target",
-        folder,
-    ]
-    pinned = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement"]
-    run([*install, *pinned, SOURCES / "flask" / "requirements.txt"])
+    pinned = BUILT / "flask.txt"
+    export = [*UV, "export", "--project", str(REQUIREMENTS), "--frozen", "--only-group", "flask"]
+    run([*export, "--output-file", pinned])
+    install = [*UV, "pip", "install", "--python", str(python), "--target", str(folder)]
+    run([*install, "--only-binary", ":all:", "--require-hashes", "--requirement", pinned])
     run([python, "-m", "compileall", "-q", folder])
     return {
         "name": "Flask",
