@@ -155,13 +155,13 @@ bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
 .PHONY: bench-peers
 bench-peers: ## the same, with a plain Express, Flask and Rust function beside ours
 	@$(PYTHON) -m scripts.tools peers
-	@$(PYTHON) -m benches.peers
+	@$(PYTHON) -m tests.bench.peers
 	@$(MAKE) bench BENCH='--peers target/peers/peers.json $(BENCH)'
 
 .PHONY: bench-docs
 bench-docs: ## put what make bench measured last into docs/performance.md, with its pictures
 	@$(PYTHON) -m scripts.tools pictures
-	@.tools/pictures/bin/python -m benches.report target/bench.json
+	@.tools/pictures/bin/python -m tests.bench.report target/bench.json
 
 .PHONY: bench-short
 bench-short: ## what is exact, for the gate: sizes, calls and capacity units of each kind of request
@@ -198,9 +198,9 @@ fuzz: fuzz-body fuzz-event ## bodies against serde_json, then events of the gate
 fuzz-body fuzz-event: fuzz-%:
 	@mkdir -p target/fuzz/corpus-$*
 	@cp events/*.json target/fuzz/corpus-$*/
-	cd fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' CARGO_TARGET_DIR=../target/fuzz cargo run --locked --release --quiet \
+	cd tests/fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' CARGO_TARGET_DIR=../../target/fuzz cargo run --locked --release --quiet \
 		--target $(FUZZ_TARGET) --bin $* -- -max_total_time=$(SECONDS) -max_len=8192 -dict=json.dict \
-		-artifact_prefix=../target/fuzz/ -print_final_stats=1 ../target/fuzz/corpus-$*
+		-artifact_prefix=../../target/fuzz/ -print_final_stats=1 ../../target/fuzz/corpus-$*
 
 # Each mutant is judged by all Rust tests, the simulation included; that takes hours.
 # MUTANTS="--package rules --test-package rules" takes seconds for each.
@@ -210,12 +210,12 @@ CARGO_MUTANTS = .tools/cargo-mutants/bin/cargo-mutants
 .PHONY: mutants
 mutants: ## mistakes put into the code, one by one, which the Rust tests must notice (MUTANTS="--package put")
 	@test -x $(CARGO_MUTANTS) || cargo install --quiet --locked --root .tools/cargo-mutants cargo-mutants@27.1.0
-	$(CARGO_MUTANTS) mutants --test-workspace true --output target $(MUTANTS)
+	$(CARGO_MUTANTS) mutants --config .ci/mutants.toml --test-workspace true --output target $(MUTANTS)
 
 .PHONY: scale
 scale: ## the table and the picture of docs/scale.md: the backlog around an outage
 	@$(PYTHON) -m scripts.tools pictures
-	.tools/pictures/bin/python -m scripts.backlog --write
+	.tools/pictures/bin/python -m docs.backlog --write
 
 .PHONY: simulation
 simulation: ## the functions under SCHEDULES=10000000 seeded schedules, with what occurred in them
@@ -226,24 +226,24 @@ NPM_TOOL = .tools/node/bin/node .tools/node/node_modules/.bin
 
 .PHONY: advisories
 advisories: tools ## look for known weaknesses of the dependencies (needs GitHub)
-	$(LINT)/cargo-deny --locked check advisories
+	$(LINT)/cargo-deny --locked --config .ci/deny.toml check advisories
 
 .PHONY: lint
 lint: tools ## formatting, linters with warnings denied, types, licences, spelling, the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	@RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
-	@$(LINT)/cargo-deny --locked --log-level error check licenses bans sources
+	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
 	@test "$$(uname -m)" != x86_64 || $(LINT)/shellcheck .ci/run
-	@$(LINT)/yamllint --strict .
+	@$(LINT)/yamllint --strict --config-file .ci/yamllint.yaml .
 	@$(LINT)/zizmor --offline --quiet --no-progress .github
 	@.tools/checks/bin/ruff check --quiet
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy
-	@$(NPM_TOOL)/spectral lint --quiet --ruleset .spectral.yaml --fail-severity hint openapi.yaml
-	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint openapi.yaml
+	@$(NPM_TOOL)/spectral lint --quiet --ruleset .ci/spectral.yaml --fail-severity hint openapi.yaml
+	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint --config .ci/redocly.yaml openapi.yaml
 	@$(LOCAL_STACK) validate
 	@.tools/sam/bin/python -m scripts.transformed
-	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .checkov.yaml
+	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .ci/checkov.yaml

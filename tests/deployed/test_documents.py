@@ -16,7 +16,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from scripts import backlog, prices
+from docs import backlog, prices
 from scripts.stack import DEFAULT_PORT
 
 from .deployment import ROOT, Deployment
@@ -24,11 +24,11 @@ from .queues import Queue
 from .resources import PATH, path_of
 from .test_template import TEMPLATE
 
-NOT_OURS = ("target", "node_modules")
+NOT_OURS = re.compile(r"target|node_modules|\.(?!github$).*")
 PAGES = sorted(
     page
     for page in ROOT.rglob("*.md")
-    if not any(part in NOT_OURS or part.startswith(".") for part in page.relative_to(ROOT).parts)
+    if not any(NOT_OURS.fullmatch(part) for part in page.relative_to(ROOT).parts)
 )
 README = ROOT / "README.md"
 # The commands of the README that are run elsewhere, and where.

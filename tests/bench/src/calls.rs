@@ -1,5 +1,5 @@
 //! The calls of each kind of request and what they consume, counted at the wire. They are
-//! exact, so they are judged, and `scripts/prices.py` reckons with them.
+//! exact, so they are judged, and `docs/prices.py` reckons with them.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ pub async fn measure(contenders: &Contenders, results: &mut Results) -> Option<S
     let text = text(&lines);
     (text != KNOWN).then(|| {
         std::fs::write(COUNTED, text).expect("the file can be written");
-        format!("{COUNTED} is what is counted now and differs from benches/calls.json: put it there if that is meant")
+        format!("{COUNTED} is what is counted now and differs from tests/bench/calls.json: put it there if that is meant")
     })
 }
 

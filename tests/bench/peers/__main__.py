@@ -1,7 +1,7 @@
 """Build the peers into `target/peers`, each a folder as it would be deployed, and write
 `target/peers/peers.json`, which tells the bench how to start them.
 
-    python3 -m scripts.tools peers && python3 -m benches.peers
+    python3 -m scripts.tools peers && python3 -m tests.bench.peers
 
 On AWS the runtimes of Node.js and Python are there already. Here they are AWS's own runtime
 interface clients in `.tools/peers`, so that they do not count as part of the packages. What
@@ -20,8 +20,8 @@ from typing import Any
 
 from scripts.tools import REQUIREMENTS, UV
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ROOT / "benches" / "peers"
+ROOT = Path(__file__).resolve().parents[3]
+SOURCES = ROOT / "tests" / "bench" / "peers"
 RUNTIMES = ROOT / ".tools" / "peers"
 BUILT = ROOT / "target" / "peers"
 
@@ -105,7 +105,7 @@ def flask() -> Peer:
 
 def rust() -> Peer:
     """Rust with the defaults of everything."""
-    print("peers: compiling benches/peers/rust, some minutes at first", flush=True)
+    print("peers: compiling tests/bench/peers/rust, some minutes at first", flush=True)
     manifest = SOURCES / "rust" / "Cargo.toml"
     target = BUILT / "cargo"
     build = ["cargo", "build", "--locked", "--quiet", "--release"]

@@ -16,7 +16,7 @@ pub fn body(bytes: usize) -> String {
 
 /// A PUT that arrives now, with further header fields.
 pub fn put(body: &str, fields: &[(&str, &str)]) -> Value {
-    let mut event = sample(include_str!("../../events/put-inline.json"));
+    let mut event = sample(include_str!("../../../events/put-inline.json"));
     event["headers"]["content-length"] = json!(body.len().to_string());
     for (name, value) in fields {
         event["headers"][*name] = json!(value);
@@ -27,12 +27,12 @@ pub fn put(body: &str, fields: &[(&str, &str)]) -> Value {
 
 /// A GET of a resource.
 pub fn get() -> Value {
-    sample(include_str!("../../events/get-resource.json"))
+    sample(include_str!("../../../events/get-resource.json"))
 }
 
 /// A GET of the operation at `path`, which a 202 told.
 pub fn status(path: &str) -> Value {
-    let mut event = sample(include_str!("../../events/get-operation.json"));
+    let mut event = sample(include_str!("../../../events/get-operation.json"));
     event["rawPath"] = json!(path);
     event["requestContext"]["http"]["path"] = json!(path);
     event["pathParameters"] = served::route(path).1;

@@ -1,6 +1,6 @@
 """Put the results of `make bench` into docs/performance.md: its table, and pictures.
 
-python -m benches.report target/bench.json
+python -m tests.bench.report target/bench.json
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = DOCS / "performance.md"
 PICTURES = DOCS / "performance"
 TABLE, LARGER = "The table of make bench", "What make bench measured of it"

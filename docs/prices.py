@@ -1,8 +1,8 @@
 """What a million requests cost, here and in the ways the README compares.
 
-    python3 -m scripts.prices
+    python3 -m docs.prices
 
-Requests, messages and capacity units, as benches/calls.json has them counted at the wire
+Requests, messages and capacity units, as tests/bench/calls.json has them counted at the wire
 (`make bench-short` counts again); logs, traces, and what a month costs whatever the load is. Not
 the functions' running time, storage, backups and data transfer, which depend on what you do.
 """
@@ -67,7 +67,7 @@ BILLED_KIB = 64  # of a call of SQS
 RECEIVED = 10  # messages that Lambda receives, and deletes, with one call
 
 ROOT = Path(__file__).resolve().parents[1]
-CALLS = ROOT / "benches" / "calls.json"
+CALLS = ROOT / "tests" / "bench" / "calls.json"
 COUNTED: dict[tuple[str, int], dict[str, Any]] = {
     (line["kind"], line["body"]): line for line in json.loads(CALLS.read_text())
 }

@@ -10,10 +10,10 @@ import matplotlib as mpl
 mpl.use("svg")
 from matplotlib import pyplot as plt
 
-from scripts.backlog import CALM, OUTAGE
+from docs.backlog import CALM, OUTAGE
 
 if TYPE_CHECKING:
-    from scripts.backlog import Run
+    from docs.backlog import Run
 
 # One point in so many seconds, for a small file.
 EVERY = 30

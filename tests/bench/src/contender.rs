@@ -30,7 +30,7 @@ impl Contender {
     }
 }
 
-/// The same PUT written plainly with other tools, as `benches/peers` has built it.
+/// The same PUT written plainly with other tools, as `tests/bench/peers` has built it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Peer {
     /// What the table calls it.

@@ -1,6 +1,6 @@
 """How the backlog of deferred PUTs grows and drains around an outage of the tables of an hour.
 
-    python3 -m scripts.backlog              # prints the table of docs/scale.md
+    python3 -m docs.backlog              # prints the table of docs/scale.md
     make scale                              # writes table and picture into docs/
 
 The model goes second by second, with quantities where AWS has single messages, and without
@@ -19,8 +19,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "scale.md"
-BEGIN, END = "<!-- python3 -m scripts.backlog -->\n", "<!-- end -->\n"
+PAGE = Path(__file__).resolve().parent / "scale.md"
+BEGIN, END = "<!-- python3 -m docs.backlog -->\n", "<!-- end -->\n"
 
 OUTAGE = 3600
 # Before the outage, so that the picture shows the normal state.
@@ -239,7 +239,7 @@ def main() -> int:
     runs = [run(setting) for setting in SETTINGS]
     text = table(runs)
     if arguments.write:
-        from scripts import backlog_picture  # noqa: PLC0415 (it needs matplotlib)
+        from docs import backlog_picture  # noqa: PLC0415 (it needs matplotlib)
 
         before, _, rest = PAGE.read_text().partition(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}")

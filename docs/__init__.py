@@ -1,0 +1,1 @@
+"""The computations behind figures of the pages here."""
