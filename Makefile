@@ -106,7 +106,7 @@ sam-api: stack-tools ## sam local start-api on the stack of make up, until Ctrl-
 	@$(SAM_LOCAL) start-api --port '$(SAM_PORT)'
 
 .PHONY: clients
-clients: ## generate clients from openapi.yaml and let them talk to the service
+clients: ## generate clients from docs/openapi.yaml and let them talk to the service
 	@$(MAKE) deployed PYTEST='tests/deployed/test_generated.py tests/deployed/test_helpers.py'
 
 BUILT       = target/$(CARGO_BUILD_TARGET)
@@ -242,8 +242,8 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@.tools/checks/bin/ruff check --quiet
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy
-	@$(NPM_TOOL)/spectral lint --quiet --ruleset .ci/spectral.yaml --fail-severity hint openapi.yaml
-	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint --config .ci/redocly.yaml openapi.yaml
+	@$(NPM_TOOL)/spectral lint --quiet --ruleset .ci/spectral.yaml --fail-severity hint docs/openapi.yaml
+	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint --config .ci/redocly.yaml docs/openapi.yaml
 	@$(LOCAL_STACK) validate
 	@.tools/sam/bin/python -m scripts.transformed
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .ci/checkov.yaml

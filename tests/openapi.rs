@@ -1,4 +1,4 @@
-//! openapi.yaml and docs/http.md against the problem types of the code.
+//! docs/openapi.yaml and docs/http.md against the problem types of the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +14,7 @@ fn read(file: &str) -> String {
 }
 
 fn document() -> Yaml<'static> {
-    let text: &'static str = read("openapi.yaml").leak();
+    let text: &'static str = read("docs/openapi.yaml").leak();
     Yaml::load_from_str(text).unwrap().remove(0)
 }
 

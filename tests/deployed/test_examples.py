@@ -28,7 +28,7 @@ from .resources import PATH, operation_path, path_of, resource_in, spelled
 from .rest_api import invoke
 from .service import Service
 
-DOCUMENT = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
 EXAMPLES: dict[str, dict[str, Any]] = {
     name: example["value"] for name, example in DOCUMENT["components"]["examples"].items()
 }

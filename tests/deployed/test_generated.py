@@ -23,7 +23,7 @@ USES = ROOT / "tests" / "clients"
 PYTHON = ROOT / ".tools" / "generators" / "bin"
 NODE = ROOT / ".tools" / "node" / "bin" / "node"
 PACKAGES = ROOT / ".tools" / "node" / "node_modules"
-DOCUMENT = ROOT / "openapi.yaml"
+DOCUMENT = ROOT / "docs" / "openapi.yaml"
 
 
 def told(api: Api) -> dict[str, str]:

@@ -50,7 +50,7 @@ def merged(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
 def strict_document() -> dict[str, Any]:
     """openapi.yaml with only those answers that there are today."""
     here = ROOT / "tests" / "deployed"
-    texts = [path.read_text() for path in (ROOT / "openapi.yaml", here / "strict.yaml")]
+    texts = [path.read_text() for path in (ROOT / "docs" / "openapi.yaml", here / "strict.yaml")]
     document = merged(*map(yaml.safe_load, texts))
     for operations in document["paths"].values():
         for method in operations.keys() - {"parameters"}:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 PAGE = (ROOT / "docs" / "make-it-yours.md").read_text()
 # All that a new resource needs; what the copies change beside the crate's own files.
-EDITED = {"Cargo.lock", "Cargo.toml", "openapi.yaml", "template.yaml"}
+EDITED = {"Cargo.lock", "Cargo.toml", "docs/openapi.yaml", "template.yaml"}
 # What of the copy's deployed tests says whether the resource works, in both modes.
 DEPLOYED = (
     "(test_inline or test_deferred or test_status or test_http or test_wait or test_keys"
@@ -163,8 +163,8 @@ CUSTOMER = """    Customer:
 
 
 def describe_to_clients(copy: Path, pattern: str, example: str, schema: str, body: str) -> None:
-    """Step 3 for openapi.yaml: ids, the schema of a body and its example."""
-    document = copy / "openapi.yaml"
+    """Step 3 for docs/openapi.yaml: ids, the schema of a body and its example."""
+    document = copy / "docs" / "openapi.yaml"
     text = document.read_text()
     (old,) = re.findall(r"\n    UserId:\n.*?        pattern: (.*?)\n", text, re.DOTALL)
     replaced(
@@ -195,7 +195,7 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     describe(copy, 1)
     paths = "s#/users/{id}#/customers/{customer}/orders/{id}#; "
     paths += "s#/users/ada#/customers/acme/orders/100000042#"
-    run(["sed", "-i", paths, "template.yaml", "openapi.yaml", "Cargo.toml"], copy)
+    run(["sed", "-i", paths, "template.yaml", "docs/openapi.yaml", "Cargo.toml"], copy)
     variable, parameter, statement = blocks("yaml")
     reference = '      - $ref: "#/components/parameters/UserId"\n'
     replaced(
@@ -218,7 +218,7 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             before + name + after.replace("${Architecture}", "${StockUrl} ${Architecture}", 1)
         )
     replaced(
-        copy / "openapi.yaml",
+        copy / "docs" / "openapi.yaml",
         (reference, reference.replace("UserId", "Customer") + reference),
         ("    UserId:\n", f"{CUSTOMER}    UserId:\n"),
         (
