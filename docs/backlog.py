@@ -1,7 +1,8 @@
 """How the backlog of deferred PUTs grows and drains around an outage of the tables of an hour.
 
-    python3 -m docs.backlog              # prints the table of docs/scale.md
-    make scale                              # writes table and picture into docs/
+    python3 -m docs.backlog    # prints the table of docs/scale.md
+    python3 -m scripts.tools pictures
+    .tools/pictures/bin/python -m docs.backlog --write    # writes table and picture into docs/
 
 The model goes second by second, with quantities where AWS has single messages, and without
 chance, so that it gives the same figures everywhere. In it are: the receives that SQS counts and

@@ -3,8 +3,8 @@
     python3 -m docs.prices
 
 Requests, messages and capacity units, as tests/bench/calls.json has them counted at the wire
-(`make bench-short` counts again); logs, traces, and what a month costs whatever the load is. Not
-the functions' running time, storage, backups and data transfer, which depend on what you do.
+(`make -C tests/bench short` counts again); logs, traces, and what a month costs whatever the load
+is. Not the running time, storage, backups and data transfer, which depend on what you do.
 """
 
 from __future__ import annotations

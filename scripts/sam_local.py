@@ -1,7 +1,7 @@
 """`sam local` with the functions of a running local stack, in Docker.
 
-    make sam-invoke FUNCTION=PutFunction EVENT=events/put-inline.json
-    make sam-api        on http://127.0.0.1:3000
+    make -C events invoke FUNCTION=PutFunction EVENT=events/put-inline.json
+    make -C events api    on http://127.0.0.1:3000
 
 Both print sam's whole command first. Tables and queues are the stack's (`make up`); sam exits
 0 whatever a function answers.

@@ -45,7 +45,7 @@ def commands(program: str) -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for line in code(page):
-            uses = re.split(rf"(?:^|[$({{|&])\s*{program} (?=[a-z])", line)
+            uses = re.split(rf"(?:^|[$({{|&])\s*{program} (?=-C |[a-z])", line)
             found += [(page.name, use) for use in uses[1:]]
     return found
 
@@ -91,6 +91,8 @@ def test_the_parameters_of_sam_deploy_exist(page: str, command: str) -> None:
 
 @pytest.mark.parametrize(("page", "command"), commands("make"))
 def test_the_targets_of_make_exist(page: str, command: str) -> None:
-    target = re.match(r"[a-z-]*", command)
-    assert target is not None
-    assert re.search(rf"^{target[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), page
+    found = re.match(r"(?:-C ([a-z/]+) ?)?([a-z-]*)", command)
+    assert found is not None
+    folder, target = found.groups()
+    makefile = (ROOT / (folder or "") / "Makefile").read_text()
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE), page

@@ -124,7 +124,8 @@ def test_a_put_through_start_api(
 
 def test_the_line_in_the_readme(deployment: Deployment, clean: None, sam_local: SamLocal) -> None:
     """It is for the stack in .local; here for that of the tests."""
-    (line,) = re.findall(r"^make sam-invoke .*$", (EVENTS / "README.md").read_text(), re.MULTILINE)
+    page = (EVENTS / "README.md").read_text()
+    (line,) = re.findall(r"^make -C events invoke .*$", page, re.MULTILINE)
     command = ["sh", "-c", f"{line} --silent LOCAL_DIR='{deployment.local}'"]
     result = run(command, dict(os.environ))
     assert result["statusCode"] == 201, result

@@ -1,5 +1,5 @@
 //! `rules::body::check` against serde_json, on whatever bytes libFuzzer finds.
-//! `make fuzz SECONDS=60` runs it.
+//! `make -C tests fuzz SECONDS=60` runs it.
 
 #![no_main]
 

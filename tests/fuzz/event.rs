@@ -1,5 +1,5 @@
 //! Whatever JSON a gateway hands over, the service that the functions run has an answer.
-//! `make fuzz SECONDS=60` runs it.
+//! `make -C tests fuzz SECONDS=60` runs it.
 
 #![no_main]
 

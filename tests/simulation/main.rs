@@ -41,7 +41,7 @@
 //! ```text
 //! SIMULATION_SEED=42 cargo test -p tests --test simulation -- schedules --nocapture
 //! SIMULATION_SEED=7 SIMULATION_MUTANT=LessOrEqual cargo test ... (a mutant's schedule)
-//! SIMULATION_SCHEDULES=10000000 cargo test ... (or: make simulation SCHEDULES=10000000)
+//! SIMULATION_SCHEDULES=10000000 cargo test ... (or: make -C tests simulation SCHEDULES=10000000)
 //! ```
 
 mod clients;

@@ -2,7 +2,7 @@
 //!
 //! These are made in the world: a table, a queue or a host that is not what the functions
 //! rely on, or that behaves as if they called it otherwise. Mistakes in the functions
-//! themselves, `cargo mutants` makes (`make mutants`).
+//! themselves, `cargo mutants` makes (`make -C tests mutants`).
 
 use crate::run;
 

@@ -1,0 +1,35 @@
+# What the Makefiles share. Settings go on the command line, and to the Makefiles below.
+
+PYTHON     ?= python3
+LOCAL_DIR  ?= .local
+# quick is a debug build, soon done; release is what goes to AWS.
+BUILD      ?= quick
+# Further arguments of pytest.
+PYTEST     ?=
+
+# cargo lambda names the target it builds for. With that target everywhere, tests, functions and
+# `cargo lambda watch` share what is compiled.
+export CARGO_BUILD_TARGET := $(shell rustc --print host-tuple)
+export PYTHONDONTWRITEBYTECODE = 1
+
+ROOT     := $(patsubst %/scripts/settings.mk,%,$(abspath $(lastword $(MAKEFILE_LIST))))
+HERE     := $(patsubst $(ROOT)/%,-C % ,$(filter-out $(ROOT),$(CURDIR)))
+# Cargo runs in any folder, Python's packages at the top.
+AT_ROOT   = cd '$(ROOT)' &&
+TOOLS     = $(AT_ROOT) $(PYTHON) -m scripts.tools
+CHECKS    = $(AT_ROOT) .tools/checks/bin/python -m pytest
+BUILT     = $(ROOT)/target/$(CARGO_BUILD_TARGET)
+
+# With symbols, which tell make bench what the binaries consist of.
+RELEASE   = CARGO_PROFILE_RELEASE_STRIP=none cargo build --locked --quiet --release
+# As `cargo lambda build` reads it in the manifests of all functions but apply.
+ABORT     = --config 'profile.release.panic = "abort"'
+define RELEASE_FUNCTIONS
+$(RELEASE) $(ABORT) --package put --package read --package park
+$(RELEASE) --package apply
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make $(HERE)%-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
