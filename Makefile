@@ -14,8 +14,7 @@ more:
 	@echo
 
 LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
-STACK_OPTIONS = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)' \
-	--parameters '$(PARAMETERS)' --build '$(BUILD)'
+PLACE = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)'
 # What run, up, down and watch need of the tools.
 STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 
@@ -25,8 +24,9 @@ up: ## the same in the background; again: deploy the current code to it
 down: ## stop what `make up` started
 watch: ## like run, with functions that are rebuilt when their source changes
 run up down watch:
+	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports $@ $(PLACE))
 	@$(STACK_TOOLS)
-	@$(LOCAL_STACK) $@ $(STACK_OPTIONS)
+	@$(LOCAL_STACK) $@ $(PLACE) --parameters '$(PARAMETERS)' --build '$(BUILD)'
 
 # What stands in the Makefile of a folder.
 IN = --no-print-directory -C

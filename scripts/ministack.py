@@ -17,7 +17,7 @@ import botocore.config
 
 from scripts import http_api
 from scripts.environment import AWS_HOST, HOST, KEY, REGION, TOOLS
-from scripts.processes import Failure, start
+from scripts.processes import start
 
 
 def launch(local: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
@@ -59,21 +59,6 @@ def listens(port: int) -> bool:
     """Whether something accepts connections on the port."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
-
-
-def free_port(wanted: int, variable: str) -> int:
-    """The wanted port, or for 0 any; fails when somebody else has it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, wanted))
-        except OSError as error:
-            raise Failure(
-                f"{variable} {wanted} cannot be used: {error.strerror}",
-                f"see who has it: ss -ltnp 'sport = :{wanted}'; "
-                f"or take another one: {variable}=0 picks a free one",
-            ) from None
-        return int(probe.getsockname()[1])
 
 
 # The `AutoPublishAlias` of the template, which is what every caller of a function calls.

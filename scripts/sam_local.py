@@ -19,8 +19,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from scripts import docker_engine, lambda_image, ministack, sam
+from scripts import docker_engine, lambda_image, sam
 from scripts.environment import ROOT, replace, shown, tool_environment
+from scripts.ports import free_port
 from scripts.processes import Failure, last_lines
 
 SAMPLES = ROOT / "events" / "env.json"
@@ -98,7 +99,7 @@ def main() -> int:
             if options.command == "invoke":
                 command = sam_local.command("invoke", options.function, "--event", options.event)
             else:
-                ministack.free_port(options.port, "SAM_PORT")
+                free_port(options.port, "SAM_PORT")
                 command = sam_local.command("start-api", "--port", str(options.port))
                 shown_api.enter_context(sam_local.shows(options.port))
             print(shlex.join(command), file=sys.stderr, flush=True)

@@ -24,12 +24,12 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import botocore.exceptions
 
-from scripts import ministack, sam
+from scripts import ministack, ports, sam, watch
 from scripts.environment import (
     AWS_HOST,
     HOST,
@@ -41,8 +41,8 @@ from scripts.environment import (
     tool_environment,
 )
 from scripts.processes import Failure, Interrupted, Interrupts, Process, last_lines, progress, start
+from scripts.watch import Front
 
-DEFAULT_PORT = 4566
 NEWS = 10.0  # seconds between two lines about a tool that is still running
 # Without a terminal cargo shows how far it is only when told to.
 CARGO_PROGRESS = {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "80"}
@@ -56,7 +56,7 @@ class Settings:
     """What the command line chose."""
 
     local: Path
-    port: int | None
+    port: int
     watch_port: int
     parameters: dict[str, str]
     release: bool
@@ -153,30 +153,30 @@ class Stack:
     def watch(self) -> None:
         """Bring the stack up with its functions served by `cargo lambda watch`."""
         self._refuse_when_up("watch")
-        port = ministack.free_port(self.settings.watch_port, "WATCH_PORT")
+        port = ports.free_port(self.settings.watch_port, "WATCH_PORT")
+        behind = ports.free_port(0, "the port of cargo lambda watch")
         with self._stopped_on_error():
             self._bring_up()
             environment = self._bind_to_watch(port)
-            # The first build takes longer than a function may: it is done before the first request.
-            self._tool("cargo-build", sam.cargo_build("cargo", "build"))
             log = self.settings.log("cargo-lambda-watch")
-            self.steps.say(f"cargo lambda watch on http://{HOST}:{port} (log: {shown(log)})")
-            command: sam.Command = [sam.CARGO_LAMBDA, "lambda", "watch", "--concurrency", "4"]
-            command += ["--invoke-address", HOST, "--invoke-port", str(port)]
-            # Its functions inherit its environment, so that no file holds the secret.
-            settings = tool_environment(self.settings.local) | environment
-            child = start(command, log, settings, ROOT)
+            self.steps.say(f"cargo lambda watch (log: {shown(log)})")
+            command: sam.Command = [sam.CARGO_LAMBDA, "lambda", "watch", "--only-lambda-apis"]
+            command += ["--invoke-address", HOST, "--invoke-port", str(behind)]
+            child = start(command, log, tool_environment(self.settings.local), ROOT)
             self.state.add("cargo-lambda-watch", child)
-            while not ministack.listens(port):
+            while not ministack.listens(behind):
                 if child.poll() is not None:
                     raise Failure("cargo lambda watch did not start", "look at the log", log)
                 self.interrupts.wait()
+            front = Front(port, behind)
+            self._rebuild(front, behind, environment)
             print(self._invitation(), flush=True)
             print("\nThe functions are rebuilt when their source changes; without the gateway:")
             path, body = example()
             put = f"-X PUT http://{HOST}:{port}{path} -H 'Content-Type: application/json'"
-            print(f"  curl {put} -d {shlex.quote(body)}", flush=True)
-            self._serve(log)
+            print(f"  curl {put} -d {shlex.quote(body.replace('VALUE', '4'))}", flush=True)
+            log = self.settings.log("functions")
+            self._serve(log, lambda: self._rebuild(front, behind, environment))
 
     def validate(self) -> None:
         """Sam validate --lint, in the environment of the other sam commands."""
@@ -248,8 +248,7 @@ class Stack:
 
     def _start_ministack(self) -> None:
         self.state.stop()  # what a killed stack may have left
-        wanted = DEFAULT_PORT if self.settings.port is None else self.settings.port
-        port = self.state.port = ministack.free_port(wanted, "PORT")
+        port = self.state.port = ports.free_port(self.settings.port, "PORT")
         log = self.settings.log("ministack")
         self.steps.say(f"MiniStack on http://{AWS_HOST}:{port} (log: {shown(log)})")
         child = ministack.launch(self.settings.local, port, log)
@@ -284,11 +283,34 @@ class Stack:
             deployed.set_variables(function, own | {PROXY_VARIABLE: url})
         return together | HOSTS_CLOCK | aws_environment(self.state.port)
 
-    def _serve(self, log: Path | None = None) -> None:
+    def _rebuild(self, front: Front, port: int, environment: dict[str, str]) -> None:
+        """Build the functions if their source has changed, and run them."""
+        source = watch.source()
+        if source == front.built:
+            return
+        try:
+            self._tool("cargo-build", sam.cargo_build("cargo", "build"))
+        except Failure as failure:
+            front.error = "\n".join(last_lines(self.settings.log("cargo-build"), 60))
+            self.steps.say(f"{failure}; requests are answered with the error:\n{front.error}")
+        else:
+            if "functions" in self.state.processes:
+                self.state.processes["functions"].stop()
+            command, settings = watch.functions(port)
+            settings |= tool_environment(self.settings.local) | environment
+            child = start(command, self.settings.log("functions"), settings, ROOT)
+            self.state.add("functions", child)
+            front.error = ""
+        front.built = source
+
+    def _serve(self, log: Path | None = None, each: Callable[[], None] = lambda: None) -> None:
         """Wait until told to stop or a process has ended; meanwhile show what a log gains."""
         with open(log or os.devnull, errors="replace") as news:
             while True:
                 self.interrupts.wait(0.2)
+                each()
+                if news.tell() > os.fstat(news.fileno()).st_size:
+                    news.seek(0)  # another process writes it
                 sys.stdout.write(news.read())
                 sys.stdout.flush()
                 for name, process in self.state.processes.items():
@@ -379,9 +401,7 @@ def parse(arguments: list[str] | None = None) -> tuple[str, Settings]:
     """The command line: the command and its settings."""
     parser = argparse.ArgumentParser(description="The local stack.")
     parser.add_argument("command", choices=("up", "down", "run", "watch", "validate"))
-    parser.add_argument("--port", default="", help=f"MiniStack's; 0: a free one ({DEFAULT_PORT})")
-    parser.add_argument("--watch-port", default="9000", help="cargo lambda watch's; 0: a free one")
-    parser.add_argument("--local-dir", default=".local", help="where the stack writes everything")
+    ports.add_options(parser)
     parser.add_argument("--parameters", default="", help='such as "DefaultMode=deferred"')
     parser.add_argument("--build", default="quick", choices=("quick", "release"))
     options = parser.parse_args(arguments)
@@ -391,13 +411,10 @@ def parse(arguments: list[str] | None = None) -> tuple[str, Settings]:
         if not (key and equals):
             parser.error(f"PARAMETERS wants Name=value, not {word!r}")
         parameters[key] = value
-    for name, value in (("PORT", options.port or "0"), ("WATCH_PORT", options.watch_port)):
-        if not (value.isascii() and value.isdigit() and int(value) < 65536):
-            parser.error(f"{name} wants a number from 0 to 65535, not {value!r}")
     return options.command, Settings(
         local=(ROOT / options.local_dir).resolve(),
-        port=int(options.port) if options.port else None,
-        watch_port=int(options.watch_port),
+        port=options.port,
+        watch_port=options.watch_port,
         parameters=parameters,
         release=options.build == "release",
     )

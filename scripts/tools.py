@@ -67,7 +67,7 @@ def check_prerequisites() -> None:
     if platform.system() != "Linux":
         raise Missing(
             "the local stack runs the functions' Linux binaries as plain processes, and this is "
-            f"{platform.system()}: use a Linux machine, virtual machine, container or WSL 2"
+            f"{platform.system()}: open the repository in its dev container, or use Linux or WSL 2"
         )
     if sys.version_info < OLDEST_PYTHON:
         raise Missing(

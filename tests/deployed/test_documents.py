@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from docs import backlog, prices
-from scripts.stack import DEFAULT_PORT
+from scripts.ports import DEFAULT_PORT
 
 from .deployment import ROOT, Deployment
 from .queues import Queue
@@ -40,7 +40,7 @@ RUN_BY = {
     "make down": "conftest.py, by the command that make runs",
     "make units": "make test",
     "make events": "conftest.py, by the command that make runs",
-    "make watch": "not whole; test_events.py has cargo lambda watch",
+    "make watch": "not whole; test_watch.py, and test_events.py has cargo lambda watch",
 }
 # What no test can run here, and why.
 NOT_RUN = {
