@@ -97,6 +97,7 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@.tools/checks/bin/ruff check --quiet
 	@.tools/checks/bin/ruff format --check --quiet
 	@.tools/checks/bin/python -m mypy
+	@$(PYTHON) -m scripts.counts
 	@$(NPM_TOOL)/spectral lint --quiet --ruleset .ci/spectral.yaml --fail-severity hint docs/openapi.yaml
 	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint --config .ci/redocly.yaml docs/openapi.yaml
 	@$(LOCAL_STACK) validate

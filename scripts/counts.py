@@ -1,0 +1,59 @@
+"""How much there is beside the product; fails where it is more than allowed.
+
+    python3 -m scripts.counts
+
+A Rust file is test from its first `#[cfg(test)]` on, and wholly below tests/ or where it is named
+so; all other lines of Rust are product. A limit above its target is what there was when it was set:
+lower it with each step down.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def tracked(suffix: str = "") -> list[str]:
+    """The files under version control whose names end so."""
+    listed = ["git", "ls-files", "-z", "--", f"*{suffix}"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in done.stdout.split("\0") if (ROOT / name).is_file()]
+
+
+def lines(name: str) -> list[str]:
+    return (ROOT / name).read_text().splitlines()
+
+
+def product_lines(name: str) -> int:
+    """How many lines of a Rust file are product."""
+    is_test = re.search(r"\btests/|tests\.rs$", name)
+    text = [] if is_test else [line.strip() for line in lines(name)]
+    return text.index("#[cfg(test)]") if "#[cfg(test)]" in text else len(text)
+
+
+def main() -> int:
+    """Print the table."""
+    rust = tracked(".rs")
+    product = sum(map(product_lines, rust))
+    tests = sum(len(lines(name)) for name in rust) - product
+    python = sum(len(lines(name)) for name in tracked(".py"))
+    targets = [line for line in lines("Makefile") if re.match(r"[a-z-]+:.*## ", line)]
+    counts = (  # what, how many, the limit, the target
+        ("entries at the top", len({name.split("/")[0] for name in tracked()}), 22, 22),
+        ("targets that make lists", len(targets), 15, 15),
+        ("lines of Rust tests for one of product", round(tests / product, 2), 2.45, 2.0),
+        ("lines of Python", python, 10_950, 5_000),
+    )
+    print(f"{'':40}{'now':>8}{'limit':>8}{'target':>8}")
+    for what, count, limit, target in counts:
+        too_many = "  too many" if count > limit else ""
+        print(f"{what:40}{count:>8,}{limit:>8,}{target:>8,}{too_many}")
+    return any(count > limit for _, count, limit, _ in counts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
