@@ -91,7 +91,7 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
-	@test "$$(uname -m)" != x86_64 || $(LINT)/shellcheck .ci/run
+	@test "$$(uname -m)" != x86_64 || $(LINT)/shellcheck .ci/run tests/dynamodb_local.sh
 	@$(LINT)/yamllint --strict --config-file .ci/yamllint.yaml .
 	@$(LINT)/zizmor --offline --quiet --no-progress .github
 	@.tools/checks/bin/ruff check --quiet
