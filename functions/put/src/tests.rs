@@ -637,6 +637,17 @@ async fn an_update_costs_one_read_and_does_not_run_for_what_is_refused_already()
     put.resources.faults.plan("version", 3, THROTTLED);
     let plain = Sent::put("42", &sample(0), now_ms());
     assert_eq!(calls(&plain).await, ok("503 not-written", &["version"; 3], 0));
+    // What is slow is the table, and not the update, which does not run.
+    put.resources.faults.plan("version", 1, Fate::IsHeld);
+    let slow = Sent::put("42", &sample(0), now_ms());
+    let slow = slow.until(put.host.now() + Duration::from_millis(5300));
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        put.resources.faults.release();
+    };
+    let (answered, ()) = tokio::join!(answer(&put, &slow), release);
+    let detail = answered.body["detail"].to_string();
+    assert!(detail.contains("The table could not") && put.resource.seen().len() == 3, "{detail}");
 }
 
 /// `wait`: the update runs, the write steps over a newer version and fails, and the message

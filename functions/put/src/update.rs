@@ -18,7 +18,7 @@ const TIME_TO_WRITE: Duration = Duration::from_secs(4);
 impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
     /// What a look at the stored version says of the first call: an update does not run for
     /// an operation that is refused already. Somebody may still write after the look, so it
-    /// promises nothing. The read ends by `until`.
+    /// promises nothing. The read ends while there is time for the update.
     ///
     /// # Errors
     /// [`Open`] where the table cannot be read.
@@ -28,7 +28,8 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
         attempt: &mut Attempt,
         until: Duration,
     ) -> Result<Next, Open> {
-        let invocation = Invocation { deadline: until, ..request.invocation.clone() };
+        let deadline = end_of_update(request, until);
+        let invocation = Invocation { deadline, ..request.invocation.clone() };
         let operation = attempt.operation();
         let about = (&operation.resource, Some(operation.id));
         let read = || self.resources.version(&operation.resource);
@@ -47,12 +48,17 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
         attempt: &Attempt,
         until: Duration,
     ) -> Updated {
-        let until = match request.mode {
-            Mode::Inline => until.saturating_sub(TIME_TO_WRITE),
-            // What is left is queued.
-            Mode::Deferred | Mode::Waiting(_) => until,
-        };
+        let until = end_of_update(request, until);
         let (host, invocation) = (&self.host, &request.invocation);
         world::update(host, &self.resource, attempt.operation(), until, invocation).await
+    }
+}
+
+/// When an update must have ended whose request has time `until` then.
+fn end_of_update(request: &WriteRequest, until: Duration) -> Duration {
+    match request.mode {
+        Mode::Inline => until.saturating_sub(TIME_TO_WRITE),
+        // What is left is queued.
+        Mode::Deferred | Mode::Waiting(_) => until,
     }
 }
