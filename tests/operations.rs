@@ -114,6 +114,15 @@ fn the_dashboard_shows_every_metric_of_ours() {
 }
 
 #[test]
+fn the_dashboard_shows_fields_of_our_log() {
+    let (template, log) = (read("template.yaml"), read("crates/lambda-shell/src/log.rs"));
+    let fields = template.split("| fields ").nth(1).unwrap().split(" | ").next().unwrap();
+    for field in fields.split(", ").filter(|field| !field.starts_with('@')) {
+        assert!(log.contains(&format!("(\"{field}\", ")), "no line has {field}");
+    }
+}
+
+#[test]
 fn every_metric_is_documented_with_its_unit() {
     let page = read("docs/operations.md");
     let chapter = page.split("\n## Metrics\n").nth(1).unwrap().split("\n## ").next().unwrap();
