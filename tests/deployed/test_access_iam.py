@@ -107,9 +107,9 @@ def test_a_key_is_the_roles_whatever_its_session(
     iam, sts = deployment.client("iam"), deployment.client("sts")
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    made = iam.create_role(RoleName=resource, AssumeRolePolicyDocument=document)
+    made = iam.create_role(RoleName=key, AssumeRolePolicyDocument=document)
     policy = accounts.policy("PUT/*")
-    iam.put_role_policy(RoleName=resource, PolicyName="any", PolicyDocument=policy)
+    iam.put_role_policy(RoleName=key, PolicyName="any", PolicyDocument=policy)
     operations = []
     for session in ("first", "second"):
         reply = sts.assume_role(RoleArn=made["Role"]["Arn"], RoleSessionName=session)
@@ -124,18 +124,18 @@ def test_a_key_is_the_roles_whatever_its_session(
 
 
 def test_the_command_of_the_output_first_put(
-    deployment: Deployment, accounts: Accounts, resource: str
+    deployment: Deployment, accounts: Accounts, key: str
 ) -> None:
     stack = {"StackName": deployment.environment["STACK_NAME"]}
     stacks = deployment.client("cloudformation").describe_stacks(**stack)["Stacks"]
     outputs = {it["OutputKey"]: it["OutputValue"] for it in stacks[0]["Outputs"]}
     command = outputs["FirstPut"].replace(outputs["ApiUrl"], deployment.environment["API_URL"])
     iam = deployment.client("iam")
-    iam.create_user(UserName=resource)
+    iam.create_user(UserName=key)
     (path,) = re.findall(r"-X PUT \S+?://[^/]+(\S+)", command)
     policy = accounts.policy(f"PUT{path}")
-    iam.put_user_policy(UserName=resource, PolicyName="first", PolicyDocument=policy)
-    made = iam.create_access_key(UserName=resource)["AccessKey"]
+    iam.put_user_policy(UserName=key, PolicyName="first", PolicyDocument=policy)
+    made = iam.create_access_key(UserName=key)["AccessKey"]
     # Without a session token curl leaves its header out.
     for secret, status in ((made["SecretAccessKey"], 202), ("another secret", 403)):
         keys = {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": secret}

@@ -31,6 +31,7 @@ PAGES = sorted(
     if not any(NOT_OURS.fullmatch(part) for part in page.relative_to(ROOT).parts)
 )
 README = ROOT / "README.md"
+of_users = pytest.mark.skipif(PATH != "/users/{id}", reason="README.md shows users")
 # The commands of the README that are run elsewhere, and where.
 RUN_BY = {
     "make run": "test_run.py",
@@ -122,7 +123,7 @@ def test_every_command_of_the_readme_is_run() -> None:
         assert program != "make" or target in targets, command
 
 
-@pytest.mark.skipif(PATH != "/users/{id}", reason="README.md shows users")
+@of_users
 def test_the_readme_shows_what_happens(deployment: Deployment, resource: str, queue: Queue) -> None:
     """Each block of curl, in order, against the answer that stands below it."""
     shell, seen = "", 0
@@ -146,6 +147,7 @@ def test_the_readme_shows_what_happens(deployment: Deployment, resource: str, qu
     assert seen >= 2
 
 
+@of_users
 def test_the_readme_lists_every_parameter() -> None:
     rows = re.findall(r"^\| (`[A-Z][^|]*`) \|", README.read_text(), re.MULTILINE)
     named = re.findall(r"`(\w+)`", " ".join(rows))

@@ -168,7 +168,7 @@ def test_clock_skew(deployment: Deployment, api: Api, resource: str, age: float)
 def test_failed_calls(api: Api, resource: str, proxy: Proxy) -> None:
     with proxy.failing("DynamoDB", THROTTLED):
         answers = {"not-written": api.put(resource, sample()), "not-read": api.get(resource)}
-    with proxy.failing("DynamoDB", LOSES_REPLY):
+    with proxy.failing("DynamoDB.UpdateItem", LOSES_REPLY):
         answers["outcome-unknown"] = api.put(resource, sample())
     for name, answer in answers.items():
         is_example(answer, name)

@@ -15,7 +15,7 @@ from .history import History
 from .operations import operation_id, store_claim, store_stalled, store_version
 from .proxy import LOSES_REPLY, THROTTLED, Held, Proxy
 from .queues import Queue
-from .resources import new_resource
+from .resources import new_resource, without_update
 from .service import Service
 
 WAIT = {"Prefer": "respond-async, wait=5"}
@@ -277,6 +277,7 @@ def test_the_reply_is_lost_and_it_is_sent_again(
     assert stored_by(deployment, resource) == (sample_text(2), id_of(newer))
 
 
+@without_update
 def test_a_refusal_that_cannot_be_recorded_is_not_told(
     deployment: Deployment, api: Api, resource: str, key: str, proxy: Proxy
 ) -> None:
