@@ -22,14 +22,12 @@ pytestmark = pytest.mark.skipif(
 PAGE = (ROOT / "docs" / "make-it-yours.md").read_text()
 # All that a new resource needs; what the copies change beside the crate's own files.
 EDITED = {"Cargo.lock", "Cargo.toml", "docs/openapi.yaml", "template.yaml"}
-# What of the copy's deployed tests says whether the resource works, in both modes.
-DEPLOYED = (
-    "(test_inline or test_deferred or test_status or test_http or test_wait or test_keys"
-    " or test_order or test_events or test_examples or test_schema or test_template"
-    " or test_permissions or test_access_jwt or test_routes) and not make_smoke"
-)
-# All but the simulation, which knows no resource of an adopter and takes long.
-LEFT_OUT = ("--lib", "--bins", "--test", "contract", "--test", "openapi", "--test", "repository")
+# What of the copy's deployed tests depends on a path, ids and bodies, in both modes; and on a
+# setting and an update.
+DEPLOYED = ["inline", "deferred", "deferred_mode", "status", "http", "routes", "events", "examples"]
+DEPLOYED += ["schema", "access_jwt"]
+WITH_UPDATE = ["calls", "keys", "wait", "outages", "lost_replies", "permissions", "template"]
+WITH_UPDATE += ["documents", "access_iam"]
 # Words of Rust, of this project and of HTTP that a resource may well be called.
 NAMES = ("item", "event", "order", "request", "type", "box", "status", "key", "match", "operation")
 
@@ -127,6 +125,9 @@ def changed(copy: Path) -> set[str]:
     return set(run(["git", "status", "--porcelain", "--no-renames"], copy).split()[1::2])
 
 
+FIRST_ORDER = (
+    '{"state":"placed","placedAt":"2026-11-20T10:00:00Z","lines":[{"article":"bolt","quantity":3}]}'
+)
 UUID = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 DEVICE = """
       required: [name, firmware]
@@ -140,7 +141,7 @@ ORDER = """
       additionalProperties: false
       properties:
         state: { type: string, enum: [placed, cancelled] }
-        placedAt: { type: string, pattern: '^20[0-9]{2}-0[1-9]-0[1-9]T0[0-9]:00:00Z$' }
+        placedAt: { type: string, pattern: '^20[0-9]{2}-1[0-2]-[12][0-8]T[01][0-9]:00:00Z$' }
         lines:
           type: array
           minItems: 1
@@ -156,8 +157,8 @@ CUSTOMER = """    Customer:
       name: customer
       in: path
       required: true
-      description: 1 to 100 letters.
-      schema: { type: string, pattern: "^[a-z]{1,100}$" }
+      description: 1 to 100 letters, digits and hyphens.
+      schema: { type: string, pattern: "^[a-z0-9-]{1,100}$" }
       example: acme
 """
 
@@ -176,22 +177,16 @@ def describe_to_clients(copy: Path, pattern: str, example: str, schema: str, bod
     )
 
 
-@pytest.fixture(scope="module")
-def devices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def devices(copy: Path) -> None:
     """A flat resource with UUIDs."""
-    copy = new_copy(tmp_path_factory.mktemp("devices") / "devices")
     describe(copy, 0)
     run(["bash", "-euc", blocks("sh")[1]], copy)
     uuid = "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
     describe_to_clients(copy, uuid, UUID, DEVICE, '{ name: pump, firmware: "1.4.2" }')
-    run(["make", "events"], copy)
-    return copy
 
 
-@pytest.fixture(scope="module")
-def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def orders(copy: Path) -> None:
     """A nested resource with an update, and what that takes."""
-    copy = new_copy(tmp_path_factory.mktemp("orders") / "orders")
     describe(copy, 1)
     paths = "s#/users/{id}#/customers/{customer}/orders/{id}#; "
     paths += "s#/users/ada#/customers/acme/orders/100000042#"
@@ -201,6 +196,7 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     replaced(
         copy / "template.yaml",
         ("\nParameters:\n", f"\nParameters:\n{indented(parameter, 2)}"),
+        ('{"name":"Ada"}', FIRST_ORDER),
         (
             queue := "          UPDATES_QUEUE_URL: !Ref UpdatesQueue\n",
             queue + indented(variable, 10),
@@ -233,8 +229,6 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     body = '{ state: placed, placedAt: "2026-11-20T10:00:00Z", '
     body += "lines: [{ article: bolt, quantity: 3 }] }"
     describe_to_clients(copy, "'^[1-9][0-9]{0,11}$'", '"100000042"', ORDER, body)
-    run(["make", "events"], copy)
-    return copy
 
 
 def indented(text: str, by: int) -> str:
@@ -242,10 +236,18 @@ def indented(text: str, by: int) -> str:
     return re.sub("^", " " * by, text.rstrip("\n"), flags=re.MULTILINE) + "\n"
 
 
-@pytest.fixture(params=["devices", "orders"])
-def copy(request: pytest.FixtureRequest) -> Path:
+# One after the other, since they share what is compiled.
+@pytest.fixture(scope="module", params=[devices, orders], ids=lambda of: of.__name__)
+def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each of the copies."""
-    return Path(request.getfixturevalue(request.param))
+    copy = new_copy(tmp_path_factory.mktemp("copy") / request.param.__name__)
+    request.param(copy)
+    run(["make", "events"], copy)
+    return copy
+
+
+of_devices = pytest.mark.parametrize("copy", [devices], indirect=True, ids=["devices"])
+of_orders = pytest.mark.parametrize("copy", [orders], indirect=True, ids=["orders"])
 
 
 @pytest.fixture
@@ -264,42 +266,47 @@ def test_nothing_else_was_edited(copy: Path) -> None:
 
 
 def test_the_rust_tests_pass(copy: Path) -> None:
-    run(["cargo", "test", "--quiet", "--workspace", *LEFT_OUT], copy)
+    # The simulation has a resource of its own, so a few of its schedules are enough here.
+    run(["make", "units"], copy, SIMULATION_SCHEDULES="2000")
 
 
-def test_each_end_of_an_update_in_each_mode(orders: Path, stock: Stock) -> None:
+@of_orders
+def test_each_end_of_an_update_in_each_mode(copy: Path, stock: Stock) -> None:
     stack: list[str | Path] = [ROOT / ".tools/sam/bin/python", "-m", "scripts.stack"]
     options = ["--port", "0", "--local-dir", ".local/ends", "--parameters", f"StockUrl={stock.url}"]
     try:
-        run([*stack, "up", *options], orders)
-        lines = (orders / ".local/ends/stack.env").read_text().splitlines()
+        run([*stack, "up", *options], copy)
+        lines = (copy / ".local/ends/stack.env").read_text().splitlines()
         (url,) = (
             shlex.split(line)[0].partition("=")[2] for line in lines if line.startswith("API_URL=")
         )
         told(url, stock)
     finally:
-        run([*stack, "down", *options], orders)
+        run([*stack, "down", *options], copy)
 
 
 def test_the_deployed_resource_passes(copy: Path, stock: Stock) -> None:
     python = ROOT / ".tools" / "checks" / "bin" / "python"
-    parameters = (
-        f"StockUrl={stock.url}" if "StockUrl" in (copy / "template.yaml").read_text() else ""
-    )
-    printed = run([python, "-m", "pytest", "-q", "-k", DEPLOYED], copy, PARAMETERS=parameters)
+    has_update = "StockUrl" in (copy / "template.yaml").read_text()
+    names = DEPLOYED + (WITH_UPDATE if has_update else [])
+    files = [f"tests/deployed/test_{name}.py" for name in names]
+    # make smoke has many of the same tests.
+    command: list[str | Path] = [python, "-m", "pytest", "-q", "-k", "not make_smoke", *files]
+    printed = run(command, copy, PARAMETERS=f"StockUrl={stock.url}" if has_update else "")
     assert re.search(r"\d+ passed", printed) and "failed" not in printed, printed
 
 
+@of_devices
 @pytest.mark.parametrize("name", NAMES)
-def test_a_resource_may_be_called(devices: Path, name: str) -> None:
+def test_a_resource_may_be_called(copy: Path, name: str) -> None:
     """The crate alone, since nothing else knows the name."""
-    crate = devices / "crates/resource/src/lib.rs"
+    crate = copy / "crates/resource/src/lib.rs"
     before = crate.read_text()
     renamed = before.replace("Devices", f"{name.capitalize()}s").replace(
         "Device", name.capitalize()
     )
     try:
         crate.write_text(renamed.replace("/devices/{id}", f"/{name}s/{{id}}"))
-        run(["cargo", "check", "--quiet", "--package", "resource", "--package", "put"], devices)
+        run(["cargo", "check", "--quiet", "--package", "resource", "--package", "put"], copy)
     finally:
         crate.write_text(before)
