@@ -24,7 +24,8 @@ fn the_samples_are_those_of_the_resource() {
 /// The files with routes, and the routes in them.
 fn routes() -> [(&'static str, BTreeSet<String>); 4] {
     let read = |name: &str| fs::read_to_string(events().join("..").join(name)).unwrap();
-    let [template, openapi, manifest] = ["template.yaml", "docs/openapi.yaml", "Cargo.toml"].map(read);
+    let [template, openapi, manifest] =
+        ["template.yaml", "docs/openapi.yaml", "Cargo.toml"].map(read);
     let paths = |text: &str, at: &[&str]| -> BTreeSet<String> {
         let document = Yaml::load_from_str(text).unwrap().remove(0);
         let paths = at.iter().fold(&document, |node, name| &node[*name]);

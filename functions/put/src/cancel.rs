@@ -3,6 +3,8 @@
 //! It records an outcome, as a refusal under a key does. Every later call of the operation
 //! finds it in its transaction and writes nothing.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use lambda_http::{Body, Request, Response};
@@ -32,15 +34,23 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         })?;
         let paths = Paths::of::<R>(request, &resource, 2);
         let location = paths.operation(receipt);
-        let state = self.decide_to_cancel(&resource, id, invocation).await;
+        let now = self.host.now();
+        let state = self.decide_to_cancel(&resource, id, now, invocation).await;
         let state =
             state.map_err(|failure| self.not_cancelled(invocation, &resource, id, failure))?;
-        let (paths, now) = ((location.as_str(), paths.resource()), self.host.now());
+        let paths = (location.as_str(), paths.resource());
         let mut response = reply::status(StatusCode::OK, id, paths, &state, now)?;
-        if !matches!(&state, State::Decided(decision) if decision.outcome == Outcome::Cancelled) {
-            return Err(self.too_late(invocation, &resource, id, &state, location));
-        }
-        let report = Report::info(invocation, "cancelled an operation").count(Metric::Cancelled);
+        let report = match &state {
+            State::Decided(Decision { outcome: Outcome::Cancelled, completed_at })
+                if completed_at.as_millis() == now.as_millis() =>
+            {
+                Report::info(invocation, "cancelled an operation").count(Metric::Cancelled)
+            }
+            State::Decided(Decision { outcome: Outcome::Cancelled, .. }) => {
+                Report::info(invocation, "repeated an answer")
+            }
+            _ => return Err(self.too_late(invocation, &resource, id, &state, location)),
+        };
         self.host.report(&report.resource(&resource).operation(id));
         reply::set(&mut response, CACHE_CONTROL, "no-store");
         Ok(response)
@@ -59,15 +69,16 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         Ok((resource, id))
     }
 
-    /// The state of the operation, which is cancelled if it was not decided before. One that is
+    /// The state at `now` of the operation, which is cancelled then if it was not decided before. One that is
     /// too old to be carried out stays as it is, since its status may be `expired` already.
     async fn decide_to_cancel(
         &self,
         resource: &ResourceId,
         id: OperationId,
+        now: Duration,
         invocation: &Invocation,
     ) -> Result<State, Failure> {
-        let (now, about) = (self.host.now(), (resource, Some(id)));
+        let about = (resource, Some(id));
         if is_too_old(id, now) {
             let read = || self.operations.recorded(id, now);
             let recorded = repeated(&self.host, invocation, about, read).await?;
