@@ -139,13 +139,19 @@ fn the_page_for_client_authors_explains_every_status() {
     };
     let resource = <Served as Resource>::PATH;
     let operation = &*format!("{resource}/operations/{{receipt}}");
-    assert_eq!(listed("Answers to a PUT"), answers(resource, "put"));
+    let writes = [(resource, "put"), (resource, "delete")];
     let reads = [(resource, "get"), (resource, "head"), (operation, "get"), (operation, "head")];
-    let read: BTreeSet<_> = reads.iter().flat_map(|(path, method)| answers(path, method)).collect();
-    assert_eq!(listed("Answers to a GET or HEAD"), read);
+    for (heading, requests) in [
+        ("Answers to a PUT or DELETE", &writes[..]),
+        ("Cancelling", &[(operation, "delete")]),
+        ("Answers to a GET or HEAD", &reads),
+    ] {
+        let all = requests.iter().flat_map(|(path, method)| answers(path, method));
+        assert_eq!(listed(heading), all.collect(), "{heading}");
+    }
     let states =
         &document["components"]["schemas"]["Operation"]["properties"]["status"]["examples"];
     let states =
         states.as_sequence().unwrap().iter().map(|state| state.as_str().unwrap().to_owned());
-    assert_eq!(listed("The status of a deferred PUT"), states.collect());
+    assert_eq!(listed("The status of an operation"), states.collect());
 }

@@ -10,8 +10,8 @@ import uuid
 from typing import Any
 
 from users_client import Client
-from users_client.api.operations import get_operation, head_operation
-from users_client.api.users import get_user, head_user, put_user
+from users_client.api.operations import cancel_operation, get_operation, head_operation
+from users_client.api.users import delete_user, get_user, head_user, put_user
 from users_client.models import Operation, Problem, User
 from users_client.models.put_user_if_none_match import PutUserIfNoneMatch
 
@@ -30,7 +30,7 @@ def put(content: Any, **fields: Any) -> Any:
 
 
 def end_of(accepted: Operation) -> Any:
-    """The status of a deferred PUT once it is final."""
+    """The status of a deferred operation once it is final."""
     while True:
         answer = get_operation.sync_detailed(name, accepted.receipt, client=client)
         if "retry-after" not in answer.headers:
@@ -79,4 +79,21 @@ assert head.status_code == 200 and head.headers["etag"] == done.etag, head
 receipt = accepted.parsed.receipt
 assert head_operation.sync_detailed(name, receipt, client=client).status_code == 200
 assert head_user.sync_detailed(f"{name}-absent", client=client).status_code == 404
+
+too_late = cancel_operation.sync_detailed(name, receipt, client=client)
+assert too_late.status_code == 409 and isinstance(too_late.parsed, Problem), too_late
+assert too_late.parsed.self_ == accepted.headers["location"], too_late
+# Beside apply: it is cancelled, or carried out already.
+taken_back = put(body(5), prefer="respond-async").parsed
+cancelled = cancel_operation.sync_detailed(name, taken_back.receipt, client=client)
+assert cancelled.status_code in (200, 409), cancelled
+assert end_of(taken_back).status == ("cancelled" if cancelled.status_code == 200 else "succeeded")
+
+later = delete_user.sync_detailed(name, client=client, prefer="respond-async")
+assert later.status_code == 202 and isinstance(later.parsed, Operation), later
+gone = end_of(later.parsed)
+assert gone.status == "succeeded" and not gone.etag, gone
+assert get_user.sync_detailed(name, client=client).status_code == 404
+deleted = delete_user.sync_detailed(name, client=client)
+assert deleted.status_code == 204 and deleted.parsed is None, deleted
 print("ok")

@@ -67,4 +67,23 @@ assert(unrouted.error && !("type" in unrouted.error));
 
 const head = await client.HEAD("/users/{id}", { params: { path: { id } } });
 assert.deepEqual([head.response.status, head.response.headers.get("ETag")], [200, etag]);
+
+const later = await client.DELETE("/users/{id}", { params: { path: { id }, header: { Prefer: "respond-async" } } });
+assert.equal(later.response.status, 202);
+const gone = await endOf(later.data as Operation);
+assert.deepEqual([gone.status, gone.etag], ["succeeded", undefined]);
+assert.equal((await read(id)).response.status, 404);
+const deleted = await client.DELETE("/users/{id}", { params: { path: { id } } });
+assert.equal(deleted.response.status, 204);
+
+// Beside apply: it is cancelled, or carried out already.
+const takenBack = (await put(5, { Prefer: "respond-async" })).data as Operation;
+const path = { id, receipt: takenBack.receipt };
+const cancelled = await client.DELETE("/users/{id}/operations/{receipt}", { params: { path } });
+assert([200, 409].includes(cancelled.response.status));
+const end = cancelled.error ? "succeeded" : "cancelled";
+assert.equal((await endOf(takenBack)).status, end);
+const tooLate = await client.DELETE("/users/{id}/operations/{receipt}", { params: { path: { id, receipt: gone.receipt } } });
+assert(tooLate.error && "type" in tooLate.error);
+assert.match(tooLate.error.type!, /:already-decided$/);
 console.log("ok");

@@ -17,6 +17,7 @@ from .resources import path_of
 
 JSON = {"Content-Type": "application/json"}
 DEFERRED = {"Prefer": "respond-async"}
+WRITES = ("PUT", "DELETE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ def unnoticed(_method: str, _answer: Answer) -> None:
 
 
 def says_when(fields: Iterable[tuple[str, str]]) -> bool:
-    """Whether a PUT with these header fields says when it is to be done."""
+    """Whether a request with these header fields says when it is to be done."""
     preferences = (value.lower() for name, value in fields if name.lower() == "prefer")
     return any("respond-async" in value or "wait" in value for value in preferences)
 
@@ -64,7 +65,7 @@ class Api:
     credentials: Credentials = nobody
     # Is told of each answer, with the method that was asked for.
     notice: Callable[[str, Answer], None] = unnoticed
-    # The preference of a PUT that does not say when it is to be done.
+    # The preference of a PUT or DELETE that does not say when it is to be done.
     prefer: str | None = None
 
     def seen_by(self, credentials: Credentials) -> Api:
@@ -88,7 +89,7 @@ class Api:
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             fields = [*(headers.items() if isinstance(headers, Mapping) else headers)]
-            if self.prefer is not None and method == "PUT" and not says_when(fields):
+            if self.prefer is not None and method in WRITES and not says_when(fields):
                 fields.append(("Prefer", self.prefer))
             fields += self.credentials(method, self.base + path, body).items()
             for name, value in fields:
@@ -116,6 +117,10 @@ class Api:
         assert answer.status == 202, answer
         return answer
 
+    def delete(self, resource: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """DELETE a resource, with header fields."""
+        return self.request("DELETE", path_of(resource), headers or {})
+
     def get(self, resource: str) -> Answer:
         """GET a resource."""
         return self.request("GET", path_of(resource))
@@ -123,3 +128,8 @@ class Api:
     def status(self, accepted: Answer) -> Answer:
         """GET the status document of an operation; `accepted` is the 202 that announced it."""
         return self.request("GET", urljoin(accepted.url, accepted.headers["location"]))
+
+    def cancel(self, accepted: Answer, headers: Mapping[str, str] | None = None) -> Answer:
+        """DELETE the status URL of an operation, likewise."""
+        url = urljoin(accepted.url, accepted.headers["location"])
+        return self.request("DELETE", url, headers or {})

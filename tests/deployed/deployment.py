@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from .polling import until
 from .queues import EventSource, Queue
 from .service import Service
 
+# How long a tombstone is kept after its operation.
+TOMBSTONE_DAYS, DAY = 33, 24 * 60 * 60
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -100,6 +103,19 @@ class Deployment(Service):
         given = got.body.decode(), got.headers["etag"]
         assert given == (stored["body"], f'"{stored["op"]}"'), (got, stored)
         return stored["body"]
+
+    def is_deleted(self, resource: str) -> bool:
+        """Whether a DELETE has left a tombstone: nothing but its operation, and the time at which
+        DynamoDB may remove it. The API must then say that there is no resource.
+        """
+        item = self.resource(resource)
+        if item is None or "body" in item:
+            return False
+        until_then = (uuid.UUID(item["op"]).int >> 80) / 1000 + TOMBSTONE_DAYS * DAY
+        assert item.keys() == {"id", "op", "expires_at"}, item
+        assert 0 <= int(item["expires_at"]) - until_then <= 1, item
+        assert self.api.get(resource).status == 404
+        return True
 
     def _item(self, table: str, key: str) -> dict[str, str] | None:
         reply = self.dynamodb.get_item(

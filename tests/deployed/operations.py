@@ -16,7 +16,7 @@ from .deployment import Deployment
 DAY = 24 * 60 * 60
 NOT_APPLIED = {
     "type": "tag:async-put.example,2026:not-applied",
-    "title": "The PUT could not be carried out",
+    "title": "The operation could not be carried out",
     "status": 503,
     "detail": "Made by the test.",
 }

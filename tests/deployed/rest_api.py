@@ -65,7 +65,8 @@ def invoke(
         "body": None if body is None else base64.b64encode(body).decode(),
         "isBase64Encoded": body is not None,
     }
-    result = deployment.invoke("PUT" if method == "PUT" else "READ", payload)
+    is_write = method == "DELETE" or (method == "PUT" and not receipt)
+    result = deployment.invoke("PUT" if is_write else "READ", payload)
     text = result.get("body") or ""
     content = base64.b64decode(text) if result.get("isBase64Encoded") else text.encode()
     headers = {name.lower(): value for name, value in (result.get("headers") or {}).items()}

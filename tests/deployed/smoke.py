@@ -23,7 +23,7 @@ import pytest
 from scripts.ministack import ALIAS
 
 from .answers import id_of
-from .client import Answer, Api, Credentials, nobody
+from .client import WRITES, Answer, Api, Credentials, nobody
 from .credentials import bearer, signed
 from .deployment import ROOT
 from .names import FUNCTIONS
@@ -77,10 +77,10 @@ class Stack(Service):
         return signed(frozen.access_key, frozen.secret_key, frozen.token, region)
 
     def _note(self, method: str, answer: Answer) -> None:
-        """Remember what a PUT made: of which resource, the answer to a deferred one says."""
+        """Remember what a request made: of which resource, the answer to a deferred one says."""
         path = urlsplit(answer.headers.get("location", answer.url)).path
         resource = resource_in(path.partition("/operations/")[0] if answer.status == 202 else path)
-        if method != "PUT" or not (200 <= answer.status < 300) or resource is None:
+        if method not in WRITES or not (200 <= answer.status < 300) or resource is None:
             return
         # Nothing else is ever deleted.
         assert resource.startswith(tuple(MADE)), answer
@@ -88,7 +88,7 @@ class Stack(Service):
         if answer.status == 202:
             self._accepted.append(answer)
             self.operations.add(id_of(answer))
-        else:
+        elif method == "PUT":
             self.operations.add(answer.headers["etag"].strip('"'))
 
     def clean_up(self) -> str:

@@ -25,7 +25,7 @@ from .credentials import Issuer, bearer, issuer, new_key
 from .deployment import Deployment
 from .make_smoke import make_smoke
 from .polling import until
-from .resources import RECEIPT, new_resource, operation_path, owner_of, path_of, spelled
+from .resources import RECEIPT, new_resource, operation_path, owner_of, spelled
 from .test_examples import is_example
 
 pytestmark = pytest.mark.changes_stack(closes_api=True)
@@ -77,7 +77,8 @@ def test_an_owner_has_what_is_its_own(
         lambda: api.status(accepted).json()["status"],
         lambda status: status == "succeeded",
     )
-    assert api.request("DELETE", path_of(resource)).status == 405
+    problem_in(api.cancel(accepted), 409, "already-decided")
+    assert api.delete(resource).status == 204
     answer = api.request("PUT", operation_path(resource, RECEIPT), JSON, sample())
     problem_in(answer, 405, "method-not-allowed")
 

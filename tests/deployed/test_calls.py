@@ -20,6 +20,17 @@ def test_an_inline_put_and_a_get(api: Api, resource: str, queue: Queue, proxy: P
         assert calls == ["DynamoDB.GetItem"]
 
 
+def test_a_delete_and_a_cancellation(
+    deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy
+) -> None:
+    with deployment.mapping.off(), proxy.recorded() as calls:
+        assert api.delete(resource).status == 204
+        accepted = api.delete(resource, DEFERRED)
+        assert api.cancel(accepted).status == 200
+        queue.take(resource)
+    assert calls == ["DynamoDB.UpdateItem", "SQS.SendMessage", "DynamoDB.PutItem"]
+
+
 def test_a_keyed_put(api: Api, resource: str, key: str, queue: Queue, proxy: Proxy) -> None:
     with proxy.recorded() as calls:
         assert api.put(resource, sample(), {"Idempotency-Key": f'"{key}"'}).status == 201

@@ -38,14 +38,15 @@ PROBLEMS = {name: value for name, value in EXAMPLES.items() if "type" in value}
 # The path of the request: of the test's resource, of one of its operations, of no id.
 RESOURCE, OPERATION, BAD_ID = path_of, operation_path, lambda it: path_of(spelled(it, "a%20b"))
 
-# What one request is refused with. Those with a body are PUTs, refused alike in both modes.
+# What one request is refused with. One with a body is refused alike in both modes.
 REFUSED: dict[str, tuple[str, Callable[[str], str], dict[str, str], bytes | None]] = {
     "invalid-id": ("GET", BAD_ID, {}, None),
+    "malformed-request": ("DELETE", RESOURCE, {}, b"{}"),
     "malformed-header": ("PUT", RESOURCE, JSON | {"If-Match": "x"}, sample()),
     "partial-put": ("PUT", RESOURCE, JSON | {"Content-Range": "bytes 0-1/2"}, sample()),
     "malformed-json": ("PUT", RESOURCE, JSON, b'{"name":"Ada",}'),
     "not-found": ("GET", RESOURCE, {}, None),
-    "method-not-allowed": ("DELETE", RESOURCE, {}, None),
+    "method-not-allowed": ("POST", RESOURCE, {}, None),
     "operation-not-found": ("GET", OPERATION, {}, None),
     "precondition-failed": ("PUT", RESOURCE, JSON | {"If-Match": '"x"'}, sample()),
     "body-too-large": ("PUT", RESOURCE, JSON, padded(MAX_BYTES + 1)),
@@ -56,12 +57,13 @@ REFUSED: dict[str, tuple[str, Callable[[str], str], dict[str, str], bytes | None
     "too-deep": ("PUT", RESOURCE, JSON, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"),
     "forbidden-character": ("PUT", RESOURCE, JSON, '{"name":"\ufffe"}'.encode()),
 }
-# What an update would refuse, and what no gateway sends.
-BY_NO_REQUEST = {"refused", "malformed-request"}
+# What an update would refuse.
+BY_NO_REQUEST = {"refused"}
 # The stack of these tests answers everyone.
 IN_ANOTHER_MODE = {"forbidden"}
 SEEN_BELOW = {
     *("operation-gone", "superseded", "idempotency-key-reused", "clock-skew"),
+    *("cancelled", "already-decided"),
     *("not-written", "outcome-unknown", "not-read"),
 }
 
@@ -89,10 +91,12 @@ def leaves_nothing(service: Service, settled: None) -> Any:
         assert service.footprint() == before
 
 
-def in_both_modes(api: Api, path: str, headers: dict[str, str], body: bytes) -> Answer:
-    """The answer to a PUT, which must be the same in both modes."""
-    inline = api.request("PUT", path, headers, body)
-    deferred = api.request("PUT", path, headers | DEFERRED, body)
+def in_both_modes(
+    api: Api, path: str, headers: dict[str, str], body: bytes, method: str = "PUT"
+) -> Answer:
+    """The answer to a request, which must be the same in both modes."""
+    inline = api.request(method, path, headers, body)
+    deferred = api.request(method, path, headers | DEFERRED, body)
     assert (inline.status, told(inline)) == (deferred.status, told(deferred)), (inline, deferred)
     varying = dict.fromkeys(("apigw-requestid", "date"))
     assert dict(inline.headers) | varying == dict(deferred.headers) | varying
@@ -107,7 +111,7 @@ def test_refused(api: Api, resource: str, name: str, leaves_nothing: None) -> No
     if body is None:
         is_example(api.request(method, path_of_it(resource), headers), name)
     else:
-        is_example(in_both_modes(api, path_of_it(resource), headers, body), name)
+        is_example(in_both_modes(api, path_of_it(resource), headers, body, method), name)
 
 
 @pytest.mark.smoke
@@ -207,7 +211,15 @@ def test_operations(deployment: Deployment, api: Api, resource: str, queue: Queu
         api.put(resource, sample())
     is_like(deployment.completed(late), "operation-superseded")
     is_like(deployment.completed(api.put_later(resource, sample(), {"If-Match": old})), "failed")
-    is_like(deployment.completed(api.put_later(resource, sample())), "succeeded")
+    done = api.put_later(resource, sample())
+    is_like(deployment.completed(done), "succeeded")
+    answer = api.cancel(done)
+    shown = PROBLEMS["already-decided"] | {"self": done.headers["location"]}
+    assert (answer.status, told(answer)) == (409, shown), answer
+    with deployment.mapping.off():
+        keyed = {"Idempotency-Key": "k"}
+        is_like(api.cancel(api.put_later(resource, sample(), keyed)).json(), "operation-cancelled")
+        is_example(api.put(resource, sample(), keyed), "cancelled")
     is_like(status(api, deployment, resource, operation_id(33 * DAY)).json(), "expired")
     is_example(status(api, deployment, resource, operation_id(45 * DAY)), "operation-gone")
     stalled = operation_id(60)

@@ -25,8 +25,9 @@ from .test_generated import NODE, PYTHON
 
 PAGE = (ROOT / "docs" / "http.md").read_text()
 CALL = {
-    "python": "import sys\nprint(json.dumps(put_and_wait(*map(json.loads, sys.argv[1:]))))",
-    "js": "console.log(JSON.stringify(await putAndWait(...process.argv.slice(1).map(JSON.parse))))",
+    "python": "import sys\nprint(json.dumps(send_and_wait(*map(json.loads, sys.argv[1:]))))",
+    "js": "const given = process.argv.slice(1).map(JSON.parse)\n"
+    "console.log(JSON.stringify(await sendAndWait(...given)))",
 }
 COMMAND = {"python": [PYTHON / "python", "-c"], "js": [NODE, "--input-type=module", "--eval"]}
 
@@ -62,16 +63,18 @@ def language(request: pytest.FixtureRequest) -> str:
 
 def test_until_it_is_done(deployment: Deployment, api: Api, resource: str, language: str) -> None:
     url = f"{api.base}{path_of(resource)}"
-    done = run(language, url, json.loads(sample(1)))
+    done = run(language, "PUT", url, json.loads(sample(1)))
     assert (done["status"], done["resource"]) == ("succeeded", path_of(resource)), done
     assert json.loads(deployment.body_of(resource)) == json.loads(sample(1))
     api.put(resource, sample(2))
-    failed = run(language, url, json.loads(sample(3)), {"If-Match": done["etag"]})
+    failed = run(language, "PUT", url, json.loads(sample(3)), {"If-Match": done["etag"]})
     assert failed["status"] == "failed", failed
     check_problem(failed["error"], 412, "precondition-failed")
-    refused = run(language, url, [])
+    refused = run(language, "PUT", url, [])
     assert refused["status"] == "failed", refused
     check_problem(refused["error"], 422, "invalid-body")
+    deleted = run(language, "DELETE", url)
+    assert deleted["status"] == "succeeded" and deployment.is_deleted(resource), deleted
 
 
 def test_under_failures(
@@ -79,7 +82,7 @@ def test_under_failures(
 ) -> None:
     """Refused with 503 until the queue takes it, the PUT is sent again under its key."""
     with proxy.rules(Rule("SQS.SendMessage", THROTTLED, times=4, resource=resource)) as refused:
-        done = run(language, f"{api.base}{path_of(resource)}", json.loads(sample(1)))
+        done = run(language, "PUT", f"{api.base}{path_of(resource)}", json.loads(sample(1)))
     assert done["status"] == "succeeded" and len(refused) == 4, (done, refused)
     assert json.loads(deployment.body_of(resource)) == json.loads(sample(1))
 
@@ -148,6 +151,7 @@ def script() -> Iterator[Script]:
         ([(503, DATE, ""), (422, PROBLEM, '{"a":1}')], "PUT PUT", {"status": "failed"}),
         ([(503, {}, ""), (200, {"ETag": "e"}, "{}")], "PUT PUT", {"status": "succeeded"}),
         ([(204, {"ETag": "e"}, "")], "PUT", {"status": "succeeded", "etag": "e"}),
+        ([ACCEPTED, (200, {}, '{"status":"cancelled"}')], "PUT GET", {"status": "cancelled"}),
         (
             [ACCEPTED, (200, DATE, '{"status":"pending"}'), (200, {}, '{"status":"new"}')],
             "PUT GET GET",
@@ -160,7 +164,7 @@ def test_what_else_may_be_answered(
 ) -> None:
     """What is no answer of the service to the PUT is raised, after few tries, with its URL."""
     script.answers += answers
-    done = call(language, f"http://127.0.0.1:{script.server_port}/r", {})
+    done = call(language, "PUT", f"http://127.0.0.1:{script.server_port}/r", {})
     assert " ".join(method for method, _ in script.asked) == asked, done
     if isinstance(told, dict):
         assert told.items() <= json.loads(done.stdout).items(), done

@@ -123,6 +123,17 @@ def move(parked: Queue, updates: Queue) -> None:
     parked.delete(message)
 
 
+def test_what_was_cancelled_while_it_stalled_is_dropped(
+    deployment: Deployment, api: Api, resource: str, queue: Queue, parked: Queue, history: History
+) -> None:
+    accepted = dead_letter(deployment, resource)
+    assert api.cancel(accepted).json()["status"] == "cancelled"
+    move(parked, queue)
+    queue.is_empty_after("the redrive")
+    assert deployment.end_of(accepted) == "cancelled" and deployment.resource(resource) is None
+    assert history.of_operation(id_of(accepted)) == ["stalled", "cancelled"]
+
+
 @pytest.mark.parametrize("version", ["1", "999"], ids=["of this version", "of another version"])
 def test_a_dead_letter_is_parked_and_stalled(
     deployment: Deployment, api: Api, resource: str, parked: Queue, version: str

@@ -185,7 +185,8 @@ def test_put_may_not_write_resources(
     with lost:
         with proxy.recorded() as calls:
             refused(api.put(resource, sample(1)), "not-written")
-        assert calls == [*LOOK, "DynamoDB.UpdateItem"]
+            refused(api.delete(resource), "not-written")
+        assert calls == [*LOOK, "DynamoDB.UpdateItem"] * 2
         assert deployment.resource(resource) is None
         assert deployment.end_of(api.put_later(resource, sample(2))) == "succeeded"
     assert api.put(resource, sample(3)).status == 200
@@ -207,10 +208,13 @@ def test_put_may_not_read_resources(
 
 
 @without("PUT", "dynamodb:PutItem", "OperationsTable")
-def test_put_may_not_claim(
-    deployment: Deployment, api: Api, resource: str, key: str, lost: Lost
+def test_put_may_not_claim_and_not_cancel(
+    deployment: Deployment, api: Api, resource: str, key: str, queue: Queue, lost: Lost
 ) -> None:
-    with lost:
+    with deployment.mapping.off(), lost:
+        accepted = api.put_later(resource, sample())
+        refused(api.cancel(accepted), "not-written")
+        assert queue.take(resource) and api.status(accepted).json()["status"] == "pending"
         refused(api.put(resource, sample(), {"Idempotency-Key": f'"{key}"'}), "outcome-unknown")
         assert deployment.resource(resource) is None
         assert api.put(resource, sample()).status == 201

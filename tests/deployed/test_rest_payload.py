@@ -54,6 +54,7 @@ def test_a_put_and_a_get(deployment: Deployment, api: Api, resource: str) -> Non
         same(invoke(deployment, method, resource), api.request(method, path_of(other)))
     matched = [("If-None-Match", '"x"'), ("If-None-Match", rest.headers["etag"])]
     assert invoke(deployment, "GET", resource, fields=matched).status == 304
+    same(invoke(deployment, "DELETE", resource), api.delete(other))
 
 
 @any_id
