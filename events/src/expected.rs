@@ -33,7 +33,14 @@ pub fn written_rest(sample: &Sample, body: &str) -> Value {
     rest(200, headers, body)
 }
 
-/// The answer to a deferred PUT.
+/// The answer to an inline DELETE.
+pub fn deleted() -> Value {
+    let mut answer = http(204, json!({}), "");
+    answer.as_object_mut().map(|members| members.remove("body"));
+    answer
+}
+
+/// The answer to a deferred PUT or DELETE.
 pub fn accepted(sample: &Sample) -> Value {
     let location = operation("", sample);
     let headers = json!({
@@ -80,12 +87,21 @@ pub fn read(body: &str) -> Value {
     http(200, headers, body)
 }
 
-/// The answer to a GET of an operation that was carried out.
+/// The answer to a GET of a PUT that was carried out.
 pub fn succeeded(sample: &Sample, operation: OperationId) -> Value {
+    decided(sample, operation, "succeeded", &format!(r#""etag":"\\"{operation}\\"","#))
+}
+
+/// The answer to a DELETE of the status URL of an operation.
+pub fn cancelled(sample: &Sample, operation: OperationId) -> Value {
+    decided(sample, operation, "cancelled", "")
+}
+
+fn decided(sample: &Sample, operation: OperationId, status: &str, etag: &str) -> Value {
     let path = escaped(&sample.path);
     let accepted_at = escaped(&rfc_3339(operation.tick().to_unix()));
     let document = format!(
-        r#"\{{"id":"{operation}","self":"{path}/operations/{RECEIPT}","receipt":"{RECEIPT}","status":"succeeded","acceptedAt":"{accepted_at}","completedAt":"{TIME}","etag":"\\"{operation}\\"","resource":"{path}"\}}"#
+        r#"\{{"id":"{operation}","self":"{path}/operations/{RECEIPT}","receipt":"{RECEIPT}","status":"{status}","acceptedAt":"{accepted_at}","completedAt":"{TIME}",{etag}"resource":"{path}"\}}"#
     );
     let headers = json!({ "content-type": "application/json", "cache-control": "no-store" });
     http(200, headers, &regex(&document))

@@ -52,14 +52,17 @@ fn files(time: Time) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let good = time.operation(1, 0x1f2e_3d4c_5b6a_7988);
     let stale = time.operation(2, 0x0a1b_2c3d_4e5f_6071);
     let dead = time.operation(3, 0x1f2e_3d4c_5b6a_7980);
+    let deletion = time.operation(4, 0x0a1b_2c3d_4e5f_6072);
     let malformed = "{\"member\": 1,\n \"other\": [en]}";
-    let status = payload::status(&second, good)?;
+    let status = payload::status("GET", &second, good)?;
+    let cancel = payload::status("DELETE", &third, dead)?;
     let records = json!({ "Records": [
         payload::record(1, &body(5), Some((&second, good, "1"))),
         payload::record(2, &body(6), Some((&first, stale, "1"))),
         payload::record(3, &body(7), None),
-        payload::record(4, &body(8), Some((&second, good, "2"))),
+        payload::record(4, &body(8), Some((&second, good, "3"))),
     ] });
+    let deleted = json!({ "Records": [payload::record(5, "-", Some((&second, deletion, "2")))] });
     let dead_letter = json!({ "Records": [payload::dead_letter(&body(9), (&third, dead, "1"))] });
     let events = [
         ("resource", resource(time)),
@@ -72,6 +75,10 @@ fn files(time: Time) -> Result<Vec<(String, String)>, Box<dyn Error>> {
         ("park-batch", dead_letter),
         ("get-resource", payload::get(&first)),
         ("get-operation", status),
+        ("cancel-operation", cancel),
+        ("delete-deferred", payload::delete(&first, true)),
+        ("delete-inline", payload::delete(&first, false)),
+        ("apply-delete", deleted),
         ("expected/put-inline", expected::written(&first, &body(1))),
         ("expected/put-inline-rest", expected::written_rest(&first, &body(2))),
         ("expected/put-deferred", expected::accepted(&first)),
@@ -81,6 +88,10 @@ fn files(time: Time) -> Result<Vec<(String, String)>, Box<dyn Error>> {
         ("expected/park-batch", expected::handed_back(&[])),
         ("expected/get-resource", expected::read(&body(2))),
         ("expected/get-operation", expected::succeeded(&second, good)),
+        ("expected/cancel-operation", expected::cancelled(&third, dead)),
+        ("expected/delete-deferred", expected::accepted(&first)),
+        ("expected/delete-inline", expected::deleted()),
+        ("expected/apply-delete", expected::handed_back(&[])),
     ];
     let text = |mut value: Value| -> Result<String, serde_json::Error> {
         // The same with every feature of serde_json.

@@ -32,17 +32,30 @@ pub fn put(sample: &Sample, body: &str, deferred: bool) -> Value {
     event
 }
 
+/// A DELETE of a resource.
+pub fn delete(sample: &Sample, deferred: bool) -> Value {
+    let mut event = http(sample, "DELETE", None);
+    if deferred {
+        event["headers"]["prefer"] = json!("respond-async");
+    }
+    event
+}
+
 /// A GET of a resource.
 pub fn get(sample: &Sample) -> Value {
     http(sample, "GET", None)
 }
 
-/// A GET of an operation, with a receipt that the key of `env.json` signed.
-pub fn status(sample: &Sample, operation: OperationId) -> Result<Value, Box<dyn Error>> {
+/// A request for an operation, with a receipt that the key of `env.json` signed.
+pub fn status(
+    method: &str,
+    sample: &Sample,
+    operation: OperationId,
+) -> Result<Value, Box<dyn Error>> {
     let environment: Value = serde_json::from_str(include_str!("../env.json"))?;
     let key = environment["Parameters"]["RECEIPT_KEY"].as_str().unwrap_or_default();
     let key = ReceiptKey::new(key.as_bytes()).ok_or("RECEIPT_KEY in env.json is too short")?;
-    Ok(http(sample, "GET", Some(&key.sign(&sample.id, operation))))
+    Ok(http(sample, method, Some(&key.sign(&sample.id, operation))))
 }
 
 fn http(sample: &Sample, method: &str, receipt: Option<&str>) -> Value {

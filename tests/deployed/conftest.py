@@ -16,9 +16,8 @@ import pytest
 
 from .client import Api
 from .deployment import ROOT, Deployment, stack_command
-from .events import batch
+from .events import BATCHES, batch, operation_of
 from .history import History
-from .names import PARK
 from .proxy import Proxy
 from .queues import Queue
 from .resources import SAMPLES, new_resource
@@ -193,12 +192,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def clean(deployment: Deployment, samples: Path) -> Iterator[None]:
     """No resource and no outcome of the samples, before and after; and nothing is delivered."""
-    records = batch(samples, "apply") + batch(samples, PARK)
-    operations = tuple(
-        record["messageAttributes"]["operation"]["stringValue"]
-        for record in records
-        if record["messageAttributes"]
-    )
+    records = (record for name in BATCHES for record in batch(samples, name))
+    operations = tuple(operation_of(each) for each in records if each["messageAttributes"])
 
     def clear() -> None:
         deployment.forget(resources=tuple(SAMPLES), operations=operations)

@@ -27,7 +27,13 @@ ORDER = {
     f"{PARK}-batch": PARK,
     "get-resource": "read",
     "get-operation": "read",
+    "cancel-operation": "put",
+    "delete-deferred": "put",
+    "delete-inline": "put",
+    "apply-delete": "apply",
 }
+# Those that are batches of messages.
+BATCHES = ("apply-batch", f"{PARK}-batch", "apply-delete")
 
 Invoke = Callable[[str, Path], Any]
 
@@ -52,33 +58,46 @@ def difference(expected: Any, actual: Any, at: str = "") -> str | None:
     return None if is_same else f"{at}: {actual!r} and not {expected!r}"
 
 
-def batch(samples: Path, function: str) -> list[dict[str, Any]]:
-    """The records of a function's sample batch."""
-    records: list[dict[str, Any]] = json.loads((samples / f"{function}-batch.json").read_text())[
-        "Records"
-    ]
+def batch(samples: Path, name: str) -> list[dict[str, Any]]:
+    """The records of a sample that is a batch of messages."""
+    records: list[dict[str, Any]] = json.loads((samples / f"{name}.json").read_text())["Records"]
     return records
+
+
+def operation_of(record: dict[str, Any]) -> str:
+    """The operation that a record names."""
+    return str(record["messageAttributes"]["operation"]["stringValue"])
 
 
 def run_all(deployment: Deployment, samples: Path, invoke: Invoke) -> None:
     """Run the samples and check their results, and what they left in the tables and the queue."""
+    first, second, _ = SAMPLES
+    rest = json.loads((samples / "put-inline-rest.json").read_text())
+    good, stale, broken, _ = batch(samples, "apply-batch")
+    (dead,), (deletion,) = batch(samples, f"{PARK}-batch"), batch(samples, "apply-delete")
     for name, function in ORDER.items():
+        if name == "cancel-operation":
+            bodies = {each: (deployment.resource(each) or {}).get("body") for each in SAMPLES[:2]}
+            assert bodies == {first: base64.b64decode(rest["body"]).decode(), second: good["body"]}
+            assert (deployment.outcome(operation_of(dead)) or {})["outcome"] == "stalled"
         expected = json.loads((samples / "expected" / f"{name}.json").read_text())
         actual = invoke(function, samples / f"{name}.json")
         found = difference(expected, actual)
         assert found is None, f"{name}: {found}\n{json.dumps(actual, indent=2)}"
-    first, second, _ = SAMPLES
-    rest = json.loads((samples / "put-inline-rest.json").read_text())
-    assert (deployment.resource(first) or {}).get("body") == base64.b64decode(rest["body"]).decode()
-    good, stale, broken, _ = batch(samples, "apply")
-    (dead,) = batch(samples, PARK)
-    for record, outcome in ((good, "succeeded"), (stale, "superseded"), (dead, "stalled")):
-        item = deployment.outcome(record["messageAttributes"]["operation"]["stringValue"])
+    ends = (
+        (good, "succeeded"),
+        (stale, "superseded"),
+        (dead, "cancelled"),
+        (deletion, "succeeded"),
+    )
+    for record, outcome in ends:
+        item = deployment.outcome(operation_of(record))
         assert item is not None and item["outcome"] == outcome, (record, item)
-    assert (deployment.resource(second) or {}).get("body") == good["body"]
+    for each in (first, second):
+        assert deployment.is_deleted(each)
     # The broken one came through the dead letters.
     until("both messages parked", deployment.parked.size, lambda size: size == 2)
     parked = {message["Body"] for message in deployment.parked.look()}
     assert parked == {broken["body"], dead["body"]}
     messages = deployment.queue.look()
-    assert [attributes(message)["resource"] for message in messages] == [first, first], messages
+    assert [attributes(message)["resource"] for message in messages] == [first] * 3, messages
