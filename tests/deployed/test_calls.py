@@ -28,7 +28,7 @@ def test_a_delete_and_a_cancellation(
         accepted = api.delete(resource, DEFERRED)
         assert api.cancel(accepted).status == 200
         queue.take(resource)
-    assert calls == ["DynamoDB.UpdateItem", "SQS.SendMessage", "DynamoDB.PutItem"]
+    assert calls == [*LOOK, "DynamoDB.UpdateItem", "SQS.SendMessage", "DynamoDB.PutItem"]
 
 
 def test_a_keyed_put(api: Api, resource: str, key: str, queue: Queue, proxy: Proxy) -> None:
