@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join;
-use rules::{OperationId, Precondition, ResourceId, Tick};
+use rules::{Change, Method, OperationId, Precondition, ResourceId, Tick};
 use tests::thing::sample;
 
 use crate::events::Event;
@@ -26,14 +26,23 @@ pub enum Mode {
     Wait(Time),
 }
 
-/// What every sending of a PUT has in common. The body is nobody else's.
+/// What every sending of a PUT or DELETE has in common. The body is nobody else's.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
     pub resource: ResourceId,
-    pub body: String,
+    pub change: Change,
     pub precondition: Precondition,
     pub key: Option<u32>,
     pub behaviour: Behaviour,
+}
+
+impl PutRequest {
+    pub fn method(&self) -> Method {
+        match self.change {
+            Change::Put(_) => Method::Put,
+            Change::Delete => Method::Delete,
+        }
+    }
 }
 
 pub struct Client {
@@ -113,7 +122,7 @@ impl Client {
         for _ in 0..3 {
             let answer = self.answer_to(put).await;
             self.learn(put, answer);
-            let is_open = answer.is_none_or(|answer| !answer.is_refusal() && answer.id().is_none());
+            let is_open = answer.is_none_or(Answer::is_unknown);
             let is_keyed = self.world.history().request(put).key.is_some();
             if !is_open || !is_keyed || self.world.prng().chance(300) {
                 break;
@@ -147,20 +156,32 @@ impl Client {
     /// A PUT for `resource`: with a key if others with a key are given, which it may reuse.
     fn choose(&self, resource: ResourceId, keyed: Option<Vec<PutId>>) -> PutRequest {
         let world = &self.world;
+        let is_delete = world.prng().chance(world.plan.deletes);
         let is_conditional = world.prng().chance(world.plan.conditional);
-        let precondition =
-            if is_conditional { self.precondition(&resource) } else { Precondition::None };
+        let precondition = match is_conditional {
+            true => match self.precondition(&resource) {
+                // Of a DELETE it is a mistake.
+                Precondition::Absent if is_delete => Precondition::Exists,
+                precondition => precondition,
+            },
+            false => Precondition::None,
+        };
         let is_odd = world.plan.has_update && world.fault(world.plan.faults.behaviour);
         let odd = world.prng().pick(&world.plan.odd);
         let behaviour = if is_odd { odd } else { Behaviour::Passes };
         let number = world.history().next_put();
         let reused = keyed.as_ref().filter(|keyed| !keyed.is_empty() && world.prng().chance(150));
         let reused = reused.and_then(|keyed| world.history().request(keyed[0]).key);
-        if reused.is_some() {
+        let change = if is_delete { Change::Delete } else { Change::Put(sample(number)) };
+        let key = keyed.map(|_| reused.unwrap_or(number as u32));
+        let mut request = PutRequest { resource, change, precondition, key, behaviour };
+        // Two DELETEs of one key would be one.
+        if is_delete && reused.is_some() && world.history().has_same(&request) {
+            request.key = Some(number as u32);
+        } else if reused.is_some() {
             world.count(Event::KeyReused);
         }
-        let key = keyed.map(|_| reused.unwrap_or(number as u32));
-        PutRequest { resource, body: sample(number), precondition, key, behaviour }
+        request
     }
 
     fn precondition(&self, resource: &ResourceId) -> Precondition {

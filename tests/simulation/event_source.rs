@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::host::Invocation;
 use crate::mutants::Mutant;
 use crate::plan::{Clock, FAR_BACKSTOP};
-use crate::queue::Queue;
+use crate::queue::{Queue, name_of};
 use crate::resource::Simulated;
 use crate::scheduler::{Lost, MS, Patience, SECOND, Time};
 use crate::world::World;
@@ -95,7 +95,7 @@ impl Source {
         let visibility = if self.is_apply { plan.visibility } else { plan.visibility * 3 };
         let queue = (self.queue)(world);
         if self.is_apply && plan.max_receives >= FAR_BACKSTOP {
-            queue.skip_receives(|body| world.history().is_hopeless(body));
+            queue.skip_receives(|name| world.history().is_hopeless(name));
         }
         let received = queue.receive(
             now,
@@ -149,7 +149,7 @@ impl Source {
             Ok(Ok(response)) => {
                 let is_smooth = told.failed_calls.get() == 0
                     && world.now() < begun + SECOND
-                    && received.iter().all(|one| world.history().always_passes(&one.body));
+                    && received.iter().all(|one| world.history().always_passes(&one.name));
                 if is_smooth {
                     self.check_handed_back(world, begun, &received, &response);
                 }
@@ -181,7 +181,7 @@ impl Source {
         for failure in &response.batch_item_failures {
             let is_it = |one: &&Received| one.message_id == failure.item_identifier;
             if let Some(one) = received.iter().find(is_it) {
-                world.history().on_handed_back(begun, &one.body);
+                world.history().on_handed_back(begun, &one.name);
             }
         }
     }
@@ -238,14 +238,14 @@ async fn run_park(
 struct Received {
     message_id: String,
     receipt_handle: String,
-    body: String,
+    name: String,
 }
 
 impl Received {
     fn of(record: &SqsMessage) -> Self {
         let (id, handle) = (record.message_id.clone(), record.receipt_handle.clone());
         let (message_id, receipt_handle) = (id.unwrap_or_default(), handle.unwrap_or_default());
-        Self { message_id, receipt_handle, body: record.body.clone().unwrap_or_default() }
+        Self { message_id, receipt_handle, name: name_of(record).to_owned() }
     }
 }
 
@@ -254,12 +254,11 @@ fn delete(world: &World, queue: &Queue, received: &Received) {
     world.trace("queues", || format!("{} is deleted", received.message_id));
 }
 
-/// The messages and bodies of records with the count of their receives.
+/// The messages of records, and what they are of, with the count of their receives.
 fn written(records: &[SqsMessage]) -> String {
     let text = |record: &SqsMessage| {
         let id = record.message_id.as_deref().unwrap_or_default();
-        let body = record.body.as_deref().unwrap_or_default();
-        format!("{id} {body} ({})", lambda_shell::sqs_event::receives(record))
+        format!("{id} {} ({})", name_of(record), lambda_shell::sqs_event::receives(record))
     };
     records.iter().map(text).collect::<Vec<_>>().join(", ")
 }

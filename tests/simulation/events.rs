@@ -14,6 +14,7 @@ macro_rules! events {
 events! {
     Created: "201 created",
     Replaced: "200 replaced",
+    Deleted: "204 deleted",
     Queued: "202 queued",
     WaitWritten: "wait: written in time",
     WaitFellBack: "wait: fell back to the queue",
@@ -80,6 +81,7 @@ events! {
     StalledShown: "statuses read: stalled",
     ExpiredShown: "statuses read: expired",
     GoneShown: "statuses read: gone",
+    TombstoneRemoved: "tombstones removed",
     ConditionalWritten: "conditional PUTs written",
     OrderedPairs: "ordered pairs of PUTs of one resource",
 }

@@ -8,7 +8,7 @@ use lambda_http::{Body, Response};
 use put::{ArrivalClock, Put};
 use read::Read;
 use rules::request::accept::Mode as DefaultMode;
-use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
+use rules::{Change, Operation, OperationId, Precondition, ResourceId, Tick};
 use tests::thing::{Thing, sample};
 use world::Host as _;
 
@@ -16,7 +16,7 @@ use crate::clients::{Mode, PutRequest};
 use crate::events::Event;
 use crate::history::{Invoked, PutId, SendingId};
 use crate::host::Invocation;
-use crate::http::{self, Answer, RECEIPTS};
+use crate::http::{self, Answer, RECEIPTS, receipts};
 use crate::mutants::Mutant;
 use crate::queue::{message_of, set_attribute};
 use crate::queue_calls::QueueCalls;
@@ -149,7 +149,7 @@ fn put<const HAS_UPDATE: bool>(invocation: &Invocation) -> SimulatedPut<HAS_UPDA
         resources: invocation.clone(),
         operations: invocation.clone(),
         updates: invocation.updates(),
-        receipts: RECEIPTS.clone(),
+        receipts: receipts(),
         default_mode: DefaultMode::Inline,
         arrival_clock: match invocation.world.is(Mutant::ArrivalFromHost) {
             true => ArrivalClock::Host,
@@ -208,7 +208,7 @@ async fn read(
         host: invocation.clone(),
         resources: invocation.clone(),
         operations: invocation.clone(),
-        receipts: vec![RECEIPTS.clone()],
+        receipts: receipts(),
     };
     let response =
         function.handle::<Thing>(http::get_request(resource, receipt, invocation.context())).await;
@@ -223,19 +223,20 @@ pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
     let now = world.now();
     let number = world.history().next_put();
     let kind = world.prng().index(3);
+    let body = sample(number);
     let request = PutRequest {
         resource: resource.clone(),
-        body: sample(number),
+        change: Change::Put(body.clone()),
         precondition: Precondition::None,
         key: None,
         behaviour: Behaviour::Passes,
     };
     let ms = world.time_by(world.plan.gateway_clocks[0]).as_millis() as u64;
     let id = OperationId::new(Tick::from_unix_ms(ms), world.prng().next());
-    let operation = Operation::put(id, resource, Precondition::None, request.body.clone());
+    let operation = Operation::put(id, resource, Precondition::None, body);
     let mut message = message_of(&operation);
     match kind {
-        0 => set_attribute(&mut message, "version", "2".to_owned()),
+        0 => set_attribute(&mut message, "version", "3".to_owned()),
         1 => set_attribute(&mut message, "precondition", "a b".to_owned()),
         _ => {
             let name = world.prng().pick(&["operation", "resource", "version"]);

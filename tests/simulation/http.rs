@@ -11,7 +11,10 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use rules::resource::path_of;
-use rules::{OperationId, Precondition, ProblemType, ReceiptKey, ResourceId};
+use rules::{
+    Change, Method as WriteMethod, OperationId, Precondition, ProblemType, ReceiptKey, ReceiptKeys,
+    ResourceId,
+};
 use serde::Deserialize;
 use tests::thing::Thing;
 
@@ -22,11 +25,18 @@ use crate::scheduler::SECOND;
 pub static RECEIPTS: LazyLock<ReceiptKey> =
     LazyLock::new(|| ReceiptKey::new(&[7; 32]).expect("32 bytes are enough"));
 
-/// What a client is told of a PUT.
+/// The keys of the functions.
+pub fn receipts() -> ReceiptKeys {
+    ReceiptKeys { current: RECEIPTS.clone(), other: None }
+}
+
+/// What a client is told of a PUT or DELETE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// 201 or 200.
     Written { id: OperationId, created: bool },
+    /// 204 to a DELETE.
+    Deleted,
     /// 202, and the status says already that it was written.
     Succeeded { id: OperationId },
     /// 202
@@ -40,7 +50,7 @@ impl Answer {
     pub fn id(self) -> Option<OperationId> {
         match self {
             Self::Written { id, .. } | Self::Succeeded { id } | Self::Queued { id } => Some(id),
-            Self::Refused(_) => None,
+            Self::Deleted | Self::Refused(_) => None,
         }
     }
 
@@ -50,16 +60,13 @@ impl Answer {
             Self::Written { id, created } => Self::Written { id: to(id), created },
             Self::Succeeded { id } => Self::Succeeded { id: to(id) },
             Self::Queued { id } => Self::Queued { id: to(id) },
-            Self::Refused(problem) => Self::Refused(problem),
+            Self::Deleted | Self::Refused(_) => self,
         }
     }
 
-    /// Whether it says that nothing was written, and nothing will be.
-    pub fn is_refusal(self) -> bool {
-        match self {
-            Self::Refused(problem) => problem != ProblemType::OutcomeUnknown,
-            _ => false,
-        }
+    /// Whether it says neither that the operation was accepted nor that it was refused.
+    pub fn is_unknown(self) -> bool {
+        self == Self::Refused(ProblemType::OutcomeUnknown)
     }
 }
 
@@ -68,15 +75,17 @@ impl Answer {
 pub enum Shown {
     Pending,
     Stalled,
-    Succeeded,
+    /// With an entity tag or, of a DELETE, without.
+    Succeeded(WriteMethod),
     Superseded,
     /// With the problem's type.
     Failed(Option<ProblemType>),
+    Cancelled,
     Expired,
     Gone,
 }
 
-/// A PUT that arrived at `gateway_ms` by the gateway's clock, if that tells the time, for the invocation that the
+/// A PUT or DELETE that arrived at `gateway_ms` by the gateway's clock, if that tells the time, for the invocation that the
 /// `context` is of.
 pub fn put_request(
     put: &PutRequest,
@@ -85,11 +94,18 @@ pub fn put_request(
     context: Context,
 ) -> Request {
     let path = path_of::<Thing>(&put.resource);
-    let mut request = Request::new(Body::Text(put.body.clone()));
-    *request.method_mut() = Method::PUT;
+    let (method, body) = match &put.change {
+        Change::Put(body) => (Method::PUT, Body::Text(body.clone())),
+        Change::Delete => (Method::DELETE, Body::Empty),
+    };
+    let is_put = method == Method::PUT;
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
     *request.uri_mut() = path.parse().expect("a path");
     let fields = request.headers_mut();
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if is_put {
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     let mut set = |name: &'static str, value: String| {
         fields.insert(name, value.try_into().expect("ASCII"));
     };
@@ -137,7 +153,7 @@ pub fn get_request(resource: &ResourceId, receipt: Option<&str>, context: Contex
         .with_lambda_context(context)
 }
 
-/// Reads the answer to a PUT.
+/// Reads the answer to a PUT or DELETE.
 ///
 /// # Errors
 /// What is wrong with its form.
@@ -149,13 +165,20 @@ pub fn read_answer(put: &PutRequest, response: &Response<Body>) -> Result<Answer
     }
     match status {
         StatusCode::OK | StatusCode::CREATED => {
+            let Change::Put(sent) = &put.change else { return Err(format!("status {status}")) };
             let id =
                 field(response, ETAG.as_str()).and_then(|tag| tag.trim_matches('"').parse().ok());
             let id = id.ok_or("no ETag")?;
-            if body != put.body {
+            if body != sent {
                 return Err(format!("another body: {body}"));
             }
             Ok(Answer::Written { id, created: status == StatusCode::CREATED })
+        }
+        StatusCode::NO_CONTENT if put.change == Change::Delete => {
+            match body.is_empty() && field(response, ETAG.as_str()).is_none() {
+                true => Ok(Answer::Deleted),
+                false => Err(format!("an ETag or a body: {body}")),
+            }
         }
         StatusCode::ACCEPTED => {
             let location = field(response, LOCATION.as_str()).ok_or("no Location")?;
@@ -216,9 +239,13 @@ pub fn read_status(response: &Response<Body>) -> Result<Option<Shown>, String> {
     let shown = match document.status {
         "pending" => Shown::Pending,
         "stalled" if problem == Some(ProblemType::NotApplied) => Shown::Stalled,
-        "succeeded" => Shown::Succeeded,
+        "succeeded" => Shown::Succeeded(match document.etag {
+            Some(_) => WriteMethod::Put,
+            None => WriteMethod::Delete,
+        }),
         "superseded" => Shown::Superseded,
         "failed" => Shown::Failed(problem),
+        "cancelled" => Shown::Cancelled,
         "expired" => Shown::Expired,
         _ => return Err(body.to_owned()),
     };
@@ -226,7 +253,8 @@ pub fn read_status(response: &Response<Body>) -> Result<Option<Shown>, String> {
     if field(response, RETRY_AFTER.as_str()).is_some() != may_change {
         return Err(format!("Retry-After with {body}"));
     }
-    if document.etag.is_some() != (shown == Shown::Succeeded) {
+    let tag = document.etag.as_deref().map(|etag| etag.trim_matches('"'));
+    if tag.is_some_and(|tag| tag != document.id || !matches!(shown, Shown::Succeeded(_))) {
         return Err(format!("etag in {body}"));
     }
     Ok(Some(shown))

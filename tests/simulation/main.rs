@@ -104,7 +104,7 @@ fn run(seed: u64, mutant: Option<Mutant>, is_traced: bool) -> (Counts, Option<St
     };
     let ended = catch_unwind(AssertUnwindSafe(|| world.scheduler.run(is_stopped)));
     if world.is_over.get() {
-        world.history().at_the_end(world.now(), |body| world.parked.holds(body));
+        world.history().at_the_end(world.now(), |name| world.parked.holds(name));
     }
     let mut history = world.history();
     if ended.is_err() {

@@ -34,8 +34,8 @@ fn redrive(world: &World, per_mille: u64) {
     let now = world.now();
     for mut message in world.parked.take(|| world.prng().chance(per_mille)) {
         world.count(Event::Redriven);
-        world.trace("operator", || format!("redrives {}", message.body()));
-        if world.is_fixed.get() && message.has_version("2") {
+        world.trace("operator", || format!("redrives {}", message.name()));
+        if world.is_fixed.get() && message.has_version("3") {
             // Whoever knows that version reads it from now on.
             message.set_attribute("version", "1");
         }

@@ -76,6 +76,8 @@ pub struct Plan {
     pub odd: Vec<Behaviour>,
     /// Requests that ask for a later answer, without a wait.
     pub deferred: u64,
+    /// Requests that are DELETEs.
+    pub deletes: u64,
     pub conditional: u64,
     pub keyed: u64,
     pub made_up_tags: u64,
@@ -177,6 +179,7 @@ impl Plan {
             duplicates: prng.pick(&rough),
             odd: Behaviour::ODD.to_vec(),
             deferred: 375,
+            deletes: prng.pick(&[0, 150, 300, 500]),
             conditional: prng.pick(&[0, 300, 600]),
             keyed: prng.pick(&[0, 0, 400, 900]),
             made_up_tags: prng.pick(&[100, 300]),

@@ -141,7 +141,7 @@ impl Queue {
     pub fn skip_receives(&self, is_hopeless: impl Fn(&str) -> bool) {
         let messages = &mut self.inner.borrow_mut().messages;
         let is_known = |message: &Message| (20..self.max_receives).contains(&message.receives);
-        if messages.iter().all(|message| is_known(message) && is_hopeless(message.body())) {
+        if messages.iter().all(|message| is_known(message) && is_hopeless(message.name())) {
             for message in messages {
                 message.receives = message.receives.max(self.max_receives - 1);
             }
@@ -170,10 +170,9 @@ impl Queue {
         self.inner.borrow().messages.is_empty()
     }
 
-    /// Whether a message with this body is here, whatever else is.
-    pub fn holds(&self, body: &str) -> bool {
-        let messages = &self.inner.borrow().messages;
-        messages.iter().any(|message| message.content.body.as_deref() == Some(body))
+    /// Whether a message of this name is here, whatever else is.
+    pub fn holds(&self, name: &str) -> bool {
+        self.inner.borrow().messages.iter().any(|message| message.name() == name)
     }
 
     /// Waits until a message may be received.
@@ -193,8 +192,8 @@ impl Queue {
 }
 
 impl Message {
-    pub fn body(&self) -> &str {
-        self.content.body.as_deref().unwrap_or_default()
+    pub fn name(&self) -> &str {
+        name_of(&self.content)
     }
 
     pub fn has_version(&self, version: &str) -> bool {
@@ -226,6 +225,17 @@ impl Message {
     }
 }
 
+/// What tells the messages of an operation from others, whoever has changed them: the body of a
+/// PUT, and the id of a DELETE.
+pub fn name_of(message: &SqsMessage) -> &str {
+    let operation = message.message_attributes.get("operation");
+    let operation = operation.and_then(|operation| operation.string_value.as_deref());
+    match message.body.as_deref() {
+        Some("-") => operation.unwrap_or_default(),
+        body => body.unwrap_or_default(),
+    }
+}
+
 /// The number in a receipt handle or message id.
 fn number_of(handle: &str) -> Option<u64> {
     handle.rsplit('/').next()?.parse().ok()
@@ -234,7 +244,7 @@ fn number_of(handle: &str) -> Option<u64> {
 /// The message of an operation, as `queues::Sqs` sends it.
 pub fn message_of(operation: &Operation) -> SqsMessage {
     let mut message = SqsMessage::default();
-    message.body = Some(operation.body.clone());
+    message.body = Some(queues::message::body(operation).to_owned());
     for (name, value) in queues::message::attributes(operation) {
         set_attribute(&mut message, name, value);
     }

@@ -22,7 +22,9 @@ impl Invocation {
         self.call(action, move |here| {
             let now = here.world.now();
             let history = &mut here.world.history();
-            step(&mut here.world.tables.borrow_mut(), Step { now, history })
+            let tables = &mut here.world.tables.borrow_mut();
+            tables.expire(Step { now, history });
+            step(tables, Step { now, history })
         })
         .await
     }
@@ -46,13 +48,13 @@ impl Invocation {
         };
         let is_record_first = self.world.is(Mutant::OutcomeBeforeWrite);
         if is_record_first {
-            decides(operation.id, Outcome::Succeeded(Method::Put)).await?;
+            decides(operation.id, Outcome::Succeeded(operation.method())).await?;
         }
         if let Write::ConditionFalse { stored } = self.write(operation).await? {
             return Ok(Transaction::Cancelled { resource: Some(stored), decided: Vec::new() });
         }
         if !is_record_first {
-            decides(operation.id, Outcome::Succeeded(Method::Put)).await?;
+            decides(operation.id, Outcome::Succeeded(operation.method())).await?;
         }
         for older in superseded {
             decides(*older, Outcome::Superseded).await?;

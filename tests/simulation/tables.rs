@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Operation, OperationId, ResourceId, Version};
+use rules::{Change, Operation, OperationId, ResourceId, Version};
 use world::{Stored, Transaction, Write};
 
 use crate::history::History;
@@ -18,16 +18,25 @@ use crate::world::since_epoch;
 /// DynamoDB deletes an expired item some time later.
 const LONGEST_BEFORE_DELETION: Time = 3 * DAY;
 
+/// How long a tombstone is kept, as `tables` says it.
+const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * 24 * 3600);
+
+/// A resource, or the tombstone of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceItem {
-    pub body: String,
+    /// None of a tombstone.
+    pub body: Option<String>,
     pub written_by: OperationId,
-    pub created_by: OperationId,
+    pub created_by: Option<OperationId>,
+    /// In s since the Unix epoch; of a tombstone only.
+    pub expires_at: Option<u64>,
 }
 
 impl ResourceItem {
-    fn version(&self) -> Version {
-        Version { written_by: self.written_by, created_by: Some(self.created_by) }
+    pub fn version(&self) -> Version {
+        let Self { body, written_by, created_by, .. } = self;
+        let is_live = body.is_some();
+        Version { written_by: *written_by, created_by: *created_by, is_live }
     }
 }
 
@@ -42,7 +51,7 @@ struct Expiring<T> {
 type Versions<T> = Vec<(Time, T)>;
 
 pub struct Tables {
-    resources: BTreeMap<ResourceId, Versions<ResourceItem>>,
+    resources: BTreeMap<ResourceId, Versions<Option<ResourceItem>>>,
     records: BTreeMap<OperationId, Versions<Expiring<Recorded>>>,
     claims: BTreeMap<String, Expiring<Claim>>,
     mutant: Option<Mutant>,
@@ -64,8 +73,29 @@ impl Tables {
         self.mutant == Some(mutant)
     }
 
-    pub fn stored(&self, resource: &ResourceId) -> Option<&ResourceItem> {
-        self.resources.get(resource)?.last().map(|(_, item)| item)
+    fn stored(&self, resource: &ResourceId) -> Option<&ResourceItem> {
+        self.resources.get(resource)?.last()?.1.as_ref()
+    }
+
+    /// Deletes the resource items that have expired by now, at once, late or never. Nobody has
+    /// looked since then.
+    pub fn expire(&mut self, Step { now, history }: Step<'_>) {
+        for (resource, versions) in &mut self.resources {
+            let Some((_, Some(item))) = versions.last() else { continue };
+            let (Some(expires_at), chance) = (item.expires_at, item.written_by.to_bytes()[15])
+            else {
+                continue;
+            };
+            let is_gone = match chance % 4 {
+                0 => is_deleted(expires_at, chance, now),
+                1 => false,
+                _ => is_deleted(expires_at, 0, now),
+            };
+            if is_gone {
+                history.on_expired(now, resource, item.version());
+                versions.push((now, None));
+            }
+        }
     }
 
     /// What is recorded of an operation, unless DynamoDB has deleted it.
@@ -76,13 +106,14 @@ impl Tables {
 
     /// `Resources::read` as it was `age` ago, which is zero but for a mutant.
     pub fn read(&self, resource: &ResourceId, now: Time, age: Time) -> Option<Stored> {
-        let item = as_of(self.resources.get(resource)?, now - age.min(now))?;
-        Some(Stored { body: item.body.clone(), written_by: item.written_by })
+        let item = as_of(self.resources.get(resource)?, now - age.min(now))?.as_ref()?;
+        Some(Stored { body: item.body.clone()?, written_by: item.written_by })
     }
 
     /// `Resources::version` as it was `age` ago.
     pub fn version_then(&self, resource: &ResourceId, now: Time, age: Time) -> Option<Version> {
-        as_of(self.resources.get(resource)?, now - age.min(now)).map(ResourceItem::version)
+        let item = as_of(self.resources.get(resource)?, now - age.min(now))?;
+        item.as_ref().map(ResourceItem::version)
     }
 
     /// `Outcomes::recorded` as it was `age` ago.
@@ -103,7 +134,8 @@ impl Tables {
         if !self.may_replace(operation) {
             return Write::ConditionFalse { stored: self.version(&operation.resource) };
         }
-        let created = self.stored(&operation.resource).is_none();
+        let was_live = self.version(&operation.resource).is_some_and(|stored| stored.is_live);
+        let created = operation.body().is_some() && !was_live;
         self.replace(operation, step);
         Write::Written { created }
     }
@@ -127,12 +159,12 @@ impl Tables {
             let resource = is_refused.then(|| self.version(&operation.resource));
             return Transaction::Cancelled { resource, decided };
         }
-        let met = self.stored(&operation.resource).map(|item| item.written_by);
+        let met = self.version(&operation.resource);
         self.replace(operation, Step { now, history: &mut *history });
         for id in ids() {
             let is_own = id == operation.id;
-            let outcome =
-                if is_own { Outcome::Succeeded(Method::Put) } else { Outcome::Superseded };
+            let succeeded = Outcome::Succeeded(operation.method());
+            let outcome = if is_own { succeeded } else { Outcome::Superseded };
             let record = Recorded::Decided(Decision { outcome, completed_at: clock });
             history.on_transacted(id, is_own, met);
             self.put_record(id, record, Step { now, history: &mut *history });
@@ -211,14 +243,13 @@ impl Tables {
     /// The write condition. The contract test holds `may_replace` and the expression that
     /// DynamoDB evaluates together.
     fn may_replace(&self, operation: &Operation) -> bool {
-        let stored = self.stored(&operation.resource).map(|item| item.written_by);
+        let stored = self.version(&operation.resource);
+        let written_by = stored.map(|stored| stored.written_by);
         let holds = operation.precondition.holds(stored);
         match self.mutant {
             Some(Mutant::NoComparison) => holds,
-            Some(Mutant::LessOrEqual) => {
-                holds && stored.is_none_or(|stored| stored <= operation.id)
-            }
-            Some(Mutant::NoPrecondition) => stored.is_none_or(|stored| stored < operation.id),
+            Some(Mutant::LessOrEqual) => holds && written_by <= Some(operation.id),
+            Some(Mutant::NoPrecondition) => written_by < Some(operation.id),
             _ => operation.may_replace(stored),
         }
     }
@@ -231,15 +262,23 @@ impl Tables {
 
     fn replace(&mut self, operation: &Operation, step: Step<'_>) {
         let before = self.stored(&operation.resource).cloned();
-        let created_by = match &before {
-            Some(before) if !self.is(Mutant::CreatorOverwritten) => before.created_by,
-            _ => operation.id,
+        let kept = before.as_ref().and_then(|before| before.created_by);
+        let kept = kept.filter(|_| !self.is(Mutant::CreatorOverwritten));
+        let written_by = operation.id;
+        let after = match &operation.change {
+            Change::Put(body) => {
+                let (body, created_by) = (Some(body.clone()), kept.or(Some(written_by)));
+                ResourceItem { body, written_by, created_by, expires_at: None }
+            }
+            Change::Delete => {
+                let (body, created_by) = (None, None);
+                let expires_at = (written_by.tick().to_unix() + TOMBSTONE_KEPT_FOR).as_secs() + 1;
+                ResourceItem { body, written_by, created_by, expires_at: Some(expires_at) }
+            }
         };
-        let (body, written_by) = (operation.body.clone(), operation.id);
-        let after = ResourceItem { body, written_by, created_by };
         let versions = self.resources.entry(operation.resource.clone()).or_default();
-        versions.push((step.now, after.clone()));
-        step.history.on_resource_written(step.now, operation, before, &after);
+        versions.push((step.now, Some(after.clone())));
+        step.history.on_resource_written(step.now, operation, before, Some(&after));
     }
 
     fn put_record(&mut self, id: OperationId, record: Recorded, step: Step<'_>) {

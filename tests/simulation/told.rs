@@ -22,7 +22,7 @@ const TO_QUEUE: Duration = Duration::from_secs(4);
 #[derive(Default)]
 pub struct Told {
     /// What it last found each resource at.
-    pub met: RefCell<BTreeMap<ResourceId, Option<OperationId>>>,
+    pub met: RefCell<BTreeMap<ResourceId, Option<Version>>>,
     /// What it found when it looked, before an update that has not run yet.
     looks: RefCell<BTreeMap<ResourceId, Look>>,
     pub calls: Cell<u32>,
@@ -52,7 +52,7 @@ pub struct Told {
 pub struct Look {
     /// The operation that it was for, where that was named.
     pub of: Option<OperationId>,
-    pub stored: Option<OperationId>,
+    pub stored: Option<Version>,
     pub is_decided: bool,
 }
 
@@ -82,7 +82,6 @@ impl Invocation {
     }
 
     pub fn has_met(&self, resource: &ResourceId, stored: Option<Version>) {
-        let stored = stored.map(|stored| stored.written_by);
         self.told.met.borrow_mut().insert(resource.clone(), stored);
         self.trace(|| format!("meets {resource} at {stored:?}"));
     }
@@ -102,7 +101,6 @@ impl Invocation {
     ) {
         self.has_met(resource, stored);
         let is_decided = matches!(recorded, Some(Recorded::Decided(_)));
-        let stored = stored.map(|stored| stored.written_by);
         self.told.looks.borrow_mut().insert(resource.clone(), Look { of, stored, is_decided });
     }
 
@@ -160,7 +158,7 @@ impl Invocation {
 
     /// The update of an operation is about to run.
     pub fn about_to_update(&self, operation: &Operation, time_left: Duration) {
-        self.trace(|| format!("updates {} as {}", operation.body, operation.origin));
+        self.trace(|| format!("updates {:?} as {}", operation.change, operation.origin));
         let look = self.told.looks.borrow_mut().remove(&operation.resource);
         let by_put = self.sending.map(|(put, _)| put);
         self.world.history().on_update(operation, look, by_put);
@@ -180,7 +178,7 @@ impl Invocation {
         self.is_in_order(operation);
         let is_updated = self.told.updated.borrow().contains(&operation.origin);
         self.check(is_updated || !self.world.plan.has_update, || {
-            format!("update: {} is written without it", operation.body)
+            format!("update: {:?} is written without it", operation.change)
         });
         if operation.id != operation.origin {
             self.world.count(Event::SteppedOver);
@@ -203,7 +201,7 @@ impl Invocation {
 
     /// Takes down that a call is to carry an operation out.
     pub fn makes(&self, operation: &Operation) {
-        self.trace(|| format!("carries out {} as {}", operation.body, operation.id));
+        self.trace(|| format!("carries out {:?} as {}", operation.change, operation.id));
         self.world.history().on_operation(operation, self.sending.map(|(put, _)| put));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rules::{OperationId, Precondition, ProblemType, Tick};
+use rules::{Method, OperationId, Precondition, ProblemType, Tick};
 
 use super::records::{Kind, PRECONDITION_FAILED};
 use super::{History, Known, PutId, WINDOW};
@@ -68,18 +68,31 @@ impl History {
                     self.count(Event::WaitWritten);
                 }
                 self.check_written(put, id, answer);
-                let resource = &self.puts[put].request.resource;
-                let first = self.states.get(resource).and_then(|states| states.first().copied());
-                let is_creator = first.is_some_and(|(_, first)| first == id);
-                self.check(created == is_creator, || {
-                    format!("created: #{put} was told {answer:?}, the creator: {first:?}")
+                let mut effects = self.puts[put].effects.iter().filter(|effect| effect.id == id);
+                let effect = effects.next().copied();
+                self.check(effect.is_some_and(|effect| effect.was_live != created), || {
+                    format!("created: #{put} was told {answer:?} of {effect:?}")
                 });
+            }
+            Answer::Deleted => {
+                self.count(Event::Deleted);
+                if mode != Mode::Inline {
+                    self.count(Event::WaitWritten);
+                }
+                let effects = &self.puts[put].effects;
+                let id = told.claimed.get().or(effects.first().map(|effect| effect.id));
+                match id {
+                    Some(id) => self.check_written(put, id, answer),
+                    None => self.violate(|| format!("acknowledged: #{put} was told {answer:?}")),
+                }
             }
             Answer::Succeeded { id } => {
                 self.count(Event::SucceededAnswered);
                 self.check_written(put, id, answer);
-                let is_excused = told.failed_calls.get() > 0;
-                self.check(is_excused, || format!("answer: #{put} was told {answer:?} in vain"));
+                let is_excused = told.failed_calls.get() > 0 || self.is_deleted_since(put, id);
+                self.check(is_excused && self.method(put) == Method::Put, || {
+                    format!("answer: #{put} was told {answer:?} in vain")
+                });
             }
             Answer::Queued { id } => {
                 self.count(if mode == Mode::Deferred {
@@ -130,7 +143,7 @@ impl History {
 
     fn check_written(&mut self, put: PutId, id: OperationId, answer: Answer) {
         let effects = &self.puts[put].effects;
-        let has_landed = effects.iter().any(|(_, effect)| *effect == id);
+        let has_landed = effects.iter().any(|effect| effect.id == id);
         let says = format!("acknowledged: #{put} was told {answer:?}, its effects: {effects:?}");
         self.check(has_landed, || says);
     }
@@ -206,6 +219,7 @@ impl History {
     ) {
         let Known { request, sendings, .. } = &self.puts[put];
         let stored = invocation.told.met.borrow().get(&request.resource).copied().flatten();
+        let stored = stored.map(|stored| stored.written_by);
         let latest = invoked.gateway_ms.map(|ms| Tick::from_unix_ms(ms + WINDOW / MS));
         let is_beyond = stored.map(OperationId::tick) > latest;
         // By true time it was held up at least as long as the clocks of the gateway allow.

@@ -1,9 +1,9 @@
 //! Writes of the resources table.
 
-use rules::outcome::Outcome;
-use rules::{Operation, OperationId, Precondition, ResourceId};
+use rules::{Operation, OperationId, Precondition, ResourceId, Version};
 
-use super::{History, PutId, is_true};
+use super::records::{Kind, kind};
+use super::{Effect, History, PutId, is_true};
 use crate::clients::Mode;
 use crate::events::Event;
 use crate::http::Answer;
@@ -16,18 +16,23 @@ impl History {
         now: Time,
         operation: &Operation,
         before: Option<ResourceItem>,
-        after: &ResourceItem,
+        after: Option<&ResourceItem>,
     ) {
-        let Operation { id, resource, body, .. } = operation;
-        self.trace(now, || format!("{resource} moves to {body}, {id}"));
-        self.check(
-            before.as_ref().is_none_or(|before| before.created_by == after.created_by),
-            || format!("creator: {resource} moved from {before:?} to {after:?}"),
-        );
-        let Some(put) = self.by_body.get(body).copied() else {
-            return self.violate(|| format!("body: {body} is nobody's"));
+        let Operation { id, resource, change, .. } = operation;
+        self.trace(now, || format!("{resource} moves to {change:?}, {id}"));
+        let (stored, after) = (before.map(|item| item.version()), after.map(ResourceItem::version));
+        let live = stored.filter(|stored| stored.is_live);
+        let creator = after.filter(|after| after.is_live).and_then(|after| after.created_by);
+        let is_creator_true = match operation.body() {
+            Some(_) => creator == live.map_or(Some(*id), |live| live.created_by),
+            None => creator.is_none(),
         };
-        let stored = before.map(|before| before.written_by);
+        self.check(is_creator_true, || {
+            format!("creator: {resource} moved from {stored:?} to {after:?}")
+        });
+        let Some(put) = self.put_of(operation) else {
+            return self.violate(|| format!("operation: {operation:?} is nobody's"));
+        };
         let known = &self.puts[put];
         let is_allowed = is_true(&known.request.precondition, stored);
         let (effects, claims, refused) =
@@ -37,28 +42,41 @@ impl History {
         });
         // A key that has expired stands for another operation.
         let is_again = !effects.is_empty() && claims.len() < 2;
-        let is_same = effects.iter().any(|(_, effect)| effect == id);
+        let is_same = effects.iter().any(|effect| effect.id == *id);
         self.check(!is_again && !is_same, || format!("twice: #{put} took effect again, as {id}"));
         self.check(claims.is_empty() || claims.iter().any(|(claimed, _)| claimed == id), || {
             format!("key: #{put} took effect as {id}, its key stands for {claims:?}")
         });
-        self.check(stored < Some(*id), || {
+        self.check(stored.is_none_or(|stored| stored.written_by < *id), || {
             format!("down: {resource} moved from {stored:?} to {id}")
         });
+        let newest = self.newest.get(resource).copied();
+        self.check(newest < Some(*id), || {
+            format!("back: {resource} was at {newest:?}, now #{put} brings {id}")
+        });
+        self.newest.insert(resource.clone(), *id);
         self.check(refused.is_none(), || {
             format!("refused: #{put} took effect after its client was told {refused:?}")
         });
         let fate = self.fates.entry(*id).or_default();
         let (decided, expired) = (fate.decided.clone(), fate.shown_expired);
         self.check(
-            decided.as_ref().is_none_or(|by| by.outcome == Outcome::Succeeded(Method::Put)),
+            decided.as_ref().is_none_or(|by| matches!(kind(&by.outcome), Kind::Succeeded(_))),
             || format!("outcome: #{put} took effect after {decided:?}"),
         );
         self.check(expired.is_none(), || format!("expired: #{put} took effect after that"));
         self.check_overwritten(resource, *id);
         self.count_effect(put);
-        self.puts[put].effects.push((now, *id));
-        self.states.entry(resource.clone()).or_default().push((now, *id));
+        self.puts[put].effects.push(Effect { id: *id, was_live: live.is_some() });
+        self.states.entry(resource.clone()).or_default().push((now, after));
+    }
+
+    /// The table removes an item whose time to live is over.
+    pub fn on_expired(&mut self, now: Time, resource: &ResourceId, item: Version) {
+        self.trace(now, || format!("{resource} is removed, at {item:?}"));
+        self.count(Event::TombstoneRemoved);
+        self.check(!item.is_live, || format!("expiry: {resource} is removed at {item:?}"));
+        self.states.entry(resource.clone()).or_default().push((now, None));
     }
 
     fn count_effect(&mut self, put: PutId) {
@@ -69,11 +87,18 @@ impl History {
         let mut answers =
             self.puts[put].sendings.iter().map(|sending| (sending.mode, sending.answered));
         let is_unknown = |(_, answered): (Mode, Option<(Time, Answer)>)| {
-            answered.is_some_and(|(_, answer)| answer.id().is_none())
+            answered.is_some_and(|(_, answer)| answer.is_unknown())
         };
         if answers.any(is_unknown) {
             self.count(Event::LateAfterAnswer);
         }
+    }
+
+    /// Whether the resource of a PUT was deleted by a newer operation than this one of it.
+    pub(super) fn is_deleted_since(&self, put: PutId, id: OperationId) -> bool {
+        let states = self.states.get(&self.puts[put].request.resource);
+        let mut states = states.into_iter().flatten().filter_map(|(_, state)| *state);
+        states.any(|state| !state.is_live && state.written_by > id)
     }
 
     /// What the resource was at between `from` and `to`, both included.
@@ -82,11 +107,12 @@ impl History {
         resource: &ResourceId,
         from: Time,
         to: Time,
-    ) -> Vec<Option<OperationId>> {
+    ) -> Vec<Option<Version>> {
         let writes = self.states.get(resource).map_or(&[][..], Vec::as_slice);
-        let earlier = writes.iter().rev().find(|(at, _)| *at < from).map(|(_, id)| *id);
+        let earlier = writes.iter().rev().find(|(at, _)| *at < from);
+        let earlier = earlier.and_then(|(_, state)| *state);
         let within = writes.iter().filter(|(at, _)| (from..=to).contains(at));
-        std::iter::once(earlier).chain(within.map(|(_, id)| Some(*id))).collect()
+        std::iter::once(earlier).chain(within.map(|(_, state)| *state)).collect()
     }
 
     /// Whether the precondition was false at a moment since the PUT was first sent.

@@ -1,9 +1,9 @@
 //! What must be true when everything is delivered.
 
-use rules::OperationId;
-use rules::outcome::Outcome;
+use rules::{Change, OperationId};
 
-use super::{History, PutId};
+use super::records::{Kind, kind};
+use super::{Effect, History, PutId};
 use crate::clients::Mode;
 use crate::events::Event;
 use crate::scheduler::{DAY, Time};
@@ -34,12 +34,13 @@ impl History {
         let Some(fate) = self.fates.get(&id).filter(|fate| fate.is_accepted) else { return };
         let known = &self.puts[put];
         let (decided, stalled) = (fate.decided.clone(), fate.stalled);
-        let has_effect = known.effects.iter().any(|(_, effect)| *effect == id);
+        let has_effect = known.effects.iter().any(|effect| effect.id == id);
         let is_too_old = now.saturating_sub(time_of(id.tick().to_unix())) > 31 * DAY;
-        let is_left = is_parked(&known.request.body);
+        let is_left = is_parked(&self.name(put, id));
         let is_dropped = known.is_dropped;
         if let Some(decided) = decided {
-            self.check(has_effect == (decided.outcome == Outcome::Succeeded(Method::Put)), || {
+            let has_succeeded = kind(&decided.outcome) == Kind::Succeeded(self.method(put));
+            self.check(has_effect == has_succeeded, || {
                 format!("end: #{put} has {decided:?}, took effect: {has_effect}")
             });
         } else if is_left {
@@ -65,10 +66,9 @@ impl History {
         if is_plain {
             return;
         }
-        for (_, id) in known.effects.clone() {
-            let decided = self.fates.get(&id).and_then(|fate| fate.decided.clone());
-            let is_told =
-                decided.as_ref().is_some_and(|by| by.outcome == Outcome::Succeeded(Method::Put));
+        for Effect { id, .. } in known.effects.clone() {
+            let decided = self.kind_of(id);
+            let is_told = decided == Some(Kind::Succeeded(self.method(put)));
             self.check(is_told, || format!("end: #{put} took effect, but {id} is {decided:?}"));
         }
     }
@@ -77,11 +77,10 @@ impl History {
     /// and, within the bound, also by who was over before whom was sent.
     fn check_last(&mut self, put: PutId) {
         let known = &self.puts[put];
-        let last =
-            self.states.get(&known.request.resource).and_then(|states| states.last().copied());
-        let effects = known.effects.clone();
-        if let (Some((_, last)), Some((_, newest))) = (last, effects.last()) {
-            self.check(last >= *newest, || format!("end: {last} stands over {newest} of #{put}"));
+        let states = self.states.get(&known.request.resource).map_or(&[][..], Vec::as_slice);
+        let last = states.iter().rev().find_map(|(_, state)| state.map(|state| state.written_by));
+        if let (Some(last), Some(Effect { id, .. })) = (last, known.effects.last().copied()) {
+            self.check(last >= id, || format!("end: {last} stands over {id} of #{put}"));
             self.check_order(last, put);
         }
     }
@@ -93,7 +92,11 @@ impl History {
         let decided = self.owners.iter().filter(|(_, owner)| **owner == put);
         let mut decided = decided.filter_map(|(id, _)| self.fates.get(id));
         let is_decided = decided.any(|fate| fate.decided.is_some() || fate.shown_expired.is_some());
-        let is_kept = known.is_dropped || is_parked(&known.request.body);
+        let is_left = match &known.request.change {
+            Change::Put(body) => is_parked(body),
+            Change::Delete => false,
+        };
+        let is_kept = known.is_dropped || is_left;
         let is_accepted = self.puts[put].sendings.iter().any(|sending| sending.answered.is_some());
         let is_fine = !known.is_foreign || is_accepted || is_carried_out || is_decided || is_kept;
         self.check(is_fine, || format!("lost: #{put}, which nobody could read"));

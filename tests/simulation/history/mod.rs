@@ -8,8 +8,9 @@
 //! points, in the order of the register's own history. A write that was answered with
 //! `outcome-unknown`, or that was queued, may take effect at any later time, but once.
 //!
-//! A PUT is known by its body, which no other has, and by the ids that it went by, which
-//! are learnt from the calls that its invocations make.
+//! A PUT is known by its body, which no other has, and a DELETE, as a PUT, by the ids that it
+//! went by, which are learnt from the calls that its invocations make. What is said of PUTs in
+//! this module is true of DELETEs too.
 
 mod answers;
 mod effects;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
 use rules::outcome::Outcome;
-use rules::{Operation, OperationId, Precondition, ResourceId, Tick};
+use rules::{Change, Method, Operation, OperationId, Precondition, ResourceId, Tick, Version};
 
 pub use answers::Invoked;
 
@@ -31,7 +32,7 @@ use crate::clients::{Mode, PutRequest};
 use crate::events::{Counts, Event};
 use crate::http::Answer;
 use crate::plan::{FAR_BACKSTOP, Plan};
-use crate::queue::Message;
+use crate::queue::{Message, name_of};
 use crate::resource::Behaviour;
 use crate::scheduler::{MS, SECOND, Time};
 use crate::told::Look;
@@ -68,7 +69,7 @@ struct Known {
     /// The id that it was made with, if it has no key.
     origin: Option<OperationId>,
     /// Its writes of the resource.
-    effects: Vec<(Time, OperationId)>,
+    effects: Vec<Effect>,
     /// The id that a mutant has moved its claim to.
     moved_to: Option<OperationId>,
     /// What its key stood for, with whether a late sending learnt it.
@@ -81,6 +82,14 @@ struct Known {
     is_dropped: bool,
     /// A message of it was moved, or sent, to the dead letters.
     is_dead_lettered: bool,
+}
+
+/// A write of a resource.
+#[derive(Clone, Copy, Debug)]
+struct Effect {
+    id: OperationId,
+    /// Whether there was a resource before.
+    was_live: bool,
 }
 
 /// What became of an operation.
@@ -108,8 +117,10 @@ pub struct History {
     /// Whose id it is.
     owners: BTreeMap<OperationId, PutId>,
     fates: BTreeMap<OperationId, Fate>,
-    /// What each resource was at, from when on.
-    states: BTreeMap<ResourceId, Vec<(Time, OperationId)>>,
+    /// What was stored of each resource, from when on.
+    states: BTreeMap<ResourceId, Vec<(Time, Option<Version>)>>,
+    /// The newest operation that was carried out on each resource, whatever is left of it.
+    newest: BTreeMap<ResourceId, OperationId>,
     gap: Option<Time>,
     /// Whether the queue gives a message up only after so many receives as on AWS.
     is_backstop_far: bool,
@@ -190,6 +201,16 @@ impl History {
         keyed.map(|(number, _)| number).collect()
     }
 
+    /// Whether a request was sent before that differs in nothing that its key stands for.
+    pub fn has_same(&self, request: &PutRequest) -> bool {
+        self.puts.iter().map(|put| &put.request).any(|other| {
+            other.key == request.key
+                && other.resource == request.resource
+                && other.change == request.change
+                && other.precondition == request.precondition
+        })
+    }
+
     /// The operations that were accepted, with their resources.
     pub fn accepted(&self) -> Vec<(ResourceId, OperationId)> {
         let accepted = self.fates.iter().filter(|(_, fate)| fate.is_accepted);
@@ -201,13 +222,40 @@ impl History {
     }
 
     pub fn behaviour_of(&self, operation: &Operation) -> Behaviour {
-        let put = self.by_body.get(&operation.body);
-        put.map_or(Behaviour::Passes, |put| self.puts[*put].request.behaviour)
+        let put = self.put_of(operation);
+        put.map_or(Behaviour::Passes, |put| self.puts[put].request.behaviour)
+    }
+
+    /// The PUT that an operation is of.
+    fn put_of(&self, operation: &Operation) -> Option<PutId> {
+        match operation.body() {
+            Some(body) => self.by_body.get(body).copied(),
+            None => self.owner(operation.id),
+        }
+    }
+
+    /// The PUT that a message of this name is of.
+    fn named(&self, name: &str) -> Option<PutId> {
+        self.by_body.get(name).copied().or_else(|| self.owner(name.parse().ok()?))
+    }
+
+    /// The name of the messages of a PUT whose operation this is.
+    fn name(&self, put: PutId, id: OperationId) -> String {
+        match &self.puts[put].request.change {
+            Change::Put(body) => body.clone(),
+            Change::Delete => id.to_string(),
+        }
+    }
+
+    fn method(&self, put: PutId) -> Method {
+        self.puts[put].request.method()
     }
 
     pub fn on_put(&mut self, request: PutRequest) -> PutId {
         let number = self.puts.len();
-        self.by_body.insert(request.body.clone(), number);
+        if let Change::Put(body) = &request.change {
+            self.by_body.insert(body.clone(), number);
+        }
         self.puts.push(Known {
             request,
             sendings: Vec::new(),
@@ -314,13 +362,15 @@ impl History {
 
     /// An invocation makes a call that is to carry an operation out.
     pub fn on_operation(&mut self, operation: &Operation, by_put: Option<PutId>) {
-        let Some(put) = self.by_body.get(&operation.body).copied() else {
-            return self.violate(|| format!("body: nobody's, in {operation:?}"));
+        let by_method = by_put.filter(|_| operation.method() == Method::Delete);
+        let Some(put) = by_method.or_else(|| self.put_of(operation)) else {
+            return self.violate(|| format!("operation: nobody's, {operation:?}"));
         };
         let owner = *self.owners.entry(operation.id).or_insert(put);
         let request = &self.puts[put].request;
         let is_same = request.resource == operation.resource
-            && request.precondition == operation.precondition;
+            && request.precondition == operation.precondition
+            && request.change == operation.change;
         self.check(is_same && by_put.is_none_or(|by| by == put), || {
             format!("operation: #{put} is carried out as {operation:?}")
         });
@@ -339,13 +389,14 @@ impl History {
     /// The update of an operation is to run, after a look.
     pub fn on_update(&mut self, operation: &Operation, look: Option<Look>, by_put: Option<PutId>) {
         self.on_operation(operation, by_put);
-        let Operation { id, precondition, body, .. } = operation;
+        let Operation { id, precondition, change, .. } = operation;
         let is_open = look.is_some_and(|look| {
             let is_of_it = look.of.is_none_or(|of| of == *id);
-            let is_writable = is_true(precondition, look.stored) && look.stored < Some(*id);
+            let is_older = look.stored.is_none_or(|stored| stored.written_by < *id);
+            let is_writable = is_true(precondition, look.stored) && is_older;
             is_of_it && is_writable && !look.is_decided
         });
-        self.check(is_open, || format!("update: that of {body} ({id}) runs after {look:?}"));
+        self.check(is_open, || format!("update: that of {change:?} ({id}) runs after {look:?}"));
     }
 
     /// Whether an operation has no outcome yet, and is not too old at `now` to get one.
@@ -372,9 +423,9 @@ impl History {
         self.is_decided(put) || is_broken(put) || is_behind
     }
 
-    /// Whether that may be said of the PUT with this body, which has no outcome.
-    pub fn is_hopeless(&self, body: &str) -> bool {
-        let put = self.by_body.get(body).copied();
+    /// Whether that may be said of the PUT of a message, which has no outcome.
+    pub fn is_hopeless(&self, message: &str) -> bool {
+        let put = self.named(message);
         put.is_some_and(|put| self.may_be_given_up(put) && !self.is_decided(put))
     }
 
@@ -391,11 +442,11 @@ impl History {
 
     /// A message was sent to a queue.
     pub fn on_sent(&mut self, now: Time, queue: &'static str, message: &SqsMessage) {
-        self.trace(now, || format!("{queue} takes {:?}", message.body));
+        self.trace(now, || format!("{queue} takes {}", name_of(message)));
         if queue == "updates" {
             return;
         }
-        let sent_on = message.body.as_ref().and_then(|body| self.by_body.get(body)).copied();
+        let sent_on = self.named(name_of(message));
         match sent_on {
             Some(put) if queue == "dead-letters" => {
                 self.count(Event::Poison);
@@ -411,8 +462,8 @@ impl History {
 
     /// SQS moves a message on.
     pub fn on_moved(&mut self, now: Time, queue: &'static str, message: &Message) {
-        self.trace(now, || format!("{} is moved on from {queue}", message.body()));
-        if let Some(put) = self.by_body.get(message.body()).copied() {
+        self.trace(now, || format!("{} is moved on from {queue}", message.name()));
+        if let Some(put) = self.named(message.name()) {
             self.puts[put].is_dead_lettered = true;
             let is_early = queue == "updates" && self.is_backstop_far;
             self.check(!is_early || self.may_be_given_up(put), || {
@@ -421,13 +472,13 @@ impl History {
         }
         let was_tried = queue != "dead-letters" || message.receives_here > 0;
         self.check(was_tried, || {
-            format!("parked: {} without ever having been with park", message.body())
+            format!("parked: {} without ever having been with park", message.name())
         });
     }
 
     /// A batch that began at `begun`, and in which no call failed, hands a message back.
-    pub fn on_handed_back(&mut self, begun: Time, body: &str) {
-        let Some(put) = self.by_body.get(body).copied() else { return };
+    pub fn on_handed_back(&mut self, begun: Time, message: &str) {
+        let Some(put) = self.named(message) else { return };
         let ids = self.owners.iter().filter(|(_, owner)| **owner == put);
         let mut fates = ids.filter_map(|(id, _)| self.fates.get(id));
         let was_decided = fates.any(|fate| fate.decided.as_ref().is_some_and(|by| by.at < begun));
@@ -435,28 +486,32 @@ impl History {
         self.check(!was_decided || !is_one, || format!("redelivery: #{put} was decided before"));
     }
 
-    /// Whether the work on what a body stands for always passes.
-    pub fn always_passes(&self, body: &str) -> bool {
-        let put = self.by_body.get(body);
-        put.is_none_or(|put| self.puts[*put].request.behaviour == Behaviour::Passes)
+    /// Whether the work on what a message stands for always passes.
+    pub fn always_passes(&self, message: &str) -> bool {
+        let put = self.named(message);
+        put.is_none_or(|put| self.puts[put].request.behaviour == Behaviour::Passes)
     }
 
     /// A queue deletes a message that it has kept long enough.
     pub fn on_retention_over(&mut self, message: &SqsMessage) {
         self.count(Event::RetentionOver);
-        let body = message.body.as_ref().and_then(|body| self.by_body.get(body));
-        if let Some(put) = body.copied() {
+        if let Some(put) = self.named(name_of(message)) {
             self.puts[put].is_dropped = true;
         }
     }
 }
 
 /// What the preconditions mean, in words of the checks' own.
-fn is_true(precondition: &Precondition, state: Option<OperationId>) -> bool {
-    match (precondition, state) {
+fn is_true(precondition: &Precondition, state: Option<Version>) -> bool {
+    match (precondition, resource_at(state)) {
         (Precondition::None, _) | (Precondition::Exists, Some(_)) => true,
-        (Precondition::Absent, state) => state.is_none(),
-        (Precondition::OneOf(tags), Some(state)) => tags.contains(&state),
+        (Precondition::Absent, resource) => resource.is_none(),
+        (Precondition::OneOf(tags), Some(resource)) => tags.contains(&resource),
         (Precondition::Exists | Precondition::OneOf(_), None) => false,
     }
+}
+
+/// The entity tag of a resource, if there is one and not a tombstone.
+fn resource_at(state: Option<Version>) -> Option<OperationId> {
+    state.filter(|state| state.is_live).map(|state| state.written_by)
 }

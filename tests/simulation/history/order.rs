@@ -47,13 +47,18 @@ impl History {
 
     /// That the write of `winner` may stand over all that the resource was at before.
     pub(super) fn check_overwritten(&mut self, resource: &ResourceId, winner: OperationId) {
-        let earlier = self.states.get(resource).map_or(&[][..], Vec::as_slice);
-        let losers: Vec<_> =
-            earlier.iter().filter_map(|(_, id)| self.owners.get(id).copied()).collect();
+        let earlier = self.stored_so_far(resource);
+        let losers: Vec<_> = earlier.filter_map(|id| self.owner(id)).collect();
         for loser in losers {
             self.check_order(winner, loser);
             self.check_promise(winner, loser);
         }
+    }
+
+    /// The operations that a resource, or its tombstone, was at.
+    fn stored_so_far(&self, resource: &ResourceId) -> impl Iterator<Item = OperationId> {
+        let states = self.states.get(resource).map_or(&[][..], Vec::as_slice);
+        states.iter().filter_map(|(_, state)| state.map(|state| state.written_by))
     }
 
     /// That what operation `winner` overwrites arrived at most a second after it, by the
@@ -72,10 +77,8 @@ impl History {
     /// That some newer operation that was stored may stand where `loser` (`id`) does not.
     pub(super) fn check_superseded(&mut self, id: OperationId, loser: PutId) {
         let resource = &self.puts[loser].request.resource;
-        let states = self.states.get(resource).map_or(&[][..], Vec::as_slice);
-        let newer = states.iter().filter(|(_, state)| *state > id);
-        let winners: Vec<_> =
-            newer.filter_map(|(_, state)| self.owners.get(state).copied()).collect();
+        let newer = self.stored_so_far(resource).filter(|stored| *stored > id);
+        let winners: Vec<_> = newer.filter_map(|stored| self.owner(stored)).collect();
         self.check(!winners.is_empty(), || {
             format!("outcome: #{loser} ({id}) is superseded, but nothing newer was stored")
         });

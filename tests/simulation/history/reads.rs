@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rules::{OperationId, ResourceId};
+use rules::{Change, OperationId, ResourceId};
 
-use super::History;
 use super::records::{Kind, kind};
+use super::{History, resource_at};
 use crate::events::Event;
 use crate::http::Shown;
 use crate::scheduler::Time;
@@ -30,13 +30,17 @@ impl History {
         self.count(Event::ResourceRead);
         let states = self.states_between(resource, from, now);
         let version = seen.as_ref().map(|(_, version)| *version);
-        self.check(states.contains(&version), || {
+        self.check(states.iter().any(|state| resource_at(*state) == version), || {
             format!("read: {resource} was read as {seen:?}, but was at {states:?}")
         });
         let owner = version.and_then(|version| self.owner(version));
-        let body = owner.map(|put| self.puts[put].request.body.clone());
-        self.check(seen.as_ref().map(|(body, _)| body) == body.as_ref(), || {
-            format!("read: {resource} was read as {seen:?}, but the body is {body:?}")
+        let change = owner.map(|put| self.puts[put].request.change.clone());
+        let is_its_body = match (&seen, &change) {
+            (Some((seen, _)), Some(Change::Put(body))) => seen == body,
+            (seen, _) => seen.is_none(),
+        };
+        self.check(is_its_body, || {
+            format!("read: {resource} was read as {seen:?}, but it is by {change:?}")
         });
     }
 
@@ -73,7 +77,8 @@ impl History {
             Shown::Stalled => is_open && fate.stalled.is_some() && age <= PENDING_FOR,
             Shown::Expired => !was_decided && age > PENDING_FOR && age <= TOLD_FOR,
             Shown::Gone => is_forgotten && age > TOLD_FOR,
-            Shown::Succeeded => is_decided_as(Kind::Succeeded),
+            Shown::Succeeded(method) => is_decided_as(Kind::Succeeded(*method)),
+            Shown::Cancelled => is_decided_as(Kind::Cancelled),
             Shown::Superseded => is_decided_as(Kind::Superseded),
             Shown::Failed(problem) => is_decided_as(Kind::Failed(*problem)),
         };

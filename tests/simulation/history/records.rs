@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use rules::outcome::{Outcome, Recorded};
-use rules::{OperationId, Precondition, Problem, ProblemType, ResourceId};
+use rules::{Method, OperationId, Precondition, Problem, ProblemType, ResourceId, Version};
 use world::Transaction;
 
-use super::{Decided, History, PutId, WINDOW, is_true};
+use super::{Decided, History, PutId, WINDOW, is_true, resource_at};
 use crate::events::Event;
 use crate::scheduler::{DAY, Time};
 
@@ -19,7 +19,7 @@ impl History {
         resource: &ResourceId,
         id: OperationId,
         record: &Recorded,
-        met: Option<Option<OperationId>>,
+        met: Option<Option<Version>>,
     ) {
         let Some(put) = self.owners.get(&id).copied() else {
             return self.violate(|| format!("record: {id} is nobody's"));
@@ -36,9 +36,10 @@ impl History {
         };
         // A chain of conditional PUTs is in order: the id follows a tag that stands alone.
         let near = id.tick().to_unix() + Duration::from_micros(WINDOW);
-        let is_broken_chain = kind(&decision.outcome) != Kind::Succeeded
-            && match (&precondition, met) {
-                (Precondition::OneOf(tags), Some(Some(stored))) => {
+        let kind_recorded = kind(&decision.outcome);
+        let is_broken_chain = !matches!(kind_recorded, Kind::Succeeded(_))
+            && match (&precondition, resource_at(met.flatten())) {
+                (Precondition::OneOf(tags), Some(stored)) => {
                     tags[..] == [stored] && stored > id && stored.tick().to_unix() <= near
                 }
                 _ => false,
@@ -46,33 +47,34 @@ impl History {
         self.check(!is_broken_chain || behaviour.may_refuse(), || {
             format!("chain: #{put} ({id}) does not follow its tag, {record:?}")
         });
-        let is_expected = match (kind(&decision.outcome), met) {
+        let is_expected = match (kind_recorded, met) {
             (Kind::Failed(Some(ProblemType::Refused)), _) => behaviour.may_refuse(),
             (_, None) => false,
             (kind, Some(stored)) => {
-                let verdict = if stored == Some(id) {
-                    Kind::Succeeded
+                let written_by = stored.map(|stored| stored.written_by);
+                let verdict = if written_by == Some(id) {
+                    Kind::Succeeded(self.method(put))
                 } else if !is_true(&precondition, stored) {
                     PRECONDITION_FAILED
                 } else {
                     Kind::Superseded
                 };
-                kind == verdict && (stored >= Some(id) || kind == PRECONDITION_FAILED)
+                kind == verdict && (written_by >= Some(id) || kind == PRECONDITION_FAILED)
             }
         };
         self.check(is_expected, || {
             format!("verdict: {who} records {record:?} of #{put} ({id}), having met {met:?}")
         });
-        match kind(&decision.outcome) {
+        match kind_recorded {
             PRECONDITION_FAILED => self.count(Event::PreconditionFailedRecorded),
-            Kind::Succeeded => self.count(Event::OwnIdFound),
+            Kind::Succeeded(_) => self.count(Event::OwnIdFound),
             _ => {}
         }
     }
 
     /// A transaction on a resource that was at `met` is to record an operation: the one that it
     /// writes, or an older one, which is superseded only where it would have been written.
-    pub fn on_transacted(&mut self, id: OperationId, is_own: bool, met: Option<OperationId>) {
+    pub fn on_transacted(&mut self, id: OperationId, is_own: bool, met: Option<Version>) {
         self.count(if is_own { Event::Transacted } else { Event::Coalesced });
         let Some(put) = self.owners.get(&id).copied() else {
             return self.violate(|| format!("record: {id} is nobody's"));
@@ -120,8 +122,9 @@ impl History {
         let changed = decided.filter(|by| by.outcome != new.outcome);
         self.check(changed.is_none(), || format!("outcome: #{put} had {changed:?}, now {after:?}"));
         self.check(shown_expired.is_none(), || format!("expired: #{put} is now {after:?}"));
-        let effects = self.puts[put].effects.iter().filter(|(_, effect)| *effect == id).count();
-        let expected = usize::from(new.outcome == Outcome::Succeeded(Method::Put));
+        let effects = self.puts[put].effects.iter().filter(|effect| effect.id == id).count();
+        let has_succeeded = kind(&new.outcome) == Kind::Succeeded(self.method(put));
+        let expected = usize::from(has_succeeded);
         self.check(effects == expected, || {
             format!("outcome: #{put} has {after:?} but took effect {effects} times")
         });
@@ -134,7 +137,7 @@ impl History {
                 let was_false = self.was_false(put, now);
                 self.check(was_false, || format!("precondition: #{put} failed, but it was true"));
             }
-            Kind::Succeeded | Kind::Failed(_) => {}
+            Kind::Succeeded(_) | Kind::Failed(_) | Kind::Cancelled => {}
         }
         if is_first {
             self.fates.entry(id).or_default().decided = Some(new);
@@ -155,17 +158,19 @@ impl History {
 /// An outcome without the words of its problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    Succeeded,
+    Succeeded(Method),
     Superseded,
     Failed(Option<ProblemType>),
+    Cancelled,
 }
 
 pub const PRECONDITION_FAILED: Kind = Kind::Failed(Some(ProblemType::PreconditionFailed));
 
 pub fn kind(outcome: &Outcome) -> Kind {
     match outcome {
-        Outcome::Succeeded(Method::Put) => Kind::Succeeded,
+        Outcome::Succeeded(method) => Kind::Succeeded(*method),
         Outcome::Superseded => Kind::Superseded,
+        Outcome::Cancelled => Kind::Cancelled,
         Outcome::Failed { problem } => {
             Kind::Failed(Problem::read(problem).map(|problem| problem.problem_type()))
         }
