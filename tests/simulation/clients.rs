@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use rules::{Change, Method, OperationId, Precondition, ResourceId, Tick};
 use tests::thing::sample;
 
@@ -68,8 +68,23 @@ impl Client {
                 _ if self.world.fault(self.world.plan.faults.foreign) => {
                     gateway::send_foreign(&self.world, resource);
                 }
+                _ if self.world.prng().chance(self.world.plan.cancels) => {
+                    self.cancel_some(|_| true).await;
+                }
                 _ => self.put(resource).await,
             }
+        }
+    }
+
+    /// Makes requests without a key.
+    pub async fn run_without_keys(mut self, requests: u64) {
+        for _ in 0..requests {
+            self.pause().await;
+            let resource = resource(self.world.prng().index(self.world.plan.resources));
+            let request = self.choose(resource, None);
+            let put = self.world.history().on_put(request);
+            self.world.trace(&self.name, || self.world.history().described(put));
+            self.send(put).await;
         }
     }
 
@@ -112,7 +127,14 @@ impl Client {
             self.world.pause(SECOND).await;
             self.answer_to(put).await
         };
-        let (first, second) = join(self.answer_to(put), second).await;
+        let cancels = self.world.prng().chance(self.world.plan.cancels * 2);
+        let cancel = async {
+            if cancels {
+                self.world.pause(SECOND).await;
+                self.cancel_some(|of| of == put).await;
+            }
+        };
+        let (first, second, ()) = join3(self.answer_to(put), second, cancel).await;
         self.learn(put, first);
         self.learn(put, second);
     }
@@ -124,6 +146,13 @@ impl Client {
             self.learn(put, answer);
             let is_open = answer.is_none_or(Answer::is_unknown);
             let is_keyed = self.world.history().request(put).key.is_some();
+            if let Some(Answer::Queued { id }) = answer
+                && self.world.prng().chance(self.world.plan.cancels * 2)
+            {
+                self.pause().await;
+                let resource = self.world.history().request(put).resource.clone();
+                gateway::cancel(&self.world, &self.name, &resource, id).await;
+            }
             if !is_open || !is_keyed || self.world.prng().chance(300) {
                 break;
             }
@@ -209,10 +238,18 @@ impl Client {
     }
 
     async fn read_some_status(&self) {
-        let accepted = self.world.history().accepted();
-        if !accepted.is_empty() {
-            let (resource, id) = self.world.prng().pick(&accepted);
+        let located = self.world.history().located(|_| true);
+        if !located.is_empty() {
+            let (resource, id) = self.world.prng().pick(&located);
             gateway::read_status(&self.world, &self.name, &resource, id).await;
+        }
+    }
+
+    async fn cancel_some(&self, is_it: impl Fn(PutId) -> bool) {
+        let located = self.world.history().located(is_it);
+        if !located.is_empty() {
+            let (resource, id) = self.world.prng().pick(&located);
+            gateway::cancel(&self.world, &self.name, &resource, id).await;
         }
     }
 }

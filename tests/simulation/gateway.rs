@@ -128,6 +128,9 @@ async fn handle(
     match http::read_answer(&request, &response) {
         Ok(answer) => {
             let answer = answer.map_id(|id| invocation.moved(id));
+            if let Some(id) = http::named_operation(&request.resource, &response) {
+                history.on_named(&invocation, invocation.moved(id));
+            }
             let invoked = Invoked { begun, gateway_ms, host_now };
             history.on_answer(world.now(), &invocation, answer, &invoked);
             Some(answer)
@@ -155,6 +158,47 @@ fn put<const HAS_UPDATE: bool>(invocation: &Invocation) -> SimulatedPut<HAS_UPDA
             true => ArrivalClock::Host,
             false => ArrivalClock::Gateway,
         },
+    }
+}
+
+/// `DELETE` of the status of an operation, which cancels it.
+pub async fn cancel(world: &Rc<World>, who: &str, resource: &ResourceId, id: OperationId) {
+    world.trace(who, || format!("cancels {id}"));
+    world.history().on_cancel(id);
+    world.begin();
+    let is_held_up = world.fault(world.plan.faults.held_up);
+    let plan = &world.plan;
+    world.pause(if is_held_up { plan.longest_hold_up } else { plan.longest_delay }).await;
+    let host = world.prng().index(plan.put_clocks.len());
+    let name = ["put-0", "put-1", "put-2"][host];
+    let mut invocation = Invocation::of_request(world, name, plan.put_clocks[host], PUT_TIMEOUT);
+    invocation.cancels = Some(id);
+    let handled = handle_cancel(invocation, resource.clone(), id);
+    let patience = Patience::Kills(PUT_TIMEOUT);
+    match world.scheduler.run_process(world.fuse(), patience, handled).await {
+        Ok(()) => {}
+        Err(Lost::Killed) => world.count(Event::PutKilled),
+        Err(Lost::OutOfTime) => {
+            world.history().violate(|| format!("deadline: the DELETE of {id}'s status"));
+        }
+    }
+    world.finish();
+}
+
+async fn handle_cancel(invocation: Invocation, resource: ResourceId, id: OperationId) {
+    let receipt = RECEIPTS.sign(&resource, id);
+    let event = http::cancel_request(&resource, &receipt, invocation.context());
+    let response = Box::pin(put::<false>(&invocation).handle(event)).await;
+    let mut history = invocation.world.history();
+    if invocation.is_late() {
+        history.violate(|| "deadline: the answer to a cancellation came after it".to_owned());
+    }
+    match http::read_cancelled(id, &resource, &response) {
+        Ok(answer) => {
+            invocation.trace(|| format!("answers the cancellation of {id}: {answer:?}"));
+            history.on_cancel_answered(&invocation, id, answer);
+        }
+        Err(wrong) => history.violate(|| format!("form: the cancellation of {id} has {wrong}")),
     }
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lambda_http::Context;
+use rules::OperationId;
 use world::{Host, Metric, Report};
 
 use crate::events::Event;
@@ -25,6 +26,8 @@ pub struct Invocation {
     pub clock: Clock,
     /// The sending of a PUT that `put` answers.
     pub sending: Option<(PutId, SendingId)>,
+    /// The operation that `put` is to cancel.
+    pub cancels: Option<OperationId>,
     /// For how long the client of that waits before it is queued.
     pub wait: Option<Duration>,
     pub told: Rc<Told>,
@@ -39,7 +42,17 @@ impl Invocation {
         let (world, told) = (Rc::clone(world), Rc::default());
         let call_timeout = world.plan.call_timeout;
         let deadline_ms = world.time_by(clock).as_millis() as u64 + timeout / MS;
-        Self { world, name, clock, sending: None, wait: None, told, call_timeout, deadline_ms }
+        Self {
+            world,
+            name,
+            clock,
+            sending: None,
+            cancels: None,
+            wait: None,
+            told,
+            call_timeout,
+            deadline_ms,
+        }
     }
 
     /// An invocation that answers a request, whose calls may take longer than it has time.
@@ -94,6 +107,8 @@ impl Host for Invocation {
                 Metric::ClockSkews => Event::ClockSkews,
                 Metric::Expired => Event::ExpiredDropped,
                 Metric::Parked => Event::Parked,
+                Metric::Deleted => Event::DeletedMeasured,
+                Metric::Cancelled => Event::CancelledMeasured,
                 // The rest is counted where it is seen from outside.
                 _ => continue,
             });

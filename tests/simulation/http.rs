@@ -153,6 +153,46 @@ pub fn get_request(resource: &ResourceId, receipt: Option<&str>, context: Contex
         .with_lambda_context(context)
 }
 
+/// A DELETE of the status of an operation.
+pub fn cancel_request(resource: &ResourceId, receipt: &str, context: Context) -> Request {
+    let mut request = get_request(resource, Some(receipt), context);
+    *request.method_mut() = Method::DELETE;
+    request
+}
+
+/// Reads the answer to a DELETE of the status of an operation.
+///
+/// # Errors
+/// What is wrong with its form.
+pub fn read_cancelled(
+    id: OperationId,
+    resource: &ResourceId,
+    response: &Response<Body>,
+) -> Result<Result<(), ProblemType>, String> {
+    if let Some(problem) = read_problem(response)? {
+        let is_named = named_operation(resource, response) == Some(id);
+        return match is_named == (problem == ProblemType::AlreadyDecided) {
+            true => Ok(Err(problem)),
+            false => Err(format!("operation in {}", text(response))),
+        };
+    }
+    let document = Document::read(text(response))?;
+    let is_final = field(response, RETRY_AFTER.as_str()).is_none() && document.etag.is_none();
+    let is_it = document.id.parse() == Ok(id) && document.status == "cancelled";
+    match is_it && is_final && response.status() == StatusCode::OK {
+        true => Ok(Ok(())),
+        false => Err(format!("{} with {}", response.status(), text(response))),
+    }
+}
+
+/// The operation of a resource that a problem names by its status URL.
+pub fn named_operation(resource: &ResourceId, response: &Response<Body>) -> Option<OperationId> {
+    let document: ProblemDocument = serde_json::from_str(text(response)).ok()?;
+    let location = document.operation?;
+    let path = format!("{}/operations/", path_of::<Thing>(resource));
+    RECEIPTS.verify(resource, location.strip_prefix(&path)?)
+}
+
 /// Reads the answer to a PUT or DELETE.
 ///
 /// # Errors
@@ -314,6 +354,8 @@ struct ProblemDocument<'a> {
     #[serde(rename = "type")]
     problem_type: Cow<'a, str>,
     status: u16,
+    #[serde(borrow, rename = "self")]
+    operation: Option<Cow<'a, str>>,
 }
 
 pub fn problem_type(uri: &str) -> Option<ProblemType> {

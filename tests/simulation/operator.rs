@@ -5,7 +5,6 @@ use std::rc::Rc;
 use crate::clients::Client;
 use crate::events::Event;
 use crate::gateway;
-use crate::history::History;
 use crate::plan::Days;
 use crate::scheduler::{DAY, HOUR, MINUTE, MS, Patience, SECOND, Time};
 use crate::world::World;
@@ -91,6 +90,11 @@ async fn let_days_pass(world: &Rc<World>, days: &Days) {
     for (round, pause) in days.rounds.iter().enumerate() {
         world.scheduler.sleep(*pause).await;
         read_statuses(world).await;
+        if world.prng().chance(500) {
+            let client = Client::new(world, "client-8".to_owned());
+            let fresh = client.run_without_keys(world.prng().range(1, 2));
+            let _ = world.scheduler.run_process(None, Patience::Endless, fresh).await;
+        }
         if round == days.fixed_before {
             world.is_fixed.set(true);
         }
@@ -99,10 +103,13 @@ async fn let_days_pass(world: &Rc<World>, days: &Days) {
     }
 }
 
-/// Reads half of the statuses.
+/// Reads half of the statuses, and cancels some operations.
 async fn read_statuses(world: &Rc<World>) {
-    let accepted = History::accepted(&world.history());
-    for (resource, id) in accepted {
+    let located = world.history().located(|_| true);
+    for (resource, id) in located {
+        if world.prng().chance(world.plan.cancels / 2) {
+            gateway::cancel(world, "watcher", &resource, id).await;
+        }
         if world.prng().chance(500) {
             continue;
         }

@@ -78,6 +78,8 @@ pub struct Plan {
     pub deferred: u64,
     /// Requests that are DELETEs.
     pub deletes: u64,
+    /// Requests that cancel an operation.
+    pub cancels: u64,
     pub conditional: u64,
     pub keyed: u64,
     pub made_up_tags: u64,
@@ -180,6 +182,7 @@ impl Plan {
             odd: Behaviour::ODD.to_vec(),
             deferred: 375,
             deletes: prng.pick(&[0, 150, 300, 500]),
+            cancels: prng.pick(&[0, 50, 200]),
             conditional: prng.pick(&[0, 300, 600]),
             keyed: prng.pick(&[0, 0, 400, 900]),
             made_up_tags: prng.pick(&[100, 300]),

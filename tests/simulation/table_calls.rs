@@ -189,7 +189,11 @@ impl Outcomes for Invocation {
     ) -> Result<Option<Decision>, CallError> {
         let id = self.moved(id);
         let met = self.told.met.borrow().get(resource).copied();
-        self.world.history().on_judged(self.name, resource, id, recorded, met);
+        let is_cancel = self.cancels == Some(id);
+        match is_cancel {
+            true => self.world.history().on_cancelling(id, recorded),
+            false => self.world.history().on_judged(self.name, resource, id, recorded, met),
+        }
         let recorded = recorded.clone();
         self.on_tables("record", move |tables, step| tables.record(id, recorded, step)).await
     }

@@ -164,6 +164,7 @@ impl History {
             P::PreconditionFailed => Event::PreconditionFailed,
             P::Superseded => Event::SupersededAnswered,
             P::Refused => Event::RefusedAnswered,
+            P::Cancelled => Event::CancelledAnswered,
             P::IdempotencyKeyReused => Event::KeyReusedAnswered,
             P::NotWritten => Event::NotWritten,
             P::OutcomeUnknown => Event::OutcomeUnknown,
@@ -254,6 +255,7 @@ impl History {
         let expected = match problem {
             ProblemType::PreconditionFailed => PRECONDITION_FAILED,
             ProblemType::Superseded => Kind::Superseded,
+            ProblemType::Cancelled => Kind::Cancelled,
             other => Kind::Failed(Some(other)),
         };
         self.check(decided == Some(expected), || {

@@ -60,11 +60,13 @@ impl History {
         });
         let fate = self.fates.entry(*id).or_default();
         let (decided, expired) = (fate.decided.clone(), fate.shown_expired);
+        let is_told_cancelled = fate.is_told_cancelled;
         self.check(
             decided.as_ref().is_none_or(|by| matches!(kind(&by.outcome), Kind::Succeeded(_))),
             || format!("outcome: #{put} took effect after {decided:?}"),
         );
         self.check(expired.is_none(), || format!("expired: #{put} took effect after that"));
+        self.check(!is_told_cancelled, || format!("cancel: #{put} took effect after that"));
         self.check_overwritten(resource, *id);
         self.count_effect(put);
         self.puts[put].effects.push(Effect { id: *id, was_live: live.is_some() });

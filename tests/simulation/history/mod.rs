@@ -13,6 +13,7 @@
 //! this module is true of DELETEs too.
 
 mod answers;
+mod cancels;
 mod effects;
 mod end;
 mod order;
@@ -100,6 +101,14 @@ struct Fate {
     /// When its status was first shown as `expired`.
     shown_expired: Option<Time>,
     is_accepted: bool,
+    /// Whether a problem has named its status URL.
+    is_named: bool,
+    /// How often it was to be cancelled, and how often the client was told that this changes
+    /// nothing.
+    cancels: u32,
+    vain_cancels: u32,
+    /// Whether a client was told that it is cancelled.
+    is_told_cancelled: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -211,12 +220,12 @@ impl History {
         })
     }
 
-    /// The operations that were accepted, with their resources.
-    pub fn accepted(&self) -> Vec<(ResourceId, OperationId)> {
-        let accepted = self.fates.iter().filter(|(_, fate)| fate.is_accepted);
-        let with_resource = accepted.filter_map(|(id, _)| {
-            let put = self.owners.get(id)?;
-            Some((self.puts[*put].request.resource.clone(), *id))
+    /// The operations of some PUTs whose status URLs clients know, with their resources.
+    pub fn located(&self, is_it: impl Fn(PutId) -> bool) -> Vec<(ResourceId, OperationId)> {
+        let located = self.fates.iter().filter(|(_, fate)| fate.is_accepted || fate.is_named);
+        let with_resource = located.filter_map(|(id, _)| {
+            let put = self.owner(*id).filter(|put| is_it(*put))?;
+            Some((self.puts[put].request.resource.clone(), *id))
         });
         with_resource.collect()
     }

@@ -15,7 +15,7 @@ const DAY: u64 = 24 * 3600;
 
 /// Ages of operations in the design (kept apart from the constants of `rules`).
 const PENDING_FOR: Duration = Duration::from_secs(32 * DAY + 3600);
-const TOLD_FOR: Duration = Duration::from_secs(44 * DAY);
+pub(super) const TOLD_FOR: Duration = Duration::from_secs(44 * DAY);
 const OUTCOME_KEPT: Duration = Duration::from_secs(60 * DAY);
 
 impl History {
@@ -44,6 +44,13 @@ impl History {
         });
     }
 
+    /// Whether no outcome of an operation need be known: the table deletes by true time, and a
+    /// function goes by its host's clock, and `latest` is the later of both.
+    pub(super) fn is_forgotten(&self, id: OperationId, latest: Duration) -> bool {
+        let decided = self.fates.get(&id).and_then(|fate| fate.decided.as_ref());
+        decided.is_none_or(|by| latest >= by.completed_at + OUTCOME_KEPT)
+    }
+
     /// A GET of a status that was under way from `from` to `to` showed something, by a
     /// host's clock that showed `clock` at the end.
     pub fn on_status_read(
@@ -60,16 +67,13 @@ impl History {
             _ => Event::StatusRead,
         });
         let age = clock.saturating_sub(id.tick().to_unix());
+        let is_forgotten = self.is_forgotten(id, clock.max(since_epoch(to)));
         let fate = self.fates.entry(id).or_default();
         let decided = fate.decided.clone();
         let was_decided = decided.as_ref().is_some_and(|by| by.at < from);
         let was_stalled = fate.stalled.is_some_and(|at| at < from);
         let was_expired = fate.shown_expired.is_some_and(|at| at < from);
         let is_open = !was_decided && !was_expired;
-        // The table deletes by true time, and `read` goes by its host's clock.
-        let latest = clock.max(since_epoch(to));
-        let is_forgotten =
-            decided.as_ref().is_none_or(|by| latest >= by.completed_at + OUTCOME_KEPT);
         let is_decided_as =
             |kind_shown: Kind| decided.as_ref().is_some_and(|by| kind(&by.outcome) == kind_shown);
         let is_true = match &shown {

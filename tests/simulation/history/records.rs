@@ -113,7 +113,7 @@ impl History {
             return self
                 .check(is_open, || format!("outcome: #{put} had an outcome, now {after:?}"));
         };
-        if matches!(before, Some(Recorded::Stalled { .. })) {
+        if matches!(&before, Some(Recorded::Stalled { .. })) {
             self.count(Event::StalledDecided);
         }
         let is_first = decided.is_none();
@@ -137,7 +137,14 @@ impl History {
                 let was_false = self.was_false(put, now);
                 self.check(was_false, || format!("precondition: #{put} failed, but it was true"));
             }
-            Kind::Succeeded(_) | Kind::Failed(_) | Kind::Cancelled => {}
+            Kind::Cancelled => {
+                self.count(match before {
+                    Some(Recorded::Stalled { .. }) => Event::StalledCancelled,
+                    _ => Event::CancelledRecorded,
+                });
+                self.check_cancelled(id);
+            }
+            Kind::Succeeded(_) | Kind::Failed(_) => {}
         }
         if is_first {
             self.fates.entry(id).or_default().decided = Some(new);
