@@ -37,6 +37,26 @@ mutants! {
     no_precondition => NoPrecondition,
     /// A replacement writes `created_by` anew.
     creator_overwritten => CreatorOverwritten,
+    /// A DELETE of nothing leaves no tombstone.
+    deletion_of_nothing_leaves_nothing => DeletionOfNothingLeavesNothing by "back",
+    /// `If-None-Match: *` is true of every tombstone, whichever is newer.
+    absent_is_not_compared => AbsentIsNotCompared by "down",
+    /// An entity tag matches a tombstone.
+    tombstone_has_a_tag => TombstoneHasATag by "precondition",
+    /// `If-Match: *` is true of a tombstone.
+    tombstone_exists => TombstoneExists by "precondition",
+    /// A PUT over a tombstone leaves `expires_at`.
+    expiry_is_left => ExpiryIsLeft by "expiry",
+    /// A DELETE leaves `created_by`.
+    creator_is_left => CreatorIsLeft by "creator",
+    /// A tombstone is kept for as long as a message.
+    tombstone_kept_for_two_weeks => TombstoneKeptForTwoWeeks by "back",
+    /// The time to live of a tombstone counts from when it is written.
+    tombstone_kept_from_now => TombstoneKeptFromNow by "expiry",
+    /// A cancellation is recorded over another outcome.
+    cancellation_overwrites => CancellationOverwrites by "outcome",
+    /// A transaction writes what is cancelled.
+    cancelled_is_written => CancelledIsWritten by "outcome",
     /// `succeeded` is recorded first, then the resource written.
     outcome_before_write => OutcomeBeforeWrite,
     /// The resource is written first, then `succeeded` recorded.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Change, Operation, OperationId, ResourceId, Version};
+use rules::{Change, Operation, OperationId, Precondition, ResourceId, Version};
 use world::{Stored, Transaction, Write};
 
 use crate::history::History;
@@ -151,7 +151,8 @@ impl Tables {
         let Step { now, history } = step;
         let is_refused = !self.may_replace(operation);
         let ids = || std::iter::once(operation.id).chain(superseded.iter().copied());
-        let decided: Vec<_> = ids().filter(|id| !self.may_record(*id, now)).collect();
+        let decided: Vec<_> =
+            ids().filter(|id| !self.may_record(*id, now) && !self.is_ignored(*id, now)).collect();
         if is_refused || !decided.is_empty() {
             // Nobody says that DynamoDB names every reason of a cancelled transaction.
             let is_cut = is_refused && operation.id.to_bytes()[15].is_multiple_of(2);
@@ -183,7 +184,10 @@ impl Tables {
             return None;
         }
         let is_stalled = matches!(record, Recorded::Stalled { .. });
-        let overwrites = self.is(Mutant::StalledOverwrites) && is_stalled;
+        let is_cancelled =
+            matches!(&record, Recorded::Decided(by) if by.outcome == Outcome::Cancelled);
+        let overwrites = self.is(Mutant::StalledOverwrites) && is_stalled
+            || self.is(Mutant::CancellationOverwrites) && is_cancelled;
         if !self.may_record(id, step.now) && !overwrites {
             let stands = self.undeleted(id, step.now).map(|item| item.value.clone());
             let Some(Recorded::Decided(decision)) = stands else { return None };
@@ -243,14 +247,29 @@ impl Tables {
     /// The write condition. The contract test holds `may_replace` and the expression that
     /// DynamoDB evaluates together.
     fn may_replace(&self, operation: &Operation) -> bool {
-        let stored = self.version(&operation.resource);
+        let stored = self.version(&operation.resource).map(|stored| {
+            let is_resource = stored.is_live || self.is_taken_for_one(operation);
+            Version { is_live: is_resource, ..stored }
+        });
         let written_by = stored.map(|stored| stored.written_by);
         let holds = operation.precondition.holds(stored);
         match self.mutant {
             Some(Mutant::NoComparison) => holds,
             Some(Mutant::LessOrEqual) => holds && written_by <= Some(operation.id),
             Some(Mutant::NoPrecondition) => written_by < Some(operation.id),
+            Some(Mutant::AbsentIsNotCompared) if operation.precondition == Precondition::Absent => {
+                holds
+            }
             _ => operation.may_replace(stored),
+        }
+    }
+
+    /// Whether a mutant takes a tombstone for a resource.
+    fn is_taken_for_one(&self, operation: &Operation) -> bool {
+        match operation.precondition {
+            Precondition::OneOf(_) => self.is(Mutant::TombstoneHasATag),
+            Precondition::Exists => self.is(Mutant::TombstoneExists),
+            Precondition::None | Precondition::Absent => false,
         }
     }
 
@@ -258,6 +277,14 @@ impl Tables {
     fn may_record(&self, id: OperationId, now: Time) -> bool {
         let stands = self.undeleted(id, now).map(|item| &item.value);
         self.is(Mutant::NoOutcomeCheck) || !matches!(stands, Some(Recorded::Decided(_)))
+    }
+
+    /// Whether a mutant's transaction ignores what is recorded.
+    fn is_ignored(&self, id: OperationId, now: Time) -> bool {
+        let stands = self.undeleted(id, now).map(|item| &item.value);
+        let is_cancelled =
+            matches!(stands, Some(Recorded::Decided(by)) if by.outcome == Outcome::Cancelled);
+        is_cancelled && self.is(Mutant::CancelledIsWritten)
     }
 
     fn replace(&mut self, operation: &Operation, step: Step<'_>) {
@@ -268,17 +295,34 @@ impl Tables {
         let after = match &operation.change {
             Change::Put(body) => {
                 let (body, created_by) = (Some(body.clone()), kept.or(Some(written_by)));
-                ResourceItem { body, written_by, created_by, expires_at: None }
+                let left = before.as_ref().and_then(|before| before.expires_at);
+                let expires_at = left.filter(|_| self.is(Mutant::ExpiryIsLeft));
+                ResourceItem { body, written_by, created_by, expires_at }
             }
             Change::Delete => {
-                let (body, created_by) = (None, None);
-                let expires_at = (written_by.tick().to_unix() + TOMBSTONE_KEPT_FOR).as_secs() + 1;
-                ResourceItem { body, written_by, created_by, expires_at: Some(expires_at) }
+                let created_by = kept.filter(|_| self.is(Mutant::CreatorIsLeft));
+                let expires_at = Some(self.expires_at(written_by, step.now));
+                ResourceItem { body: None, written_by, created_by, expires_at }
             }
         };
+        let is_left = before.is_some()
+            || after.body.is_some()
+            || !self.is(Mutant::DeletionOfNothingLeavesNothing);
+        let after = Some(after).filter(|_| is_left);
         let versions = self.resources.entry(operation.resource.clone()).or_default();
-        versions.push((step.now, Some(after.clone())));
-        step.history.on_resource_written(step.now, operation, before, Some(&after));
+        versions.push((step.now, after.clone()));
+        step.history.on_resource_written(step.now, operation, before, after.as_ref());
+    }
+
+    /// When the tombstone of a DELETE expires, in s since the Unix epoch.
+    fn expires_at(&self, id: OperationId, now: Time) -> u64 {
+        let deleted = id.tick().to_unix();
+        let at = match self.mutant {
+            Some(Mutant::TombstoneKeptFromNow) => since_epoch(now) + TOMBSTONE_KEPT_FOR,
+            Some(Mutant::TombstoneKeptForTwoWeeks) => deleted + Duration::from_secs(14 * 24 * 3600),
+            _ => deleted + TOMBSTONE_KEPT_FOR,
+        };
+        at.as_secs() + 1
     }
 
     fn put_record(&mut self, id: OperationId, record: Recorded, step: Step<'_>) {

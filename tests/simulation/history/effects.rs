@@ -1,5 +1,7 @@
 //! Writes of the resources table.
 
+use std::time::Duration;
+
 use rules::{Operation, OperationId, Precondition, ResourceId, Version};
 
 use super::records::{Kind, kind};
@@ -9,6 +11,9 @@ use crate::events::Event;
 use crate::http::Answer;
 use crate::scheduler::Time;
 use crate::tables::ResourceItem;
+
+/// How long after its DELETE a tombstone is removed (kept apart from the constant of `tables`).
+const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * 24 * 3600);
 
 impl History {
     pub fn on_resource_written(
@@ -20,6 +25,11 @@ impl History {
     ) {
         let Operation { id, resource, change, .. } = operation;
         self.trace(now, || format!("{resource} moves to {change:?}, {id}"));
+        let latest = (id.tick().to_unix() + TOMBSTONE_KEPT_FOR).as_secs() + 1;
+        let expires_at = after.and_then(|after| after.expires_at);
+        self.check(expires_at <= Some(latest), || {
+            format!("expiry: {resource} at {id} is kept until {expires_at:?}, not {latest}")
+        });
         let (stored, after) = (before.map(|item| item.version()), after.map(ResourceItem::version));
         let live = stored.filter(|stored| stored.is_live);
         let creator = after.filter(|after| after.is_live).and_then(|after| after.created_by);
