@@ -15,7 +15,9 @@
 //! queue delivers in any order, late, twice, again after its visibility timeout, and after
 //! a few receives to the dead letters; it forgets after 14 days. What was deleted may come
 //! back. Messages of another version, or unreadable ones, are among the others. Invocations
-//! are killed between any two steps. In some schedules the resource has an update, which may
+//! are killed between any two steps. DELETEs of every kind are among the PUTs, and clients
+//! cancel operations, in some schedules weeks later; DynamoDB removes a tombstone that has
+//! expired at once, late or never. In some schedules the resource has an update, which may
 //! refuse, delay, hang, panic or end the process, in `put` as in `apply`. One schedule in 16 is
 //! for stress: a race of many PUTs of one resource, or an outage after which a queue that gives
 //! up as late as the deployed one brings odd operations again and again.
@@ -27,8 +29,9 @@
 //! gateway's clocks keep within the bound that the order assumes, and then order is checked
 //! too: whatever was over before a PUT was sent never wins over it. In all, whatever any clock
 //! of a host says, a PUT overwrites nothing that arrived more than a second after it by the
-//! gateway's clocks, nothing is written without its update, and an update sees the id that its
-//! operation was made with.
+//! gateway's clocks, nothing lands that is cancelled, or older than what its resource was at
+//! before, a removed tombstone included, nothing is written without its update, and an update
+//! sees the id that its operation was made with.
 //!
 //! # What is not modelled
 //! The adapters to AWS (that the condition expressions are `Operation::may_replace`, and
