@@ -4,16 +4,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
+use rules::Method;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::plan::{Key, Plan, Step, What, Wish};
-use crate::record::{Answer, Condition, Get, Mode, Put, Sending, Status, Story};
+use crate::record::{Answer, Cancel, Change, Condition, Get, Mode, Sending, Status, Story};
 use crate::rig::Rig;
 use crate::rig::gateway::{self, Request, problem_type};
 use crate::served;
 
-/// How often a keyed PUT is sent again while its outcome is not known.
+/// How often a keyed PUT or DELETE is sent again while its outcome is not known.
 const MAX_SENDINGS: usize = 6;
 
 /// How long a status is asked for. A message that was parked needs some seconds.
@@ -31,11 +32,11 @@ pub struct Target {
 struct Known {
     last_answer_ms: u64,
     versions: Vec<String>,
-    puts: Vec<Put>,
+    changes: Vec<Change>,
     gets: Vec<Get>,
     troubles: Vec<String>,
     polls: Vec<JoinHandle<()>>,
-    /// Where the status of each PUT is that was accepted.
+    /// Where the status of each PUT and DELETE is that was accepted.
     locations: Vec<(usize, String)>,
 }
 
@@ -75,14 +76,14 @@ impl Target {
             sleep(Duration::from_millis(20)).await;
         }
         // What was final must be so still.
-        for (put, location) in self.locations() {
-            self.ask(put, &location).await;
+        for (change, location) in self.locations() {
+            self.ask("GET", change, &location).await;
         }
         self.get(Duration::ZERO).await;
         let mut known = self.known.lock().unwrap();
         Story {
             resource: self.name.clone(),
-            puts: std::mem::take(&mut known.puts),
+            changes: std::mem::take(&mut known.changes),
             gets: std::mem::take(&mut known.gets),
             landed: self.rig.watch.leave(&self.name),
             stored: self.rig.engine.resource(&self.name),
@@ -90,7 +91,7 @@ impl Target {
         }
     }
 
-    /// A PUT that was accepted, and where its status is.
+    /// Each PUT and DELETE that was accepted, and where its status is.
     #[must_use]
     pub fn locations(&self) -> Vec<(usize, String)> {
         self.known.lock().unwrap().locations.clone()
@@ -104,7 +105,7 @@ impl Target {
         loop {
             let Some(poll) = self.known.lock().unwrap().polls.pop() else { return };
             let mut poll = Some(poll);
-            // Put back if this is given up.
+            // Change back if this is given up.
             let guard = PutBack { known: &self.known, poll: &mut poll };
             if let Some(poll) = guard.poll.as_mut() {
                 let _ = poll.await;
@@ -117,59 +118,75 @@ impl Target {
         sleep(step.pause).await;
         match step.what {
             What::Get => self.get(step.held_up).await,
-            What::Put { mode, condition, key } => {
-                let put = self.new_put(condition, key);
+            What::Change { method, mode, condition, key, cancel } => {
+                let change = self.new_change(method, condition, key);
+                let send = |mode, held_up| self.change(change, mode, held_up, cancel);
                 match key {
                     Key::Raced(after, other) => {
                         let second = async {
                             sleep(after).await;
-                            self.put(put, other, Duration::ZERO).await;
+                            send(other, Duration::ZERO).await;
                         };
-                        tokio::join!(self.put(put, mode, step.held_up), second);
+                        tokio::join!(send(mode, step.held_up), second);
                     }
-                    Key::None | Key::One => self.put(put, mode, step.held_up).await,
+                    Key::None | Key::One => send(mode, step.held_up).await,
                 }
                 if matches!(key, Key::None) {
                     return;
                 }
                 for again in 1..MAX_SENDINGS {
-                    if !self.is_unknown(put) {
+                    if !self.is_unknown(change) {
                         break;
                     }
                     sleep(Duration::from_millis(20 << again)).await;
-                    self.put(put, mode, Duration::ZERO).await;
+                    send(mode, Duration::ZERO).await;
                 }
             }
         }
     }
 
-    fn new_put(&self, wish: Wish, key: Key) -> usize {
+    fn new_change(&self, method: Method, wish: Wish, key: Key) -> usize {
         let mut known = self.known.lock().unwrap();
-        let number = known.puts.len();
+        let number = known.changes.len();
         let condition = condition(wish, &known.versions);
-        known.puts.push(Put {
-            body: served::body(number + 1),
+        known.changes.push(Change {
+            method,
+            mark: match method {
+                Method::Put => served::body(number + 1),
+                Method::Delete => format!("delete-{number}"),
+            },
             condition,
             is_keyed: !matches!(key, Key::None),
             sendings: vec![],
             statuses: vec![],
+            cancels: vec![],
         });
         number
     }
 
-    fn is_unknown(&self, put: usize) -> bool {
+    fn is_unknown(&self, change: usize) -> bool {
         let known = self.known.lock().unwrap();
-        known.puts[put].sendings.iter().all(|sending| {
+        known.changes[change].sendings.iter().all(|sending| {
             matches!(sending.answer, Answer::OutcomeUnknown | Answer::NotWritten(_) | Answer::None)
         })
     }
 
-    async fn put(self: &Arc<Self>, put: usize, mode: Mode, held_up: Duration) {
+    async fn change(
+        self: &Arc<Self>,
+        change: usize,
+        mode: Mode,
+        held_up: Duration,
+        cancel: Option<Duration>,
+    ) {
         let mut request = self.request("PUT", served::path(&self.name), held_up);
         {
             let known = self.known.lock().unwrap();
-            let Put { body, condition, is_keyed, .. } = &known.puts[put];
-            request.body = Some(body.clone());
+            let Change { method, mark, condition, is_keyed, .. } = &known.changes[change];
+            request.method = method.as_str();
+            match method {
+                Method::Put => request.body = Some(mark.clone()),
+                Method::Delete => request.id.clone_from(mark),
+            }
             let mut add = |name, value| request.headers.push((name, value));
             match condition {
                 Condition::None => {}
@@ -181,7 +198,7 @@ impl Target {
                 Condition::Absent => add("if-none-match", "*".to_owned()),
             }
             if *is_keyed {
-                add("idempotency-key", format!("\"key-{put}\""));
+                add("idempotency-key", format!("\"key-{change}\""));
             }
             match mode {
                 Mode::Inline => {}
@@ -192,44 +209,72 @@ impl Target {
         let (sent, reply) = self.send(&mut request).await;
         let answer = answer(&reply, request.body.as_deref());
         let mut known = self.known.lock().unwrap();
-        if let Answer::Written { etag, .. } = &answer {
-            known.versions.push(etag.clone());
+        match &answer {
+            Answer::Written { etag, .. } => known.versions.push(etag.clone()),
+            // No version has the id of a DELETE, not even the tombstone that it leaves.
+            Answer::Accepted { operation, .. } if request.body.is_none() => {
+                known.versions.push(operation.clone());
+            }
+            _ => {}
         }
         let answered = self.answered(&mut known);
-        known.puts[put].sendings.push(Sending { mode, sent, answered, answer: answer.clone() });
+        let sending = Sending { mode, sent, answered, answer: answer.clone() };
+        known.changes[change].sendings.push(sending);
         if let Answer::Accepted { location, .. } = answer
-            && known.locations.iter().all(|(of, _)| *of != put)
+            && known.locations.iter().all(|(of, _)| *of != change)
         {
-            known.locations.push((put, location.clone()));
+            known.locations.push((change, location.clone()));
             let resource = Arc::clone(self);
-            known.polls.push(tokio::spawn(async move { resource.poll(put, &location).await }));
+            let poll = async move { resource.poll(change, &location, cancel).await };
+            known.polls.push(tokio::spawn(poll));
         }
     }
 
-    async fn poll(self: Arc<Self>, put: usize, location: &str) {
+    /// Asks for the status until it is final, and after so long cancels first.
+    async fn poll(self: Arc<Self>, change: usize, location: &str, cancel: Option<Duration>) {
+        let mut cancel = cancel.map(|after| Instant::now() + after);
         let deadline = Instant::now() + LONGEST_PENDING;
         let mut pause = Duration::from_millis(40);
         while Instant::now() < deadline {
-            sleep(pause).await;
+            let next = Instant::now() + pause;
+            if let Some(at) = cancel.take_if(|at| *at < next) {
+                sleep_until(at).await;
+                // The second must be answered the same.
+                for _ in 0..2 {
+                    self.ask("DELETE", change, location).await;
+                }
+            } else {
+                sleep_until(next).await;
+            }
             pause = pause.mul_f64(1.5).min(Duration::from_millis(400));
-            if self.ask(put, location).await {
+            if self.ask("GET", change, location).await {
                 return;
             }
         }
     }
 
-    /// Asks for a status; whether it is final.
-    async fn ask(&self, put: usize, location: &str) -> bool {
-        let mut request = self.request("GET", location.to_owned(), Duration::ZERO);
-        let (_, reply) = self.send(&mut request).await;
+    /// Asks for a status, or by a DELETE to cancel; whether the status is final.
+    async fn ask(&self, method: &'static str, change: usize, location: &str) -> bool {
+        let mut request = self.request(method, location.to_owned(), Duration::ZERO);
+        let (sent, reply) = self.send(&mut request).await;
         let mut known = self.known.lock().unwrap();
         let at = self.answered(&mut known);
-        let Some(status) = status(&reply) else { return false };
+        let status = if method == "DELETE" {
+            let answer = match reply.is_ours {
+                true => format!("{} {}", reply.status, reply.problem()).trim_end().to_owned(),
+                false => "none".to_owned(),
+            };
+            known.changes[change].cancels.push(Cancel { sent, answer });
+            cancelled(&reply)
+        } else {
+            status(&reply)
+        };
+        let Some(status) = status else { return false };
         if let Status::Succeeded(etag) = &status {
-            known.versions.push(etag.clone());
+            known.versions.extend(etag.clone());
         }
         let is_final = status.is_final();
-        let statuses = &mut known.puts[put].statuses;
+        let statuses = &mut known.changes[change].statuses;
         if statuses.last().is_none_or(|(_, last)| *last != status) {
             statuses.push((at, status));
         }
@@ -256,7 +301,7 @@ impl Target {
     }
 
     fn request(&self, method: &'static str, path: String, held_up: Duration) -> Request {
-        Request { method, path, held_up, ..Request::default() }
+        Request { method, id: "r".to_owned(), path, held_up, ..Request::default() }
     }
 
     /// Sends a request, and tells when that was. Its millisecond is later than that of any
@@ -302,7 +347,8 @@ impl Drop for PutBack<'_> {
 /// Asks for the status at `location`, of any resource.
 pub async fn ask(rig: &Rig, location: String) -> Option<Status> {
     let arrival_ms = unix_ms();
-    let request = Request { method: "GET", path: location, arrival_ms, ..Request::default() };
+    let id = "r".to_owned();
+    let request = Request { method: "GET", id, path: location, arrival_ms, ..Request::default() };
     status(&rig.gateway.send(&request).await)
 }
 
@@ -330,9 +376,15 @@ fn answer(reply: &gateway::Answer, body: Option<&str>) -> Answer {
             let etag = header("etag").trim_matches('"').to_owned();
             Answer::Written { etag, created: reply.status == 201 }
         }
-        202 => Answer::Accepted {
-            operation: reply.json()["id"].as_str().unwrap_or_default().to_owned(),
-            location: header("location").to_owned(),
+        204 if body.is_none() && reply.header("etag").is_none() => Answer::Deleted,
+        202 => match status(reply) {
+            // Of a DELETE it is known that it was written.
+            Some(Status::Pending | Status::Succeeded(Some(_))) => Answer::Accepted {
+                is_written: reply.json()["status"] == "succeeded",
+                operation: reply.json()["id"].as_str().unwrap_or_default().to_owned(),
+                location: header("location").to_owned(),
+            },
+            status => Answer::Unexpected(format!("202 {status:?}")),
         },
         412 => Answer::PreconditionFailed,
         409 => Answer::Refused(problem),
@@ -340,6 +392,15 @@ fn answer(reply: &gateway::Answer, body: Option<&str>) -> Answer {
         503 if problem == "not-written" || problem == "clock-skew" => Answer::NotWritten(problem),
         500 if !reply.is_ours => Answer::None,
         status => Answer::Unexpected(format!("{status} {}", reply.body)),
+    }
+}
+
+/// What the answer to a cancel says of the status. `None` if it need not say it.
+fn cancelled(reply: &gateway::Answer) -> Option<Status> {
+    match (reply.status, status(reply)?) {
+        (200, Status::Cancelled) => Some(Status::Cancelled),
+        (409, _) if reply.problem() == "already-decided" => Some(Status::AlreadyDecided),
+        (code, _) => Some(Status::Unexpected(format!("{code} {} to a cancel", reply.body))),
     }
 }
 
@@ -356,9 +417,10 @@ fn status(reply: &gateway::Answer) -> Option<Status> {
         // What `stalled` was called before.
         Some("failed") if is_provisional => Status::Stalled,
         Some("succeeded") => {
-            let etag = document["etag"].as_str().unwrap_or_default();
-            Status::Succeeded(etag.trim_matches('"').to_owned())
+            let etag = document["etag"].as_str();
+            Status::Succeeded(etag.map(|etag| etag.trim_matches('"').to_owned()))
         }
+        Some("cancelled") => Status::Cancelled,
         Some("superseded") => Status::Superseded,
         Some("failed") => Status::Failed(problem_type(&document["error"])),
         _ => Status::Unexpected(format!("{} {}", reply.status, reply.body)),

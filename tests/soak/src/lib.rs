@@ -1,4 +1,4 @@
-//! A soak: many PUTs through the release binaries under faults of every kind, and the
+//! A soak: many PUTs and DELETEs through the release binaries under faults of every kind, and the
 //! account of each.
 //!
 //! [`rig`] is the service without an emulator, for whoever wants to drive it. On top of it

@@ -31,7 +31,7 @@ async fn run() -> ExitCode {
     let bins = options.get("bins").map_or(own_folder, PathBuf::from);
     let settings = Settings {
         seed: number("seed", u64::from(now.subsec_micros())),
-        puts: number("puts", 100_000),
+        changes: number("puts", 100_000),
         resources: number("resources", 40) as usize,
         only: options.get("only").map(|_| number("only", 0)),
         folder: PathBuf::from(options.get("stories").map_or("target/stories", String::as_str)),
@@ -47,8 +47,8 @@ async fn run() -> ExitCode {
         mischief: true,
     };
     println!(
-        "seed {}: {} PUTs, {} resources at a time",
-        settings.seed, settings.puts, settings.resources
+        "seed {}: {} PUTs and DELETEs, {} resources at a time",
+        settings.seed, settings.changes, settings.resources
     );
     let started = Instant::now();
     let rig = Arc::new(Rig::start(&bins, setup, settings.seed).await);
@@ -72,7 +72,7 @@ fn options() -> BTreeMap<String, String> {
 
 /// The parts of the account, and how the names of their counts begin.
 const PARTS: [(&str, &[&str]); 4] = [
-    ("answers", &["PUT", "GET"]),
+    ("answers", &["PUT", "DELETE", "cancel:", "GET"]),
     ("outcomes of what was accepted", &["status", "writes"]),
     ("faults", &["table", "queue", "killed", "deletions", "put", "read", "apply", "park"]),
     ("messages", &["messages", "batches", "failed"]),
@@ -81,8 +81,8 @@ const PARTS: [(&str, &[&str]); 4] = [
 /// What the words of the findings mean.
 const WORDS: [(&str, &str); 6] = [
     ("LOST", "accepted and never decided, or said to be written and not there"),
-    ("DOUBLED", "one PUT that took effect twice"),
-    ("STALE", "a PUT over one that was sent after it was settled"),
+    ("DOUBLED", "one PUT or DELETE that took effect twice"),
+    ("STALE", "a PUT or DELETE over one that was sent after it was settled, or that is newer"),
     ("LIE", "an answer or a status that contradicts another, or what landed"),
     ("NOT LINEARIZABLE", "clients that saw what no single register would have shown"),
     ("CRASHED", "a process that ended without being killed"),
@@ -91,9 +91,12 @@ const WORDS: [(&str, &str); 6] = [
 fn tell(rig: &Rig, found: &Found, time: Duration) {
     let counts = rig.tally.counts();
     let seconds = time.as_secs_f64();
-    let puts: u64 =
-        counts.iter().filter(|(name, _)| name.starts_with("PUT ")).map(|(_, n)| n).sum();
-    println!("{puts} PUTs sent in {seconds:.0} s, {:.0} a second", puts as f64 / seconds);
+    let is_change = |name: &str| name.starts_with("PUT ") || name.starts_with("DELETE ");
+    let changes: u64 = counts.iter().filter(|(name, _)| is_change(name)).map(|(_, n)| n).sum();
+    println!(
+        "{changes} PUTs and DELETEs sent in {seconds:.0} s, {:.0} a second",
+        changes as f64 / seconds
+    );
     for (part, beginnings) in PARTS {
         println!("\n{part}");
         for (name, count) in &counts {
@@ -103,7 +106,7 @@ fn tell(rig: &Rig, found: &Found, time: Duration) {
         }
     }
     let [yes, no, unknown] = found.histories;
-    println!("\nhistories, one of each resource, of {} PUTs and GETs", found.operations);
+    println!("\nhistories, one of each resource, of {} PUTs, DELETEs and GETs", found.operations);
     println!("{yes:9} linearizable");
     println!("{no:9} not linearizable");
     println!("{unknown:9} took too long to tell");

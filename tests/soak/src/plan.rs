@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use rules::Method;
 
 use crate::record::Mode;
 use crate::rig::fault::Weather;
@@ -23,14 +24,18 @@ pub struct Step {
 pub enum What {
     /// A GET.
     Get,
-    /// A PUT.
-    Put {
+    /// A PUT or a DELETE.
+    Change {
+        /// Which of them.
+        method: Method,
         /// How it is to be carried out.
         mode: Mode,
         /// Its precondition.
         condition: Wish,
         /// Its idempotency key.
         key: Key,
+        /// So much later it is cancelled, if it was accepted.
+        cancel: Option<Duration>,
     },
 }
 
@@ -50,7 +55,7 @@ pub enum Wish {
     Absent,
 }
 
-/// Whether a PUT has an idempotency key.
+/// Whether a PUT or DELETE has an idempotency key.
 #[derive(Clone, Copy, Debug)]
 pub enum Key {
     /// No.
@@ -85,16 +90,18 @@ impl Plan {
             5..7 => Weather::THROTTLED,
             _ => Weather::LOSSY,
         };
-        let clients =
-            (0..rng.usize(2..=6)).map(|_| (0..rng.usize(3..=8)).map(|_| step(rng)).collect());
-        let clients = clients.collect();
         // Long enough for some messages to become dead letters.
         let hot = (rng.u8(..100) == 0).then(|| Duration::from_millis(rng.u64(500..4000)));
+        // Before a message is applied, or after it was parked.
+        let latest_cancel = if hot.is_some() { 4000 } else { 5 };
+        let clients = (0..rng.usize(2..=6))
+            .map(|_| (0..rng.usize(3..=8)).map(|_| step(rng, latest_cancel)).collect())
+            .collect();
         Self { clients, weather, hot, seed: rng.u64(..) }
     }
 }
 
-fn step(rng: &mut Rng) -> Step {
+fn step(rng: &mut Rng, latest_cancel: u64) -> Step {
     let ms = |rng: &mut Rng, most| Duration::from_millis(rng.u64(..=most));
     let pause = if rng.u8(..10) == 0 { ms(rng, 40) } else { ms(rng, 6) };
     let held_up = match rng.u16(..1000) {
@@ -106,7 +113,14 @@ fn step(rng: &mut Rng) -> Step {
     let what = if rng.u8(..100) < 22 {
         What::Get
     } else {
-        What::Put { mode: mode(rng), condition: wish(rng), key: key(rng) }
+        let method = if rng.u8(..100) < 15 { Method::Delete } else { Method::Put };
+        let condition = match (method, wish(rng)) {
+            // A DELETE has no If-None-Match.
+            (Method::Delete, Wish::Absent) => Wish::None,
+            (_, wish) => wish,
+        };
+        let cancel = (rng.u8(..100) < 10).then(|| ms(rng, latest_cancel));
+        What::Change { method, mode: mode(rng), condition, key: key(rng), cancel }
     };
     Step { pause, held_up, what }
 }

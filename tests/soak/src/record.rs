@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rules::Method;
+
 /// What must be true of the stored resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
@@ -17,7 +19,7 @@ pub enum Condition {
     Absent,
 }
 
-/// How a PUT is to be carried out.
+/// How a PUT or DELETE is to be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Awaited.
@@ -28,7 +30,7 @@ pub enum Mode {
     Wait(u8),
 }
 
-/// An answer to a PUT.
+/// An answer to a PUT or DELETE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// 200 or 201: written.
@@ -38,8 +40,12 @@ pub enum Answer {
         /// Whether it says that there was no such resource.
         created: bool,
     },
-    /// 202: queued.
+    /// 204: deleted.
+    Deleted,
+    /// 202: queued, or written and not known whether there was no such resource.
     Accepted {
+        /// Whether its status is `succeeded`.
+        is_written: bool,
         /// The operation id.
         operation: String,
         /// The path of its status.
@@ -59,7 +65,7 @@ pub enum Answer {
     Unexpected(String),
 }
 
-/// One sending of a PUT.
+/// One sending of a PUT or DELETE.
 #[derive(Clone, Debug)]
 pub struct Sending {
     /// How it was to be carried out.
@@ -79,10 +85,14 @@ pub enum Status {
     Pending,
     /// `stalled`, or `failed` with `provisional`
     Stalled,
-    /// `succeeded`, with the entity tag
-    Succeeded(String),
+    /// `succeeded`, with the entity tag, which a DELETE has not
+    Succeeded(Option<String>),
     /// `superseded`
     Superseded,
+    /// `cancelled`
+    Cancelled,
+    /// No status, but 409 `already-decided` to a cancel: it has one that is final.
+    AlreadyDecided,
     /// `failed` for good, with the problem's type
     Failed(String),
     /// Anything else.
@@ -93,15 +103,38 @@ impl Status {
     /// Whether it may never change.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Pending | Self::Stalled | Self::Unexpected(_))
+        use Status::{AlreadyDecided, Pending, Stalled, Unexpected};
+        !matches!(self, Pending | Stalled | AlreadyDecided | Unexpected(_))
+    }
+
+    /// Whether `later` may follow it, at once or after others.
+    #[must_use]
+    pub fn may_precede(&self, later: &Self) -> bool {
+        match (self, later) {
+            (_, Self::AlreadyDecided) => *self != Self::Cancelled,
+            (Self::AlreadyDecided, _) => later.is_final() && *later != Self::Cancelled,
+            _ => !self.is_final() || self == later,
+        }
     }
 }
 
-/// One PUT, however often it was sent.
+/// One sending of a cancel.
 #[derive(Clone, Debug)]
-pub struct Put {
-    /// Its body, which no other PUT has.
-    pub body: String,
+pub struct Cancel {
+    /// When it was sent.
+    pub sent: Duration,
+    /// The answer, as the account counts it.
+    pub answer: String,
+}
+
+/// One PUT or DELETE, however often it was sent.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which of them it is.
+    pub method: Method,
+    /// What its writes are known by, which is no other's: the body of a PUT, the id of the
+    /// request for a DELETE.
+    pub mark: String,
     /// Its precondition.
     pub condition: Condition,
     /// Whether it has an Idempotency-Key.
@@ -110,6 +143,8 @@ pub struct Put {
     pub sendings: Vec<Sending>,
     /// What its status was, and when that was heard.
     pub statuses: Vec<(Duration, Status)>,
+    /// The sendings of its cancel.
+    pub cancels: Vec<Cancel>,
 }
 
 /// A version of the resource: entity tag and body.
@@ -126,6 +161,8 @@ pub struct Get {
     pub seen: Option<Version>,
 }
 
+/// What is stored of a resource.
+pub use crate::rig::engine::Stored;
 /// A write that took effect, as the wire saw it.
 pub use crate::rig::watch::Landed;
 
@@ -134,14 +171,14 @@ pub use crate::rig::watch::Landed;
 pub struct Story {
     /// The resource.
     pub resource: String,
-    /// Every PUT.
-    pub puts: Vec<Put>,
+    /// Every PUT and DELETE.
+    pub changes: Vec<Change>,
     /// Every GET.
     pub gets: Vec<Get>,
     /// Every write that took effect.
     pub landed: Vec<Landed>,
     /// What is stored at the end.
-    pub stored: Option<Version>,
+    pub stored: Option<Stored>,
     /// What went wrong beside it.
     pub troubles: Vec<String>,
 }
@@ -155,11 +192,13 @@ pub enum Fate {
     PreconditionFailed(Duration),
     /// It did not, and never will.
     Never,
+    /// It did not, since it was cancelled, as was heard then.
+    Cancelled(Duration),
     /// Nobody can tell.
     Open,
 }
 
-impl Put {
+impl Change {
     /// When it was sent first.
     #[must_use]
     pub fn sent(&self) -> Duration {
@@ -185,8 +224,11 @@ impl Put {
         let answers = self.sendings.iter().map(|sending| {
             let at = sending.answered;
             let fate = match &sending.answer {
-                Answer::Written { .. } => Fate::Written(at),
+                Answer::Written { .. }
+                | Answer::Deleted
+                | Answer::Accepted { is_written: true, .. } => Fate::Written(at),
                 Answer::PreconditionFailed => Fate::PreconditionFailed(at),
+                Answer::Refused(problem) if problem == "cancelled" => Fate::Cancelled(at),
                 Answer::Refused(_) | Answer::NotWritten(_) => Fate::Never,
                 Answer::Accepted { .. }
                 | Answer::OutcomeUnknown
@@ -202,7 +244,11 @@ impl Put {
                     Fate::PreconditionFailed(*at)
                 }
                 Status::Superseded | Status::Failed(_) => Fate::Never,
-                Status::Pending | Status::Stalled | Status::Unexpected(_) => Fate::Open,
+                Status::Cancelled => Fate::Cancelled(*at),
+                Status::Pending
+                | Status::Stalled
+                | Status::AlreadyDecided
+                | Status::Unexpected(_) => Fate::Open,
             };
             (fate, format!("status {status:?}"))
         });
@@ -214,7 +260,7 @@ impl Put {
     pub fn fate(&self) -> Fate {
         let fates = self.claims().into_iter().map(|(fate, _)| fate);
         let time = |fate: &Fate| match fate {
-            Fate::Written(at) | Fate::PreconditionFailed(at) => *at,
+            Fate::Written(at) | Fate::PreconditionFailed(at) | Fate::Cancelled(at) => *at,
             Fate::Never | Fate::Open => Duration::MAX,
         };
         fates.min_by_key(time).unwrap_or(Fate::Open)
@@ -225,11 +271,11 @@ impl Put {
     pub fn operations(&self) -> Vec<&str> {
         let answers = self.sendings.iter().filter_map(|sending| match &sending.answer {
             Answer::Written { etag, .. } => Some(etag.as_str()),
-            Answer::Accepted { operation, .. } => Some(operation),
+            Answer::Accepted { operation, .. } => Some(operation.as_str()),
             _ => None,
         });
         let statuses = self.statuses.iter().filter_map(|(_, status)| match status {
-            Status::Succeeded(etag) => Some(etag.as_str()),
+            Status::Succeeded(etag) => etag.as_deref(),
             _ => None,
         });
         answers.chain(statuses).collect()
@@ -237,10 +283,10 @@ impl Put {
 }
 
 impl Story {
-    /// The number of each body, from 1 on; 0 is no resource.
+    /// The number of each mark, from 1 on.
     #[must_use]
     pub fn numbers(&self) -> HashMap<&str, u32> {
-        let bodies = self.puts.iter().map(|put| put.body.as_str());
-        bodies.zip(1..).collect()
+        let marks = self.changes.iter().map(|change| change.mark.as_str());
+        marks.zip(1..).collect()
     }
 }

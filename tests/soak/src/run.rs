@@ -24,8 +24,8 @@ use crate::served;
 pub struct Settings {
     /// Chooses the plan.
     pub seed: u64,
-    /// How many PUTs.
-    pub puts: u64,
+    /// How many PUTs and DELETEs.
+    pub changes: u64,
     /// How many resources at a time.
     pub resources: usize,
     /// Only the resource of this number.
@@ -41,7 +41,7 @@ pub struct Found {
     pub findings: Vec<(String, Finding)>,
     /// Histories that are linearizable, that are not, and that are not decided.
     pub histories: [u64; 3],
-    /// PUTs and GETs in them.
+    /// PUTs, DELETEs and GETs in them.
     pub operations: u64,
     /// A status of each resource, to be asked for once more at the end.
     statuses: Vec<(String, String, Status)>,
@@ -92,7 +92,7 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
     for number in settings.only.unwrap_or(0).. {
         let seat = Arc::clone(&seats).acquire_owned().await.expect("it is open");
         let so_far = sent.load(Ordering::Relaxed);
-        if so_far >= settings.puts || settings.only.is_some_and(|only| number > only) {
+        if so_far >= settings.changes || settings.only.is_some_and(|only| number > only) {
             break;
         }
         if said.elapsed() > Duration::from_secs(15) {
@@ -100,7 +100,7 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
             let (seconds, wrong) =
                 (started.elapsed().as_secs(), found.lock().unwrap().findings.len());
             eprintln!(
-                "[{seconds:5} s] {so_far} PUTs, {} resources under way, {wrong} findings",
+                "[{seconds:5} s] {so_far} PUTs and DELETEs, {} resources under way, {wrong} findings",
                 resources.len()
             );
         }
@@ -112,7 +112,7 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
             resource.play(&plan).await;
             drop(seat);
             let story = resource.close().await;
-            let count: usize = story.puts.iter().map(|put| put.sendings.len()).sum();
+            let count: usize = story.changes.iter().map(|change| change.sendings.len()).sum();
             sent.fetch_add(count as u64, Ordering::Relaxed);
             count_answers(&rig, &story);
             let locations = resource.locations();
@@ -139,13 +139,13 @@ impl Found {
         settings: &Settings,
     ) {
         self.histories[verdict as usize] += 1;
-        self.operations += (story.puts.len() + story.gets.len()) as u64;
+        self.operations += (story.changes.len() + story.gets.len()) as u64;
         if verdict == Verdict::No {
             let text = "its history is none of one register".to_owned();
             findings.push(Finding { word: "NOT LINEARIZABLE", text });
         }
-        if let Some((put, location)) = location
-            && let Some((_, status)) = story.puts[put].statuses.last()
+        if let Some((change, location)) = location
+            && let Some((_, status)) = story.changes[change].statuses.last()
         {
             self.statuses.push((story.resource.clone(), location, status.clone()));
         }
@@ -160,18 +160,22 @@ impl Found {
 }
 
 fn count_answers(rig: &Rig, story: &Story) {
-    for put in &story.puts {
-        let key = if put.is_keyed { ", key" } else { "" };
-        for sending in &put.sendings {
+    for change in &story.changes {
+        let key = if change.is_keyed { ", key" } else { "" };
+        for sending in &change.sendings {
             let mode = match sending.mode {
                 Mode::Inline => "inline",
                 Mode::Deferred => "deferred",
                 Mode::Wait(_) => "wait",
             };
-            rig.tally.add(&format!("PUT {mode}{key}: {}", name(&sending.answer)));
+            let method = change.method.as_str();
+            rig.tally.add(&format!("{method} {mode}{key}: {}", name(&sending.answer)));
         }
-        if let Some((_, status)) = put.statuses.last() {
-            let stalled = put.statuses.iter().any(|(_, status)| *status == Status::Stalled);
+        for cancel in &change.cancels {
+            rig.tally.add(&format!("cancel: {}", cancel.answer));
+        }
+        if let Some((_, status)) = change.statuses.last() {
+            let stalled = change.statuses.iter().any(|(_, status)| *status == Status::Stalled);
             let stalled = if stalled { ", once stalled" } else { "" };
             let status = match status {
                 Status::Succeeded(_) => "Succeeded".to_owned(),
@@ -188,6 +192,8 @@ fn name(answer: &Answer) -> String {
     match answer {
         Answer::Written { created: true, .. } => "201".to_owned(),
         Answer::Written { .. } => "200".to_owned(),
+        Answer::Deleted => "204".to_owned(),
+        Answer::Accepted { is_written: true, .. } => "202 succeeded".to_owned(),
         Answer::Accepted { .. } => "202".to_owned(),
         Answer::PreconditionFailed => "412".to_owned(),
         Answer::Refused(problem) => format!("409 {problem}"),

@@ -7,17 +7,18 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
+use rules::Method;
 use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
-use crate::record::{Condition, Fate, Put, Story};
+use crate::record::{Change, Condition, Fate, Story};
 
 /// Most steps of the search. What is fine takes some hundreds.
 const MAX_STEPS: u32 = 3_000_000;
 
-/// Most PUTs left open. Each doubles what must be tried; where there are more, what the
-/// wire saw closes them.
+/// Most PUTs and DELETEs left open. Each doubles what must be tried; where there are more,
+/// what the wire saw closes them.
 const MAX_OPEN: usize = 4;
 
 /// What the checker found.
@@ -79,7 +80,7 @@ thread_local! {
 /// The search took too long.
 struct TooLong;
 
-/// A resource: one register.
+/// A resource: one register that can be deleted.
 struct Register;
 
 impl Specification for Register {
@@ -117,12 +118,12 @@ impl Specification for Register {
 /// If the checker does for another reason than the length of its search.
 #[must_use]
 pub fn linearizable(story: &Story) -> Verdict {
-    let open = story.puts.iter().filter(|put| put.fate() == Fate::Open).count();
+    let open = story.changes.iter().filter(|change| change.fate() == Fate::Open).count();
     let verdict = if open <= MAX_OPEN { search(story, false) } else { Verdict::Unknown };
     if verdict == Verdict::Unknown { search(story, true) } else { verdict }
 }
 
-/// `closed`: what the wire saw tells of the PUTs that are open.
+/// `closed`: what the wire saw tells of the PUTs and DELETEs that are open.
 fn search(story: &Story, closed: bool) -> Verdict {
     let mut operations = operations(story, closed);
     if operations.is_empty() {
@@ -152,10 +153,10 @@ fn search(story: &Story, closed: bool) -> Verdict {
 fn operations(story: &Story, closed: bool) -> Vec<(Duration, Duration, Operation)> {
     let numbers = story.numbers();
     let of_body = |body: &str| numbers.get(body).copied().unwrap_or(Body::MAX);
-    let mut bodies: HashMap<&str, Body> = HashMap::new();
-    for write in &story.landed {
-        bodies.insert(&write.operation, of_body(&write.body));
-    }
+    // A tombstone is no version: no entity tag is of it.
+    let versions = story.landed.iter().filter(|write| !write.is_deletion);
+    let bodies: HashMap<&str, Body> =
+        versions.map(|write| (write.operation.as_str(), of_body(&write.mark))).collect();
     let is = |condition: &Condition| match condition {
         Condition::None => Is::Any,
         Condition::Exists => Is::Some,
@@ -164,30 +165,36 @@ fn operations(story: &Story, closed: bool) -> Vec<(Duration, Duration, Operation
             Is::OneOf(tags.iter().filter_map(|tag| bodies.get(tag.as_str()).copied()).collect())
         }
     };
-    let puts = story.puts.iter().filter_map(|put| {
-        let (body, condition) = (of_body(&put.body), is(&put.condition));
-        let (until, operation) = match put.fate() {
-            Fate::Written(at) => (at, Operation::Write { body, condition, created: created(put) }),
+    let changes = story.changes.iter().filter_map(|change| {
+        let condition = is(&change.condition);
+        let body = match change.method {
+            Method::Put => of_body(&change.mark),
+            Method::Delete => 0,
+        };
+        let (until, operation) = match change.fate() {
+            Fate::Written(at) => {
+                (at, Operation::Write { body, condition, created: created(change) })
+            }
             Fate::PreconditionFailed(at) => (at, Operation::Refused(condition)),
-            Fate::Never => return None,
+            Fate::Never | Fate::Cancelled(_) => return None,
             Fate::Open if closed => {
-                let landed = story.landed.iter().find(|write| write.body == put.body)?;
+                let landed = story.landed.iter().find(|write| write.mark == change.mark)?;
                 (landed.at, Operation::Write { body, condition, created: None })
             }
             Fate::Open => (Duration::MAX, Operation::Open { body, condition }),
         };
-        Some((put.sent(), until, operation))
+        Some((change.sent(), until, operation))
     });
     let gets = story.gets.iter().map(|get| {
         let body = get.seen.as_ref().map_or(0, |(_, body)| of_body(body));
         (get.sent, get.answered, Operation::Read(body))
     });
-    puts.chain(gets).collect()
+    changes.chain(gets).collect()
 }
 
-fn created(put: &Put) -> Option<bool> {
+fn created(change: &Change) -> Option<bool> {
     use crate::record::Answer::Written;
-    put.sendings.iter().find_map(|sending| match sending.answer {
+    change.sendings.iter().find_map(|sending| match sending.answer {
         Written { created, .. } => Some(created),
         _ => None,
     })

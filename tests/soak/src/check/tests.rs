@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use rules::Method;
+
 use super::*;
-use crate::record::{Answer, Condition, Get, Landed, Mode, Put, Sending, Status, Story};
+use crate::record::{
+    Answer, Cancel, Change, Condition, Get, Landed, Mode, Sending, Status, Stored, Story,
+};
 
 fn at(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -17,35 +21,61 @@ fn body(number: u64) -> String {
     format!("{{\"n\":{number}}}")
 }
 
-fn put(number: u64, mode: Mode, sent: u64, answered: u64, answer: Answer) -> Put {
+fn put(number: u64, mode: Mode, sent: u64, answered: u64, answer: Answer) -> Change {
     let sending = Sending { mode, sent: at(sent), answered: at(answered), answer };
-    Put {
-        body: body(number),
+    Change {
+        method: Method::Put,
+        mark: body(number),
         condition: Condition::None,
         is_keyed: false,
         sendings: vec![sending],
         statuses: vec![],
+        cancels: vec![],
     }
 }
 
-fn written(number: u64, sent: u64, created: bool) -> Put {
+fn delete(number: u64, sent: u64) -> Change {
+    let put = put(number, Mode::Inline, sent, sent + 5, Answer::Deleted);
+    Change { method: Method::Delete, mark: format!("delete-{number}"), ..put }
+}
+
+fn written(number: u64, sent: u64, created: bool) -> Change {
     let answer = Answer::Written { etag: id(number), created };
     put(number, Mode::Inline, sent, sent + 5, answer)
 }
 
-fn deferred(number: u64, sent: u64, status: (u64, Status)) -> Put {
-    let answer = Answer::Accepted { operation: id(number), location: String::new() };
+fn deferred(number: u64, sent: u64, status: (u64, Status)) -> Change {
+    let (is_written, location) = (false, String::new());
+    let answer = Answer::Accepted { is_written, operation: id(number), location };
     let mut put = put(number, Mode::Deferred, sent, sent + 5, answer);
     put.statuses = vec![(at(sent + 6), Status::Pending), (at(status.0), status.1)];
     put
 }
 
 fn landed(number: u64, ms: u64) -> Landed {
-    Landed { operation: id(number), body: body(number), at: at(ms) }
+    let (operation, mark) = (id(number), body(number));
+    Landed { operation, mark, is_deletion: false, called: at(ms - 1), at: at(ms) }
+}
+
+fn deleted(number: u64, ms: u64) -> Landed {
+    Landed { mark: format!("delete-{number}"), is_deletion: true, ..landed(number, ms) }
 }
 
 fn get(sent: u64, number: u64) -> Get {
     Get { sent: at(sent), answered: at(sent + 5), seen: Some((id(number), body(number))) }
+}
+
+fn not_found(sent: u64) -> Get {
+    Get { seen: None, ..get(sent, 0) }
+}
+
+fn stored(number: u64) -> Stored {
+    let (operation, created_by) = (id(number), Some(id(1)));
+    Stored { operation, body: Some(body(number)), created_by, expires: false }
+}
+
+fn tombstone(number: u64) -> Stored {
+    Stored { operation: id(number), body: None, created_by: None, expires: true }
 }
 
 /// 1 inline; 2 deferred, decided late; 3 conditional, refused; 4 unknown, but landed.
@@ -54,18 +84,51 @@ fn sound() -> Story {
     refused.condition = Condition::Absent;
     Story {
         resource: "u".to_owned(),
-        puts: vec![
+        changes: vec![
             written(1, 10, true),
-            deferred(2, 20, (90, Status::Succeeded(id(2)))),
+            deferred(2, 20, (90, Status::Succeeded(Some(id(2))))),
             refused,
             put(4, Mode::Inline, 100, 105, Answer::OutcomeUnknown),
         ],
         gets: vec![get(40, 1), get(60, 2), get(120, 2), get(140, 4)],
         landed: vec![landed(1, 12), landed(2, 50), landed(4, 130)],
-        stored: Some((id(4), body(4))),
+        stored: Some(stored(4)),
         troubles: vec![],
     }
 }
+
+/// After [`sound`]: 5 deletes; 6 makes it again, and is deleted by 8, later; 7, which was
+/// before that, is cancelled in vain, and 9 cancelled; 10 finds nothing to delete.
+fn deletions() -> Story {
+    let mut story = sound();
+    let mut deletion = deferred(8, 230, (290, Status::Succeeded(None)));
+    deletion.method = Method::Delete;
+    deletion.mark = "delete-8".to_owned();
+    let mut too_late = deferred(7, 210, (225, Status::AlreadyDecided));
+    too_late.statuses.push((at(226), Status::Succeeded(Some(id(7)))));
+    let mut cancelled = deferred(9, 240, (250, Status::Cancelled));
+    for change in [&mut too_late, &mut cancelled] {
+        let sent = change.sent() + Duration::from_millis(7);
+        change.cancels = vec![Cancel { sent, answer: "any".to_owned() }];
+    }
+    let mut refused = delete(10, 300);
+    refused.sendings[0].answer = Answer::PreconditionFailed;
+    refused.condition = Condition::Match(vec![id(8), id(7)]);
+    let made = written(6, 180, true);
+    story.changes.extend([delete(5, 150), made, too_late, deletion, cancelled, refused]);
+    story.gets.extend([not_found(160), get(190, 6), get(240, 7), not_found(300)]);
+    story.landed.extend([deleted(5, 153), landed(6, 182), landed(7, 215), deleted(8, 260)]);
+    story.stored = Some(tombstone(8));
+    story
+}
+
+/// The change that it has at `number`.
+const DELETE: usize = 4;
+const MADE_AGAIN: usize = 5;
+const TOO_LATE: usize = 6;
+const DELETED_LATER: usize = 7;
+const CANCELLED: usize = 8;
+const REFUSED: usize = 9;
 
 fn words(story: &Story) -> Vec<&'static str> {
     let mut words: Vec<_> = account(story).into_iter().map(|finding| finding.word).collect();
@@ -75,8 +138,90 @@ fn words(story: &Story) -> Vec<&'static str> {
 
 #[test]
 fn a_sound_story_is_accepted() {
-    assert_eq!(account(&sound()), vec![]);
-    assert_eq!(linearizable(&sound()), Verdict::Yes);
+    for story in [sound(), deletions()] {
+        assert_eq!(account(&story), vec![]);
+        assert_eq!(linearizable(&story), Verdict::Yes);
+    }
+}
+
+#[test]
+fn a_deleted_resource_is_absent_until_it_is_made_again() {
+    let spoiled: [fn(&mut Story); 8] = [
+        // It comes back, and is absent again.
+        |story| story.gets.push(get(165, 4)),
+        |story| story.gets.push(get(400, 7)),
+        // Absent while it exists.
+        |story| story.gets.push(not_found(143)),
+        |story| story.gets.push(not_found(195)),
+        // 201 where it existed, 200 where it did not.
+        |story| story.changes.push(written(6, 220, true)),
+        |story| story.changes[MADE_AGAIN] = written(6, 180, false),
+        // A DELETE with a precondition that was false, and a refused one whose was true.
+        |story| story.changes[DELETE].condition = Condition::Match(vec![id(2)]),
+        |story| story.changes[REFUSED].condition = Condition::Absent,
+    ];
+    for (number, spoil) in spoiled.into_iter().enumerate() {
+        let mut story = deletions();
+        spoil(&mut story);
+        assert_eq!(linearizable(&story), Verdict::No, "{number}");
+    }
+}
+
+#[test]
+fn what_a_deletion_or_a_cancel_left_undone_is_found() {
+    let spoiled: [(&[&str], fn(&mut Story)); 14] = [
+        // 204, and no tombstone.
+        (&["LOST"], |story| story.landed.retain(|write| write.operation != id(5))),
+        // Landed under the tombstone.
+        (&["STALE"], |story| {
+            story.landed.retain(|write| write.operation != id(7));
+            story.landed.push(landed(7, 270));
+        }),
+        // What is stored at the end: the older one, or what belongs to the other state.
+        (&["LOST"], |story| story.stored = Some(stored(7))),
+        (&["LOST"], |story| story.stored = Some(Stored { expires: false, ..tombstone(8) })),
+        (&["LOST"], |story| {
+            story.stored = Some(Stored { created_by: Some(id(6)), ..tombstone(8) })
+        }),
+        (&["LOST"], |story| {
+            story.changes.remove(DELETED_LATER);
+            story.landed.pop();
+            // By the one before it was deleted.
+            story.stored = Some(stored(7));
+        }),
+        // A write without a request of its own.
+        (&["LOST", "LIE"], |story| story.landed[3].mark.clear()),
+        // Cancelled, and it landed; by nobody; with another outcome too; said again otherwise.
+        (&["LIE"], |story| {
+            story.landed.pop();
+            story.landed.extend([deleted(8, 260), landed(9, 270)]);
+            story.stored = Some(Stored { created_by: Some(id(9)), ..stored(9) });
+        }),
+        (&["LIE"], |story| story.changes[CANCELLED].cancels.clear()),
+        (&["LIE"], |story| {
+            story.changes[CANCELLED].cancels[0].answer = "503 not-written".to_owned()
+        }),
+        (&["LIE"], |story| {
+            let mut again = story.changes[CANCELLED].sendings[0].clone();
+            again.answer = Answer::Refused("superseded".to_owned());
+            story.changes[CANCELLED].sendings.push(again);
+        }),
+        (&["LIE"], |story| {
+            let again = [(at(255), Status::AlreadyDecided), (at(256), Status::Cancelled)];
+            story.changes[CANCELLED].statuses.extend(again);
+        }),
+        // Too late to cancel, and pending.
+        (&["LIE"], |story| story.changes[TOO_LATE].statuses.insert(2, (at(226), Status::Pending))),
+        // A DELETE with an entity tag.
+        (&["LIE"], |story| {
+            story.changes[DELETED_LATER].statuses[1].1 = Status::Succeeded(Some(id(8)));
+        }),
+    ];
+    for (number, (expected, spoil)) in spoiled.into_iter().enumerate() {
+        let mut story = deletions();
+        spoil(&mut story);
+        assert_eq!(words(&story), expected, "{number}");
+    }
 }
 
 #[test]
@@ -94,17 +239,17 @@ fn a_spoiled_history_is_refused() {
     for (number, sent) in [(5, 150), (6, 151)] {
         let mut put = written(number, sent, false);
         put.condition = Condition::Match(vec![id(4)]);
-        story.puts.push(put);
+        story.changes.push(put);
         story.landed.push(landed(number, sent + 2));
     }
     assert_eq!(linearizable(&story), Verdict::No);
     // Refused though its precondition was true all the time.
     let mut story = sound();
-    story.puts[2].condition = Condition::Exists;
+    story.changes[2].condition = Condition::Exists;
     assert_eq!(linearizable(&story), Verdict::No);
     // Said to have made a resource who was there.
     let mut story = sound();
-    story.puts.push(written(5, 160, true));
+    story.changes.push(written(5, 160, true));
     story.landed.push(landed(5, 162));
     assert_eq!(linearizable(&story), Verdict::No);
 }
@@ -125,7 +270,7 @@ fn what_is_open_may_take_effect_at_any_time_or_never() {
 fn with_many_open_what_the_wire_saw_decides() {
     let mut story = sound();
     for number in 10..20 {
-        story.puts.push(put(number, Mode::Inline, 200, 205, Answer::None));
+        story.changes.push(put(number, Mode::Inline, 200, 205, Answer::None));
     }
     story.landed.push(landed(15, 203));
     story.gets.push(get(210, 15));
@@ -141,10 +286,10 @@ fn what_is_lost_is_found() {
     story.gets.clear();
     assert_eq!(words(&story), ["LOST"]);
     let mut story = sound();
-    story.puts[1].statuses.pop();
+    story.changes[1].statuses.pop();
     assert_eq!(words(&story), ["LOST"]);
     let mut story = sound();
-    story.stored = Some((id(2), body(2)));
+    story.stored = Some(stored(2));
     assert_eq!(words(&story), ["LOST"]);
     let mut story = sound();
     story.stored = None;
@@ -155,7 +300,7 @@ fn what_is_lost_is_found() {
 fn what_is_refused_for_no_reason_is_found() {
     let superseded = || {
         let mut story = sound();
-        story.puts[1].statuses[1].1 = Status::Superseded;
+        story.changes[1].statuses[1].1 = Status::Superseded;
         story.landed.retain(|write| write.operation != id(2));
         story.gets.retain(|get| *get.seen.as_ref().unwrap() != (id(2), body(2)));
         story
@@ -164,17 +309,17 @@ fn what_is_refused_for_no_reason_is_found() {
     let mut story = superseded();
     story.landed.pop();
     story.gets.pop();
-    story.stored = Some((id(1), body(1)));
+    story.stored = Some(stored(1));
     assert_eq!(words(&story), ["LOST"]);
     let mut story = superseded();
-    story.puts[1].statuses[1].1 = Status::Failed("order-unknown".to_owned());
+    story.changes[1].statuses[1].1 = Status::Failed("order-unknown".to_owned());
     assert_eq!(words(&story), ["LOST"]);
 }
 
 #[test]
 fn what_is_doubled_is_found() {
     let mut story = sound();
-    story.landed.push(Landed { operation: id(1), body: body(1), at: at(13) });
+    story.landed.push(landed(1, 13));
     assert_eq!(words(&story), ["DOUBLED"]);
 }
 
@@ -184,8 +329,12 @@ fn what_is_stale_is_found() {
     let mut story = sound();
     let mut early = written(7, 30, false);
     early.sendings[0].answer = Answer::Written { etag: "id-017".to_owned(), created: false };
-    story.puts.push(early);
-    story.landed.push(Landed { operation: "id-017".to_owned(), body: body(7), at: at(33) });
+    story.changes.push(early);
+    story.landed.push(Landed { operation: "id-017".to_owned(), ..landed(7, 33) });
+    assert_eq!(words(&story), ["STALE"]);
+    // What landed last is older.
+    let mut story = sound();
+    story.landed[1] = landed(2, 140);
     assert_eq!(words(&story), ["STALE"]);
 }
 
@@ -198,27 +347,33 @@ fn lies_are_found() {
     ];
     for refusal in refusals {
         let mut story = sound();
-        story.puts[3].sendings[0].answer = refusal;
+        story.changes[3].sendings[0].answer = refusal;
         assert_eq!(words(&story), ["LIE"]);
     }
     // A status that was taken back.
     let mut story = sound();
-    story.puts[1].statuses.push((at(95), Status::Pending));
+    story.changes[1].statuses.push((at(95), Status::Pending));
     assert!(words(&story).contains(&"LIE"));
     let mut story = sound();
-    story.puts[1].statuses.push((at(95), Status::Superseded));
+    story.changes[1].statuses.push((at(95), Status::Superseded));
     assert_eq!(words(&story), ["LIE"]);
     // A key with two ids.
     let mut story = sound();
-    let mut again = story.puts[0].sendings[0].clone();
+    let mut again = story.changes[0].sendings[0].clone();
     again.answer = Answer::Written { etag: id(9), created: false };
-    story.puts[0].sendings.push(again);
+    story.changes[0].sendings.push(again);
     assert!(words(&story).contains(&"LIE"));
     // A key that is told that nothing was written.
     let mut story = sound();
-    story.puts.push(put(8, Mode::Inline, 200, 205, Answer::NotWritten("not-written".to_owned())));
+    story.changes.push(put(
+        8,
+        Mode::Inline,
+        200,
+        205,
+        Answer::NotWritten("not-written".to_owned()),
+    ));
     assert_eq!(words(&story), Vec::<&str>::new());
-    story.puts[4].is_keyed = true;
+    story.changes[4].is_keyed = true;
     assert_eq!(words(&story), ["LIE"]);
     // A body that was not sent like this.
     let mut story = sound();

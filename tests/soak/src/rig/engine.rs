@@ -21,6 +21,30 @@ pub struct Engine {
     url: String,
 }
 
+/// What is stored of a resource: it, or the tombstone that a DELETE leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The operation that wrote or deleted it.
+    pub operation: String,
+    /// Its body; none of a tombstone.
+    pub body: Option<String>,
+    /// The operation that created it.
+    pub created_by: Option<String>,
+    /// Whether the table is to remove it at some time.
+    pub expires: bool,
+}
+
+/// What a call writes to a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The resource.
+    pub resource: String,
+    /// The operation.
+    pub operation: String,
+    /// The new body; `None` deletes the resource.
+    pub body: Option<String>,
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("url", &self.url).finish_non_exhaustive()
@@ -73,24 +97,29 @@ impl Engine {
         (status, body)
     }
 
-    /// The operation and the body that a resource is at.
+    /// What is stored of a resource.
     ///
     /// # Panics
     /// If the engine does not answer.
     #[must_use]
-    pub fn resource(&self, resource: &str) -> Option<(String, String)> {
+    pub fn resource(&self, resource: &str) -> Option<Stored> {
         let get = json!({ "TableName": RESOURCES, "Key": { "id": { "S": resource } } });
         let get = serde_json::from_value(get).expect("a request");
         let reply = self.database.get_item(get).expect("the table is read");
         let item = serde_json::to_value(reply.item?).expect("an item");
         let text = |name: &str| item[name]["S"].as_str().map(str::to_owned);
-        Some((text("op")?, text("body")?))
+        Some(Stored {
+            operation: text("op")?,
+            body: text("body"),
+            created_by: text("created_by"),
+            expires: !item["expires_at"].is_null(),
+        })
     }
 }
 
-/// What a call writes to resources, if it lands: resource, operation and body of each.
+/// What a call writes to resources, if it lands.
 #[must_use]
-pub fn writes(target: &str, call: &Value) -> Vec<[String; 3]> {
+pub fn writes(target: &str, call: &Value) -> Vec<Write> {
     let updates: Vec<_> = match target {
         "UpdateItem" => vec![call],
         "TransactWriteItems" => {
@@ -103,16 +132,18 @@ pub fn writes(target: &str, call: &Value) -> Vec<[String; 3]> {
     resources.filter_map(written).collect()
 }
 
-fn written(update: &Value) -> Option<[String; 3]> {
+fn written(update: &Value) -> Option<Write> {
     let expression = update["UpdateExpression"].as_str()?.strip_prefix("SET ")?;
+    let set = expression.split(" REMOVE ").next()?;
     let value = |attribute: &str| {
-        let name = expression.split(',').find_map(|assignment| {
+        let name = set.split(',').find_map(|assignment| {
             let (name, value) = assignment.split_once('=')?;
             (name.trim() == attribute).then_some(value.trim())
         })?;
         Some(update["ExpressionAttributeValues"][name]["S"].as_str()?.to_owned())
     };
-    Some([update["Key"]["id"]["S"].as_str()?.to_owned(), value("op")?, value("body")?])
+    let resource = update["Key"]["id"]["S"].as_str()?.to_owned();
+    Some(Write { resource, operation: value("op")?, body: value("body") })
 }
 
 #[cfg(test)]
@@ -121,17 +152,26 @@ mod tests {
 
     #[test]
     fn a_write_is_read_from_its_call() {
-        let update = json!({
-            "TableName": "resources",
-            "Key": { "id": { "S": "u" } },
-            "UpdateExpression": "SET body = :body, op = :o, created_by = if_not_exists(created_by, :o)",
-            "ExpressionAttributeValues": { ":o": { "S": "7" }, ":body": { "S": "{}" } },
-        });
-        let expected = vec![["u", "7", "{}"].map(str::to_owned)];
-        assert_eq!(writes("UpdateItem", &update), expected);
         let claim = json!({ "TableName": "operations" });
-        let transaction = json!({ "TransactItems": [{ "Update": update }, { "Put": claim }] });
-        assert_eq!(writes("TransactWriteItems", &transaction), expected);
+        for (expression, body) in [
+            (
+                "SET body = :body, op = :o, created_by = if_not_exists(created_by, :o) REMOVE expires_at",
+                Some("{}".to_owned()),
+            ),
+            ("SET op = :o, expires_at = :expires REMOVE body, created_by", None),
+        ] {
+            let update = json!({
+                "TableName": "resources",
+                "Key": { "id": { "S": "u" } },
+                "UpdateExpression": expression,
+                "ExpressionAttributeValues": { ":o": { "S": "7" }, ":body": { "S": "{}" } },
+            });
+            let (resource, operation) = ("u".to_owned(), "7".to_owned());
+            let expected = vec![Write { resource, operation, body }];
+            assert_eq!(writes("UpdateItem", &update), expected);
+            let transaction = json!({ "TransactItems": [{ "Update": update }, { "Put": claim }] });
+            assert_eq!(writes("TransactWriteItems", &transaction), expected);
+        }
         assert!(writes("PutItem", &claim).is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! A Lambda function: what is to be done, and the Runtime API by which a process takes it
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
 
-use std::sync::Mutex as Lock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Lock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -32,22 +32,35 @@ struct Invocation {
     reply: oneshot::Sender<Result<Bytes, Failure>>,
 }
 
+/// The event that a worker took last.
+pub type LastEvent = Arc<Lock<Bytes>>;
+
 /// What a process works on.
 #[derive(Debug, Default)]
-pub struct Desk(Lock<Option<Invocation>>);
+pub struct Desk {
+    invocation: Lock<Option<Invocation>>,
+    last: LastEvent,
+}
 
 impl Desk {
+    /// An empty one, which keeps what it takes in `last`.
+    #[must_use]
+    pub fn new(last: LastEvent) -> Self {
+        Self { last, ..Self::default() }
+    }
+
     /// Ends what the process worked on.
     pub fn clear(&self, failure: Failure) {
         self.answer(None, Err(failure));
     }
 
     fn put(&self, invocation: Invocation) {
-        *self.0.lock().unwrap() = Some(invocation);
+        self.last.lock().unwrap().clone_from(&invocation.payload);
+        *self.invocation.lock().unwrap() = Some(invocation);
     }
 
     fn answer(&self, id: Option<u64>, answer: Result<Bytes, Failure>) {
-        let mut desk = self.0.lock().unwrap();
+        let mut desk = self.invocation.lock().unwrap();
         if let Some(invocation) = desk.take_if(|it| id.is_none_or(|id| id == it.id)) {
             // Whoever invoked may have given up.
             let _ = invocation.reply.send(answer);

@@ -20,8 +20,10 @@ pub struct Gateway {
 /// A request.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// `PUT` or `GET`.
+    /// `PUT`, `DELETE` or `GET`.
     pub method: &'static str,
+    /// The gateway's id of it.
+    pub id: String,
     /// The path.
     pub path: String,
     /// Header fields, with lower-case names.
@@ -76,7 +78,7 @@ pub fn problem_type(problem: &Value) -> String {
 impl Gateway {
     /// Answers a request.
     pub async fn send(&self, request: &Request) -> Answer {
-        let function = if request.method == "PUT" { &self.put } else { &self.read };
+        let function = if request.method == "GET" { &self.read } else { &self.put };
         if !request.held_up.is_zero() {
             sleep(request.held_up).await;
         }
@@ -94,7 +96,7 @@ impl Gateway {
 }
 
 fn event(request: &Request) -> Value {
-    let Request { method, path, headers, body, arrival_ms, .. } = request;
+    let Request { method, id, path, headers, body, arrival_ms, .. } = request;
     let (route, parameters) = served::route(path);
     let mut fields: Map<_, _> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -121,7 +123,7 @@ fn event(request: &Request) -> Value {
                 "sourceIp": "192.0.2.1",
                 "userAgent": "soak",
             },
-            "requestId": "r",
+            "requestId": id,
             "routeKey": format!("{method} {route}"),
             "stage": "$default",
             "time": "01/Jan/2026:00:00:00 +0000",

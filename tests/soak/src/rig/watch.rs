@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use crate::rig::engine::Write;
 use crate::rig::fault::{Fault, Weather};
 
 /// A write of a resource that took effect.
@@ -14,8 +15,12 @@ use crate::rig::fault::{Fault, Weather};
 pub struct Landed {
     /// The operation that the resource was then at.
     pub operation: String,
-    /// The resource's body.
-    pub body: String,
+    /// What tells whose it is: the resource's body, or the id of the request that deleted it.
+    pub mark: String,
+    /// Whether it deleted the resource.
+    pub is_deletion: bool,
+    /// When the engine was called.
+    pub called: Duration,
     /// When the engine had confirmed it.
     pub at: Duration,
 }
@@ -29,6 +34,8 @@ struct StoredResource {
     rng: Rng,
     under_way: usize,
     landed: Vec<Landed>,
+    /// The request that each operation was made for.
+    requests: HashMap<String, String>,
 }
 
 /// All resources under watch.
@@ -67,6 +74,7 @@ impl Watch {
             rng: Rng::with_seed(seed),
             under_way: 0,
             landed: Vec::new(),
+            requests: HashMap::new(),
         };
         self.resources.lock().unwrap().insert(resource.to_owned(), resource_now);
     }
@@ -130,10 +138,24 @@ impl Watch {
         (fault, UnderWay { watch: Arc::clone(self), resource })
     }
 
-    pub(crate) fn land(&self, [resource, operation, body]: [String; 3]) {
-        let landed = Landed { operation, body, at: self.now() };
-        match self.resources.lock().unwrap().get_mut(&resource) {
-            Some(resource) => resource.landed.push(landed),
+    /// `operation` was made for the request of this id. The first to say so is right.
+    pub(crate) fn made(&self, resource: &str, operation: &str, request: String) {
+        if let Some(resource) = self.resources.lock().unwrap().get_mut(resource) {
+            resource.requests.entry(operation.to_owned()).or_insert(request);
+        }
+    }
+
+    /// A write landed that the engine was `called` for then.
+    pub(crate) fn land(&self, write: Write, called: Duration) {
+        let Write { resource, operation, body } = write;
+        let mut resources = self.resources.lock().unwrap();
+        let mut watched = resources.get_mut(&resource);
+        let is_deletion = body.is_none();
+        let request = || watched.as_ref()?.requests.get(&operation).cloned();
+        let mark = body.or_else(request).unwrap_or_default();
+        let landed = Landed { operation, mark, is_deletion, called, at: self.now() };
+        match &mut watched {
+            Some(watched) => watched.landed.push(landed),
             None => self.strays.lock().unwrap().push((resource, landed)),
         }
     }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::rig::engine::{Engine, writes};
+use crate::rig::engine::{Engine, Write, writes};
 use crate::rig::fault::{Death, Fault, PATIENCE};
 use crate::rig::http::{Connection, HangUp, Reply, json, serve};
 use crate::rig::sqs::Sqs;
@@ -59,7 +59,9 @@ struct Call {
     /// Whom it is about, if it says so.
     resource: Option<String>,
     /// What it writes to resources if it lands.
-    writes: Vec<[String; 3]>,
+    writes: Vec<Write>,
+    /// The operation that it deletes a resource by, or queues.
+    made: Option<String>,
 }
 
 impl Wire {
@@ -133,6 +135,11 @@ impl Ends {
         }
         let call = Call::read(request);
         let caller = caller(&call.parts);
+        if let (Some(resource), Some(operation)) = (&call.resource, &call.made)
+            && let Some(request) = self.workers.request(&caller)
+        {
+            self.watch.made(resource, operation, request);
+        }
         // Until the call has landed, or never will.
         let (fault, under_way) = self.watch.begin(call.resource.clone(), !call.writes.is_empty());
         if let Some(name) = fault.name() {
@@ -192,12 +199,13 @@ impl Ends {
         let ends = self.clone();
         let landing = tokio::spawn(async move {
             let Call { parts, body, target, writes, .. } = call;
+            let called = ends.watch.now();
             let (status, body) = match &ends.backend {
                 Backend::DynamoDb(engine) => engine.call(&parts, body).await,
                 Backend::Sqs(sqs) => sqs.call(&target, &body),
             };
             if status == 200 {
-                writes.into_iter().for_each(|write| ends.watch.land(write));
+                writes.into_iter().for_each(|write| ends.watch.land(write, called));
             }
             drop(under_way);
             json(status, body)
@@ -250,8 +258,12 @@ impl Call {
         let writes = writes(&target, &call);
         let group = call["MessageGroupId"].as_str().map(str::to_owned);
         let owner = call["Item"]["resource"]["S"].as_str().map(str::to_owned);
-        let resource = writes.first().map(|[resource, ..]| resource.clone()).or(group).or(owner);
-        Self { parts, body, target, resource, writes }
+        let write = writes.first();
+        let resource = write.map(|write| write.resource.clone()).or(group).or(owner);
+        let queued = call["MessageAttributes"]["operation"]["StringValue"].as_str();
+        let deletion = write.filter(|write| write.body.is_none());
+        let made = deletion.map(|write| write.operation.as_str()).or(queued).map(str::to_owned);
+        Self { parts, body, target, resource, writes, made }
     }
 }
 

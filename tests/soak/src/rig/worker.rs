@@ -6,12 +6,13 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::rig::function::{Desk, Failure, Function};
+use crate::rig::function::{Desk, Failure, Function, LastEvent};
 use crate::rig::http::serve;
 use crate::rig::names::{Endpoints, environment};
 use crate::rig::tally::Tally;
@@ -37,8 +38,15 @@ enum Order {
 /// All processes, by name.
 #[derive(Debug)]
 pub struct Workers {
-    orders: Mutex<BTreeMap<String, mpsc::Sender<Order>>>,
+    handles: Mutex<BTreeMap<String, Handle>>,
     tally: Arc<Tally>,
+}
+
+/// What one of them is reached by, over all its lives.
+#[derive(Clone, Debug)]
+struct Handle {
+    orders: mpsc::Sender<Order>,
+    last: LastEvent,
 }
 
 /// One of them.
@@ -48,12 +56,13 @@ struct Worker {
     function: Arc<Function>,
     binary: PathBuf,
     endpoints: Endpoints,
+    last: LastEvent,
     tally: Arc<Tally>,
 }
 
 impl Workers {
     pub(crate) fn new(tally: Arc<Tally>) -> Self {
-        Self { orders: Mutex::default(), tally }
+        Self { handles: Mutex::default(), tally }
     }
 
     pub(crate) fn start(
@@ -65,12 +74,15 @@ impl Workers {
     ) -> JoinHandle<()> {
         let name = format!("{}-{number}", function.name);
         let (order, orders) = mpsc::channel(8);
-        self.orders.lock().unwrap().insert(name.clone(), order);
+        let last = LastEvent::default();
+        let handle = Handle { orders: order, last: Arc::clone(&last) };
+        self.handles.lock().unwrap().insert(name.clone(), handle);
         let worker = Worker {
             name,
             function: Arc::clone(function),
             binary: binary.to_owned(),
             endpoints: endpoints.clone(),
+            last,
             tally: Arc::clone(&self.tally),
         };
         tokio::spawn(worker.run(orders))
@@ -85,7 +97,16 @@ impl Workers {
     /// The names of all.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.orders.lock().unwrap().keys().cloned().collect()
+        self.handles.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// The gateway's id of the request that a process took last. It took none after it died,
+    /// and what it sent before that may still be on its way.
+    #[must_use]
+    pub fn request(&self, name: &str) -> Option<String> {
+        let last = Arc::clone(&self.handles.lock().unwrap().get(name)?.last);
+        let event: Value = serde_json::from_slice(&last.lock().unwrap()).ok()?;
+        Some(event["requestContext"]["requestId"].as_str()?.to_owned())
     }
 
     /// Kills all of them for good.
@@ -96,10 +117,10 @@ impl Workers {
     }
 
     async fn order(&self, name: &str, order: impl Fn(oneshot::Sender<()>) -> Order) {
-        let orders = self.orders.lock().unwrap().get(name).cloned();
+        let handle = self.handles.lock().unwrap().get(name).cloned();
         let (done, is_done) = oneshot::channel();
-        if let Some(orders) = orders
-            && orders.send(order(done)).await.is_ok()
+        if let Some(handle) = handle
+            && handle.orders.send(order(done)).await.is_ok()
         {
             let _ = is_done.await;
         }
@@ -111,7 +132,7 @@ impl Worker {
         let mut short_lives = 0;
         loop {
             let born = Instant::now();
-            let desk = Arc::new(Desk::default());
+            let desk = Arc::new(Desk::new(Arc::clone(&self.last)));
             // A listener of its own for each life: what a dead process asked for must
             // not be handed to it.
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
