@@ -198,6 +198,11 @@ def test_nothing_else_is_published(
             "the claim",
             lambda record: record["dynamodb"].get("NewImage", {}).get("op") == {"S": keyed},
         ),
-        subscriber.record("the removal", lambda record: record["eventName"] == "REMOVE"),
+        subscriber.record(
+            "the removal",
+            lambda record: (
+                (record["eventName"], record["dynamodb"]["Keys"]["id"]["S"]) == ("REMOVE", keyed)
+            ),
+        ),
     ]
     assert not any(map(subscriber.passes, others)), others
