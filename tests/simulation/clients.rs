@@ -204,7 +204,7 @@ impl Client {
         let change = if is_delete { Change::Delete } else { Change::Put(sample(number)) };
         let key = keyed.map(|_| reused.unwrap_or(number as u32));
         let mut request = PutRequest { resource, change, precondition, key, behaviour };
-        // Two DELETEs of one key would be one.
+        // A second DELETE of one key would be the first one.
         if is_delete && reused.is_some() && world.history().has_same(&request) {
             request.key = Some(number as u32);
         } else if reused.is_some() {

@@ -15,7 +15,7 @@
 //! queue delivers in any order, late, twice, again after its visibility timeout, and after
 //! a few receives to the dead letters; it forgets after 14 days. What was deleted may come
 //! back. Messages of another version, or unreadable ones, are among the others. Invocations
-//! are killed between any two steps. DELETEs of every kind are among the PUTs, and clients
+//! are killed between any two steps. Among the PUTs is every kind of DELETE, and clients
 //! cancel operations, in some schedules weeks later; DynamoDB removes a tombstone that has
 //! expired at once, late or never. In some schedules the resource has an update, which may
 //! refuse, delay, hang, panic or end the process, in `put` as in `apply`. One schedule in 16 is

@@ -49,8 +49,8 @@ mutants! {
     expiry_is_left => ExpiryIsLeft by "expiry",
     /// A DELETE leaves `created_by`.
     creator_is_left => CreatorIsLeft by "creator",
-    /// A tombstone is kept for as long as a message.
-    tombstone_kept_for_two_weeks => TombstoneKeptForTwoWeeks by "back",
+    /// A tombstone is kept for a day less than an operation is carried out.
+    tombstone_kept_for_a_month => TombstoneKeptForAMonth by "back",
     /// The time to live of a tombstone counts from when it is written.
     tombstone_kept_from_now => TombstoneKeptFromNow by "expiry",
     /// A cancellation is recorded over another outcome.

@@ -76,7 +76,7 @@ pub struct Plan {
     pub odd: Vec<Behaviour>,
     /// Requests that ask for a later answer, without a wait.
     pub deferred: u64,
-    /// Requests that are DELETEs.
+    /// Requests that are a DELETE.
     pub deletes: u64,
     /// Requests that cancel an operation.
     pub cancels: u64,
@@ -273,6 +273,12 @@ impl Plan {
 
 impl Days {
     fn new(prng: &mut Prng) -> Self {
+        if prng.chance(250) {
+            // At the end the oldest operations are nearly too old to be carried out, and the first
+            // tombstones nearly old enough to be removed.
+            let last = prng.pick(&[4 * DAY + 18 * HOUR, 5 * DAY + 20 * HOUR]);
+            return Self { rounds: vec![13 * DAY, 13 * DAY, last], fixed_before: 2 };
+        }
         let rounds = prng.range(0, 5);
         Self {
             rounds: (0..rounds)

@@ -319,7 +319,7 @@ impl Tables {
         let deleted = id.tick().to_unix();
         let at = match self.mutant {
             Some(Mutant::TombstoneKeptFromNow) => since_epoch(now) + TOMBSTONE_KEPT_FOR,
-            Some(Mutant::TombstoneKeptForTwoWeeks) => deleted + Duration::from_secs(14 * 24 * 3600),
+            Some(Mutant::TombstoneKeptForAMonth) => deleted + Duration::from_secs(31 * 24 * 3600),
             _ => deleted + TOMBSTONE_KEPT_FOR,
         };
         at.as_secs() + 1

@@ -10,7 +10,7 @@
 //!
 //! A PUT is known by its body, which no other has, and a DELETE, as a PUT, by the ids that it
 //! went by, which are learnt from the calls that its invocations make. What is said of PUTs in
-//! this module is true of DELETEs too.
+//! this module is true of a DELETE too.
 
 mod answers;
 mod cancels;
