@@ -246,7 +246,7 @@ impl Target {
             } else {
                 sleep_until(next).await;
             }
-            pause = pause.mul_f64(1.5).min(Duration::from_millis(400));
+            pause = pause.mul_f64(1.5).min(Duration::from_secs(1));
             if self.ask("GET", change, location).await {
                 return;
             }

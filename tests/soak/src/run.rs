@@ -90,6 +90,10 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
     let mut resources = JoinSet::new();
     let mut said = Instant::now();
     for number in settings.only.unwrap_or(0).. {
+        // Where the machine is slow, more of them would keep it busy with their polls alone.
+        while resources.len() >= 4 * settings.resources {
+            resources.join_next().await;
+        }
         let seat = Arc::clone(&seats).acquire_owned().await.expect("it is open");
         let so_far = sent.load(Ordering::Relaxed);
         if so_far >= settings.changes || settings.only.is_some_and(|only| number > only) {

@@ -145,8 +145,8 @@ fn cancelled(change: &Change) -> Vec<Finding> {
         if cancels.all(|cancel| cancel.answer == "503 not-written") {
             lie(format!("{claim}, and nobody cancelled it"));
         }
-        let mut others = claims.iter().filter(|(fate, _)| !matches!(fate, Fate::Cancelled(_)));
-        if let Some((_, other)) = others.next() {
+        let is_refused = |fate: &Fate| matches!(fate, Fate::PreconditionFailed(_) | Fate::Never);
+        if let Some((_, other)) = claims.iter().find(|(fate, _)| is_refused(fate)) {
             lie(format!("{claim}, but {other}"));
         }
     }
