@@ -13,7 +13,7 @@ export CARGO_BUILD_TARGET := $(shell rustc --print host-tuple)
 export PYTHONDONTWRITEBYTECODE = 1
 
 ROOT     := $(patsubst %/scripts/settings.mk,%,$(abspath $(lastword $(MAKEFILE_LIST))))
-HERE     := $(patsubst $(ROOT)/%,-C % ,$(filter-out $(ROOT),$(CURDIR)))
+HERE     := $(if $(findstring $(ROOT)/,$(CURDIR)),$(subst $(ROOT)/,-C ,$(CURDIR)) )
 # Cargo runs in any folder, Python's packages at the top.
 AT_ROOT   = cd '$(ROOT)' &&
 TOOLS     = $(AT_ROOT) $(PYTHON) -m scripts.tools
