@@ -1,6 +1,6 @@
-//! `soak [--puts N] [--seed N] [--resources N] [--bins FOLDER] [--only RESOURCE]`: prints its
-//! account, and ends with 1 if anything is wrong. A story that something is wrong with is
-//! written to `target/stories`.
+//! `soak [--puts N] [--minutes N] [--seed N] [--resources N] [--bins FOLDER] [--only RESOURCE]`:
+//! prints its account, and ends with 1 if anything is wrong. A story that something is wrong with
+//! is written to `target/stories`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +32,7 @@ async fn run() -> ExitCode {
     let settings = Settings {
         seed: number("seed", u64::from(now.subsec_micros())),
         changes: number("puts", 100_000),
+        time: Duration::from_secs(60 * number("minutes", 24 * 60)),
         resources: number("resources", 40) as usize,
         only: options.get("only").map(|_| number("only", 0)),
         folder: PathBuf::from(options.get("stories").map_or("target/stories", String::as_str)),

@@ -26,6 +26,8 @@ pub struct Settings {
     pub seed: u64,
     /// How many PUTs and DELETEs.
     pub changes: u64,
+    /// When it ends, though fewer were sent.
+    pub time: Duration,
     /// How many resources at a time.
     pub resources: usize,
     /// Only the resource of this number.
@@ -96,7 +98,8 @@ async fn play(rig: &Arc<Rig>, settings: &Settings, found: &Arc<Mutex<Found>>) {
         }
         let seat = Arc::clone(&seats).acquire_owned().await.expect("it is open");
         let so_far = sent.load(Ordering::Relaxed);
-        if so_far >= settings.changes || settings.only.is_some_and(|only| number > only) {
+        let is_enough = so_far >= settings.changes || started.elapsed() > settings.time;
+        if is_enough || settings.only.is_some_and(|only| number > only) {
             break;
         }
         if said.elapsed() > Duration::from_secs(15) {
