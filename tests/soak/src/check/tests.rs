@@ -111,18 +111,25 @@ fn deletions() -> Story {
         let sent = change.sent() + Duration::from_millis(7);
         change.cancels = vec![Cancel { sent, answer: "any".to_owned() }];
     }
+    let mut again = cancelled.sendings[0].clone();
+    again.answer = Answer::Refused("cancelled".to_owned());
+    again.answered = at(270);
+    cancelled.sendings.push(again);
     let mut refused = delete(10, 300);
     refused.sendings[0].answer = Answer::PreconditionFailed;
     refused.condition = Condition::Match(vec![id(8), id(7)]);
     let made = written(6, 180, true);
     story.changes.extend([delete(5, 150), made, too_late, deletion, cancelled, refused]);
-    story.gets.extend([not_found(160), get(190, 6), get(240, 7), not_found(300)]);
+    story.gets.extend([not_found(160), get(190, 6), get(252, 7), not_found(300)]);
     story.landed.extend([deleted(5, 153), landed(6, 182), landed(7, 215), deleted(8, 260)]);
     story.stored = Some(tombstone(8));
     story
 }
 
-/// The change that it has at `number`.
+/// What makes a story wrong.
+type Spoil = fn(&mut Story);
+
+/// The changes of [`deletions`].
 const DELETE: usize = 4;
 const MADE_AGAIN: usize = 5;
 const TOO_LATE: usize = 6;
@@ -146,7 +153,7 @@ fn a_sound_story_is_accepted() {
 
 #[test]
 fn a_deleted_resource_is_absent_until_it_is_made_again() {
-    let spoiled: [fn(&mut Story); 8] = [
+    let spoiled: [Spoil; 8] = [
         // It comes back, and is absent again.
         |story| story.gets.push(get(165, 4)),
         |story| story.gets.push(get(400, 7)),
@@ -169,7 +176,7 @@ fn a_deleted_resource_is_absent_until_it_is_made_again() {
 
 #[test]
 fn what_a_deletion_or_a_cancel_left_undone_is_found() {
-    let spoiled: [(&[&str], fn(&mut Story)); 14] = [
+    let spoiled: [(&[&str], Spoil); 15] = [
         // 204, and no tombstone.
         (&["LOST"], |story| story.landed.retain(|write| write.operation != id(5))),
         // Landed under the tombstone.
@@ -191,13 +198,13 @@ fn what_a_deletion_or_a_cancel_left_undone_is_found() {
         }),
         // A write without a request of its own.
         (&["LOST", "LIE"], |story| story.landed[3].mark.clear()),
-        // Cancelled, and it landed; by nobody; with another outcome too; said again otherwise.
+        // Cancelled, and it landed; before that was asked for, or refused; with another outcome.
         (&["LIE"], |story| {
             story.landed.pop();
             story.landed.extend([deleted(8, 260), landed(9, 270)]);
             story.stored = Some(Stored { created_by: Some(id(9)), ..stored(9) });
         }),
-        (&["LIE"], |story| story.changes[CANCELLED].cancels.clear()),
+        (&["LIE"], |story| story.changes[CANCELLED].cancels[0].sent = at(251)),
         (&["LIE"], |story| {
             story.changes[CANCELLED].cancels[0].answer = "503 not-written".to_owned()
         }),
@@ -206,9 +213,13 @@ fn what_a_deletion_or_a_cancel_left_undone_is_found() {
             again.answer = Answer::Refused("superseded".to_owned());
             story.changes[CANCELLED].sendings.push(again);
         }),
-        (&["LIE"], |story| {
-            let again = [(at(255), Status::AlreadyDecided), (at(256), Status::Cancelled)];
-            story.changes[CANCELLED].statuses.extend(again);
+        (&["LOST", "LIE"], |story| {
+            story.changes[CANCELLED].statuses.push((at(255), Status::AlreadyDecided));
+        }),
+        (&["LOST", "LIE", "LOST"], |story| {
+            let answer = &mut story.changes[CANCELLED].sendings[0].answer;
+            let (operation, location) = (id(9), String::new());
+            *answer = Answer::Accepted { is_written: true, operation, location };
         }),
         // Too late to cancel, and pending.
         (&["LIE"], |story| story.changes[TOO_LATE].statuses.insert(2, (at(226), Status::Pending))),
