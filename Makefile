@@ -35,7 +35,7 @@ IN = --no-print-directory -C
 test: units deployed ## all tests
 	@$(MAKE) $(IN) tests soak-short
 	@$(MAKE) $(IN) tests/bench short
-	@$(MAKE) $(IN) tests resource
+	@$(MAKE) $(IN) tests resource-short
 
 .PHONY: units
 units: ## the tests that need no stack
