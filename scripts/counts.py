@@ -45,7 +45,7 @@ def main() -> int:
     counts = (  # what, how many, the limit, the target
         ("entries at the top", len({name.split("/")[0] for name in tracked()}), 22, 22),
         ("targets that make lists", len(targets), 15, 15),
-        ("lines of Rust tests for one of product", round(tests / product, 2), 2.51, 2.0),
+        ("lines of Rust tests for one of product", round(tests / product, 2), 2.55, 2.0),
         ("lines of Python", python, 11_450, 5_000),
     )
     print(f"{'':40}{'now':>8}{'limit':>8}{'target':>8}")
