@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
+use rules::outcome::{
+    Decision, Outcome, RETENTION, Recorded, TOMBSTONE_KEPT_FOR, tombstone_expires_at,
+};
 use rules::request::key::{Claim, VALID_FOR};
 use rules::{Change, Operation, OperationId, Precondition, ResourceId, Version};
 use world::{Stored, Transaction, Write};
@@ -17,9 +19,6 @@ use crate::world::since_epoch;
 
 /// DynamoDB deletes an expired item some time later.
 const LONGEST_BEFORE_DELETION: Time = 3 * DAY;
-
-/// How long a tombstone is kept, as `tables` says it.
-const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * 24 * 3600);
 
 /// A resource, or the tombstone of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -316,11 +315,12 @@ impl Tables {
 
     /// When the tombstone of a DELETE expires, in s since the Unix epoch.
     fn expires_at(&self, id: OperationId, now: Time) -> u64 {
-        let deleted = id.tick().to_unix();
         let at = match self.mutant {
             Some(Mutant::TombstoneKeptFromNow) => since_epoch(now) + TOMBSTONE_KEPT_FOR,
-            Some(Mutant::TombstoneKeptForAMonth) => deleted + Duration::from_secs(31 * 24 * 3600),
-            _ => deleted + TOMBSTONE_KEPT_FOR,
+            Some(Mutant::TombstoneKeptForAMonth) => {
+                id.tick().to_unix() + Duration::from_secs(31 * 24 * 3600)
+            }
+            _ => return tombstone_expires_at(id),
         };
         at.as_secs() + 1
     }

@@ -22,6 +22,11 @@ pub const GONE_AFTER: Duration = Duration::from_secs(44 * DAY);
 /// operation has a status, so that a final outcome is never followed by `expired`.
 pub const RETENTION: Duration = Duration::from_secs(60 * DAY);
 
+/// How long the tombstone of a DELETE is kept, from the time of its operation id. No operation
+/// older than [`EXPIRES_AFTER`] is carried out, so nothing that is older than a removed tombstone
+/// can bring the resource back.
+pub const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * DAY);
+
 /// The final outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -85,6 +90,13 @@ pub struct Decision {
 #[must_use]
 pub fn is_too_old(id: OperationId, now: Duration) -> bool {
     age(id, now) > MAX_AGE
+}
+
+/// When the tombstone that the DELETE `id` leaves may be removed, in s since the Unix epoch. It
+/// counts from the id, and not from the write.
+#[must_use]
+pub fn tombstone_expires_at(id: OperationId) -> u64 {
+    (id.tick().to_unix() + TOMBSTONE_KEPT_FOR).as_secs() + 1
 }
 
 /// How long ago, at `now` since the Unix epoch, the operation arrived.

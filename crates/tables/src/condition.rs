@@ -4,17 +4,12 @@
 //! too: without it an older PUT that is still queued would bring the resource to life.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use rules::{Change, Operation, OperationId, Precondition};
+use rules::outcome::tombstone_expires_at;
+use rules::{Change, Operation, Precondition};
 
 use crate::item::{number, string};
-
-/// How long a tombstone is kept, from the time of its operation id. No operation older than
-/// [`EXPIRES_AFTER`](rules::outcome::EXPIRES_AFTER) is carried out, so nothing that is older than
-/// a removed tombstone can bring the resource back.
-pub(crate) const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * 24 * 60 * 60);
 
 /// The update of an item: expressions, and the values they name.
 pub(crate) struct ConditionalWrite {
@@ -49,7 +44,7 @@ impl ConditionalWrite {
             ),
             Change::Delete => (
                 ":expires",
-                number(expires_at(operation.id)),
+                number(tombstone_expires_at(operation.id)),
                 "SET op = :op, expires_at = :expires REMOVE body, created_by",
                 ReturnValue::None,
             ),
@@ -57,9 +52,4 @@ impl ConditionalWrite {
         values.insert(name.to_owned(), value);
         Self { update, condition, values, returned }
     }
-}
-
-/// When the tombstone of a DELETE is removed, in s since the Unix epoch.
-fn expires_at(id: OperationId) -> u64 {
-    (id.tick().to_unix() + TOMBSTONE_KEPT_FOR).as_secs() + 1
 }

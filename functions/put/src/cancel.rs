@@ -69,8 +69,8 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         Ok((resource, id))
     }
 
-    /// The state at `now` of the operation, which is cancelled then if it was not decided before. One that is
-    /// too old to be carried out stays as it is, since its status may be `expired` already.
+    /// Cancels the operation at `now`, unless it is decided, and returns its state. An operation
+    /// that is too old to be carried out stays as it is: its status may be `expired` already.
     async fn decide_to_cancel(
         &self,
         resource: &ResourceId,

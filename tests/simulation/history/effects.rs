@@ -12,7 +12,7 @@ use crate::http::Answer;
 use crate::scheduler::Time;
 use crate::tables::ResourceItem;
 
-/// How long after its DELETE a tombstone is removed (kept apart from the constant of `tables`).
+/// How long after its DELETE a tombstone is removed (kept apart from the constant of `rules`).
 const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * 24 * 3600);
 
 impl History {

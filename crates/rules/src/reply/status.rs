@@ -128,7 +128,7 @@ pub fn rfc_3339(since_epoch: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{MAX_AGE, RETENTION, is_too_old};
+    use crate::outcome::{MAX_AGE, RETENTION, TOMBSTONE_KEPT_FOR, is_too_old};
     use crate::{Problem, ProblemType, Tick};
     use proptest::prelude::*;
 
@@ -183,6 +183,8 @@ mod tests {
         assert!(!is_too_old(id(), ACCEPTED + MAX_AGE));
         assert!(is_too_old(id(), ACCEPTED + MAX_AGE + SECOND));
         assert!(MAX_AGE + Duration::from_secs(3600) <= EXPIRES_AFTER);
+        // Nor is it once the tombstone of a newer DELETE is removed.
+        assert!(EXPIRES_AFTER < TOMBSTONE_KEPT_FOR);
     }
 
     #[test]

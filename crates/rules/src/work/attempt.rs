@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(run(at_9.clone(), &[MAY_HAVE_LANDED, at(id(5))]), (Next::Open, true));
         assert_eq!(run(at_9, &[MAY_HAVE_LANDED, GONE]), (Next::Open, true));
         assert_eq!(run(Precondition::Exists, &[MAY_HAVE_LANDED, GONE]), (Next::Open, true));
-        // A DELETE that is queued may end the resource that it met, unless it is older.
+        // A queued DELETE may still remove an older resource.
         let older = run(Precondition::Absent, &[MAY_HAVE_LANDED, at(id(5))]);
         assert_eq!(older, (Next::Open, true));
         // A tombstone is no resource.
