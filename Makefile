@@ -3,18 +3,17 @@
 include scripts/settings.mk
 
 PORT       ?=
-WATCH_PORT ?= 9000
 PARAMETERS ?=
 
 help: more
 .PHONY: more
 more:
-	@echo '  PORT=4566 (0: any)  LOCAL_DIR=.local  PARAMETERS="DefaultMode=deferred"  WATCH_PORT=9000  PYTHON=python3'
+	@echo '  PORT=4566 (0: any)  LOCAL_DIR=.local  PARAMETERS="DefaultMode=deferred"  PYTHON=python3'
 	@echo '  more in their folders: make -C tests, make -C tests/bench, make -C events'
 	@echo
 
 LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
-PLACE = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)'
+PLACE = --port '$(PORT)' --local-dir '$(LOCAL_DIR)'
 # What run, up, down and watch need of the tools.
 STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 
@@ -22,9 +21,9 @@ STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 run: ## the whole service on this machine, until Ctrl-C
 up: ## the same in the background; again: deploy the current code to it
 down: ## stop what `make up` started
-watch: ## like run, with functions that are rebuilt when their source changes
+watch: ## like run; functions are built again when their source changes
 run up down watch:
-	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports $@ $(PLACE))
+	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports '$(PORT)' '$(LOCAL_DIR)')
 	@$(STACK_TOOLS)
 	@$(LOCAL_STACK) $@ $(PLACE) --parameters '$(PARAMETERS)' --build '$(BUILD)'
 
@@ -66,7 +65,7 @@ smoke: ## the first thing on AWS: tests from outside, and a report: STACK=name (
 
 .PHONY: sam-local
 sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
-	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
+	@BUILD='$(BUILD)' scripts/with_docker .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak
 soak: ## PUTS=1000000 through the release binaries under faults of every kind
@@ -91,7 +90,7 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
-	@test "$$(uname -m)" != x86_64 || $(LINT)/shellcheck .ci/run tests/dynamodb_local.sh
+	@test "$$(uname -m)" != x86_64 || $(LINT)/shellcheck .ci/run scripts/with_docker tests/dynamodb_local.sh
 	@$(LINT)/yamllint --strict --config-file .ci/yamllint.yaml .
 	@$(LINT)/zizmor --offline --quiet --no-progress .github
 	@.tools/checks/bin/ruff check --quiet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import time
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def architecture() -> str:
     return ARCHITECTURES[machine]
 
 
-def shown(path: Path) -> Path:
-    """A path as people like to read it: relative to the current directory where it is below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def target() -> Path:
+    """Where cargo puts what it builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 def replace(file: Path, text: str) -> None:
@@ -39,6 +40,12 @@ def replace(file: Path, text: str) -> None:
     scratch = file.with_name(f"{file.name}.{os.getpid()}")
     scratch.write_text(text)
     scratch.replace(file)
+
+
+def settings_in(file: Path) -> dict[str, str]:
+    """The variables in a stack.env."""
+    lines = (line.partition("=") for line in file.read_text().splitlines())
+    return {key: shlex.split(value)[0] for key, _, value in lines}
 
 
 def aws_environment(port: int) -> dict[str, str]:

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from scripts.processes import Process, last_lines, start
+from scripts import processes
+from scripts.processes import last_lines
 from scripts.sam import CARGO_LAMBDA
 
 from .bodies import sample
@@ -62,25 +63,18 @@ def running(
     command: list[str | Path], log: Path, environment: Mapping[str, str], port: int
 ) -> Iterator[None]:
     """A server for the time of the block, once it listens; it ends with everything it started."""
-    child = start(command, log, environment, ROOT)
-    process = Process.of(child)
-    try:
+    with processes.running(command, log, environment, ROOT) as child:
 
         def listens() -> bool:
-            assert child.poll() is None, "\n".join(
-                [f"{command[0]} has ended:", *last_lines(log, 30)]
-            )
+            assert child.poll() is None, f"{command[0]} has ended"
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
-        until(f"{command[0]} on port {port}", listens)
-        yield
-    except BaseException:
-        print(f"--- the end of {log}", *last_lines(log, 30), sep="\n")
-        raise
-    finally:
-        process.stop()
-        child.wait(10)
+        try:
+            until(f"{command[0]} on port {port}", listens)
+            yield
+        finally:
+            print(f"--- the end of {log}", *last_lines(log, 30), sep="\n")
 
 
 def post(port: int, function: str, event: bytes) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from scripts.processes import Failure, Process, last_lines, start
+from scripts.processes import Failure, last_lines, running
 from scripts.sam_local import SamLocal, ready
 
 from .answers import id_of, problem_in
@@ -49,22 +49,12 @@ def sam_local(deployment: Deployment) -> Iterator[SamLocal]:
 
 def run(command: list[str], environment: Mapping[str, str]) -> Any:
     """What a command prints, as JSON. sam exits with 0 whatever a function answers."""
-    child = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS, check=False
     )
-    process = Process.of(child)
-    try:
-        output, errors = child.communicate(timeout=SECONDS)
-    finally:
-        process.stop()
-    print(errors.decode(errors="replace"))
-    assert child.returncode == 0 and output.strip(), (command, child.returncode, output)
-    result = json.loads(output)
+    print(done.stderr.decode(errors="replace"))
+    assert done.returncode == 0 and done.stdout.strip(), (command, done.returncode, done.stdout)
+    result = json.loads(done.stdout)
     assert "errorType" not in result, result
     return result
 
@@ -97,14 +87,11 @@ def start_api(sam_local: SamLocal, log: Path) -> Iterator[Api]:
     """`sam local start-api`, for the time of the block."""
     (port,) = free_ports(1)
     command: list[str | Path] = [*sam_local.command("start-api", "--port", str(port))]
-    with sam_local.shows(port):
-        child = start(command, log, sam_local.environment, ROOT)
-        process = Process.of(child)
+    with running(command, log, sam_local.environment, ROOT) as child:
         try:
             until("start-api", lambda: "Running on" in log.read_text() or child.poll() is not None)
             yield Api(f"http://127.0.0.1:{port}")
         finally:
-            process.stop()
             print(*last_lines(log, 60), sep="\n")
 
 
