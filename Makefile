@@ -2,7 +2,7 @@
 # Settings go on the command line, for example: make up PORT=0 LOCAL_DIR=.local2
 include scripts/settings.mk
 
-PORT       ?=
+PORT       ?= 4566
 PARAMETERS ?=
 
 help: more
@@ -99,6 +99,5 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@$(PYTHON) -m scripts.counts
 	@$(NPM_TOOL)/spectral lint --quiet --ruleset .ci/spectral.yaml --fail-severity hint docs/openapi.yaml
 	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint --config .ci/redocly.yaml docs/openapi.yaml
-	@$(LOCAL_STACK) validate
 	@.tools/sam/bin/python -m scripts.transformed
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .ci/checkov.yaml

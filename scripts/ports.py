@@ -23,26 +23,19 @@ def free_port(wanted: int, variable: str) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, wanted))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise Failure(
-                f"{variable} {wanted} cannot be used: {error.strerror}",
+                f"{variable} {wanted} cannot be used: {error}",
                 f"see who has it: ss -ltnp 'sport = :{wanted}'; "
                 f"or take another one: {variable}=0 picks a free one",
             ) from None
         return int(probe.getsockname()[1])
 
 
-def port(text: str) -> int:
-    """A port on the command line; none is the default one."""
-    if text and not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"a number from 0 to 65535 is wanted, not {text!r}")
-    return int(text or DEFAULT_PORT)
-
-
 def main() -> int:
     """Check it, unless a stack of this LOCAL_DIR may be the one that has it."""
     parser = argparse.ArgumentParser(description="Whether the port is free.")
-    parser.add_argument("port", type=port)
+    parser.add_argument("port", type=int)
     parser.add_argument("local_dir")
     options = parser.parse_args()
     try:

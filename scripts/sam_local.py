@@ -126,9 +126,11 @@ def reached_from_containers(port: int) -> Iterator[None]:
     try:
         server = Server((bridge(), port), Connection)
     except OSError as error:
-        if error.errno != errno.EADDRNOTAVAIL:
+        # Docker Desktop has its bridge elsewhere, and leads to 127.0.0.1 by itself; where the
+        # address is in use, another command forwards to this stack already.
+        if error.errno not in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
             raise
-        yield  # Docker Desktop has its bridge elsewhere, and leads to 127.0.0.1 by itself.
+        yield
         return
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -4,7 +4,6 @@
     make up       bring it up and leave it running; once it is up, deploy the current code to it
     make down     stop it
     make watch    bring it up, and build and deploy the functions when their source changes
-    make lint     among others, check the template
 
 Everything listens on 127.0.0.1 only, and everything that is written goes to LOCAL_DIR
 (default .local), `.tools` and `target`. This program runs in the Python of `.tools/sam`,
@@ -62,6 +61,8 @@ class Stack:
     port: int
     parameters: dict[str, str]
     release: bool
+    # Where this command started it.
+    child: subprocess.Popen[bytes] | None = None
 
     # Commands
 
@@ -90,16 +91,9 @@ class Stack:
             print("\nThe functions are built again when their source changes.", flush=True)
             self._serve(self._rebuilder(), shows_log=True)
 
-    def validate(self) -> None:
-        """Sam validate --lint, in the environment of the other sam commands."""
-        command = sam.validate(self.local)
-        done = subprocess.run(command, env=tool_environment(self.local), check=False)
-        if done.returncode != 0:
-            raise Failure("the template is not valid", "correct what is reported above")
-
     def down(self) -> None:
         """Stop what `up` started, or what a killed command left behind."""
-        was_up = bool(processes.found(self._logs))
+        was_up = bool(processes.found(self.local / "logs"))
         self._stop()
         say("stopped" if was_up else f"nothing is up in {shown(self.local)}")
 
@@ -114,15 +108,11 @@ class Stack:
     def _environment_file(self) -> Path:
         return self.local / "stack.env"
 
-    @property
-    def _logs(self) -> Path:
-        return self.local / "logs"
-
     def _log(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
+        return self.local / "logs" / f"{name}.log"
 
     def _stop(self) -> None:
-        processes.stop(self._logs)
+        processes.stop(self.local / "logs")
         self._environment_file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -173,7 +163,7 @@ class Stack:
         self.port = ports.free_port(self.port, "PORT")
         log = self._log("ministack")
         say(f"MiniStack on http://{AWS_HOST}:{self.port} (log: {shown(log)})")
-        child = ministack.launch(self.local, self.port, log)
+        child = self.child = ministack.launch(self.local, self.port, log)
         give_up = time.monotonic() + 60
         while not ministack.answers(self.port):
             if child.poll() is not None or time.monotonic() > give_up:
@@ -228,7 +218,7 @@ class Stack:
         log = self._log("ministack")
         with log.open(errors="replace") as news:
             news.seek(0, os.SEEK_END)
-            while processes.found(log):
+            while self.child is not None and self.child.poll() is None:
                 time.sleep(0.2)
                 each()
                 if shows_log:
@@ -298,8 +288,8 @@ def example() -> tuple[str, str]:
 def parse() -> tuple[str, Stack]:
     """The command line: the command and its stack."""
     parser = argparse.ArgumentParser(description="The local stack.")
-    parser.add_argument("command", choices=("up", "down", "run", "watch", "validate"))
-    parser.add_argument("--port", type=ports.port, default="", help="MiniStack's; 0: any")
+    parser.add_argument("command", choices=("up", "down", "run", "watch"))
+    parser.add_argument("--port", type=int, default=ports.DEFAULT_PORT, help="MiniStack's; 0: any")
     parser.add_argument("--local-dir", default=".local", help="where the stack writes everything")
     parser.add_argument("--parameters", default="", help='such as "DefaultMode=deferred"')
     parser.add_argument("--build", default="quick", choices=("quick", "release"))

@@ -24,8 +24,9 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".tools"
+from scripts.environment import ROOT, TOOLS
+from scripts.processes import Failure
+
 REQUIREMENTS = ROOT / "scripts" / "requirements"
 LOCK = REQUIREMENTS / "uv.lock"
 INSTALLER = "uv"
@@ -33,28 +34,22 @@ UV = (str(TOOLS / INSTALLER / "bin" / "uv"), "--no-config")
 OLDEST_PYTHON = (3, 11)
 
 
-class Missing(Exception):
-    """A prerequisite is missing; the text says which one and what to do."""
-
-
 def check_prerequisites() -> None:
-    """Raise Missing for the first thing that this machine lacks. cargo itself says when it is
-    too old.
-    """
+    """Fail with the first thing that this machine lacks. cargo itself says when it is too old."""
     if platform.system() != "Linux":
-        raise Missing(
-            "the local stack runs the functions' Linux binaries as plain processes, and this is "
-            f"{platform.system()}: open the repository in its dev container, or use Linux or WSL 2"
+        raise Failure(
+            f"the local stack runs the functions' Linux binaries, and this is {platform.system()}",
+            "open the repository in its dev container, or use Linux or WSL 2",
         )
     if sys.version_info < OLDEST_PYTHON:
-        raise Missing(
-            f"Python 3.11 or newer is needed and {sys.executable} is {platform.python_version()}: "
-            "install a newer one and name it, for example: make run PYTHON=python3.12"
+        raise Failure(
+            f"Python 3.11 or newer is needed and {sys.executable} is {platform.python_version()}",
+            "install a newer one and name it, for example: make run PYTHON=python3.12",
         )
     if shutil.which("cargo") is None:
-        raise Missing("cargo is missing: install Rust from https://rustup.rs")
+        raise Failure("cargo is missing", "install Rust from https://rustup.rs")
     if shutil.which("cc") is None:
-        raise Missing("Rust needs a C linker, and cc is missing (Debian, Ubuntu: apt install gcc)")
+        raise Failure("Rust needs a C linker, and cc is missing", "apt install gcc, or the like")
 
 
 def packages_of(name: str) -> list[Path]:
@@ -92,11 +87,7 @@ def install(name: str) -> None:
                 command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False
             )
             if done.returncode != 0:
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-                raise Missing(
-                    f"{name} could not be installed; the end of {log}:\n{tail}\n"
-                    "next: look at the log, then try again"
-                )
+                raise Failure(f"{name} could not be installed", "see why, then try again", log)
     (venv / "stamp").write_text(stamp_of(name))
     print(f"tools: installed {name} in {time.monotonic() - started:.1f} s", flush=True)
 
@@ -145,9 +136,8 @@ def main() -> int:
             for name in names:
                 if not is_installed(name):
                     install(name)
-    except Missing as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except Failure as failure:
+        return failure.show()
     except KeyboardInterrupt:
         print("\ntools: interrupted; the next run installs what is missing", file=sys.stderr)
         return 130

@@ -16,87 +16,65 @@ from matplotlib import pyplot as plt
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = DOCS / "performance.md"
 PICTURES = DOCS / "performance"
-TABLE, LARGER = "The table of make bench", "What make bench measured of it"
-OURS = ("put", "read", "apply", "park")
-PEERS = ("Express", "Flask", "plain Rust")
-COLOUR, COLOUR_OF_PEERS, COLOUR_OF_OTHERS = "#b7410e", "#4c6a92", "#8a8f98"
+COLOURS = dict.fromkeys(("put", "read", "apply", "park"), "#b7410e")
+COLOURS |= dict.fromkeys(("Express", "Flask", "plain Rust"), "#4c6a92")
+COLOUR_OF_OTHERS = "#8a8f98"
 
 Row = dict[str, Any]
 
 
-def colour(who: str) -> str:
-    """The functions, the peers and the bare programs each have one."""
-    if who in OURS:
-        return COLOUR
-    return COLOUR_OF_PEERS if who in PEERS or "partial" in who else COLOUR_OF_OTHERS
+def median(row: Row) -> float:
+    return float(row["value"]["median"])
 
 
 def bars(rows: list[Row], title: str, unit: str, name: str) -> str:
-    """A bar for each row, as long as its median, over a range of decades."""
+    """A picture with a bar for each row, as long as its median, on a logarithmic scale where they
+    differ much; returns the Markdown that shows it.
+    """
+    rows = sorted(rows, key=median)
     figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.32 * len(rows)), layout="constrained")
-    medians = [row["value"]["median"] for row in rows]
-    drawn = axes.barh(range(len(rows)), medians, color=[colour(row["who"]) for row in rows])
-    axes.bar_label(drawn, fmt="%.3g", padding=3)
+    medians = [median(row) for row in rows]
+    colours = [COLOURS.get(row["who"], COLOUR_OF_OTHERS) for row in rows]
+    axes.bar_label(axes.barh(range(len(rows)), medians, color=colours), fmt="%.3g", padding=3)
     axes.set_yticks(range(len(rows)), [row["who"] for row in rows])
     axes.invert_yaxis()
-    if max(medians) > 20 * min(medians):
+    if medians[-1] > 20 * medians[0]:
         axes.set_xscale("log")
-        axes.set_xlim(min(medians) / 3, max(medians) * 2)
+        axes.set_xlim(medians[0] / 3, medians[-1] * 2)
         axes.xaxis.set_major_formatter("{x:g}")
         unit += ", on a logarithmic scale"
     else:
-        axes.set_xlim(0, max(medians) * 1.12)
-    axes.set_xlabel(unit)
+        axes.set_xlim(0, medians[-1] * 1.12)
+    axes.set(xlabel=unit)
     axes.set_title(title, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
-    return save(figure, name, title)
-
-
-def throughput(rows: list[Row]) -> str:
-    """Operations per second over the size of the batch, a panel for each latency."""
-    latencies = sorted({latency(row) for row in rows})
-    figure, panels = plt.subplots(
-        1, len(latencies), figsize=(10, 3.8), sharey=True, layout="constrained", squeeze=False
-    )
-    for axes, ms in zip(panels[0], latencies, strict=True):
-        for who in dict.fromkeys(row["who"] for row in rows):
-            for users, style in (("each another user", "-"), ("1 user", "--")):
-                if users == "1 user" and who != "apply":
-                    continue
-                points = [
-                    (int(row["what"].split(",")[0].split()[1]), row["value"]["median"])
-                    for row in rows
-                    if latency(row) == ms and row["who"] == who
-                    if f", {users}," in row["what"] or row["what"].startswith("batch 1,")
-                ]
-                label = f"{who}, all of one user" if users == "1 user" else who
-                axes.plot(
-                    *zip(*points, strict=True), style, marker="o", color=colour(who), label=label
-                )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel("messages in a batch")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.set_title(f"{ms} ms table latency", loc="left")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(visible=True, axis="y", color="#e4e4e4")
-    panels[0][0].set_ylabel("operations/s")
-    lines, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return save(figure, "throughput", "Operations per second by size of the batch")
+    PICTURES.mkdir(exist_ok=True)
+    # The same for the same numbers.
+    figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
+    return f"![{title}](performance/{name}.svg)\n\n"
 
 
 def latency(row: Row) -> int:
-    """The table latency of a row of the throughput, in ms."""
-    return int(row["what"].rsplit(",", 1)[1].split()[0])
+    """The latency of the tables in ms, as in "batch 100, 1 resource, 5 ms"."""
+    return int(row["what"].rsplit(",", 1)[1].removesuffix(" ms"))
 
 
-def save(figure: Any, name: str, title: str) -> str:
-    """Write a picture that is the same for the same numbers; the Markdown that shows it."""
-    PICTURES.mkdir(exist_ok=True)
-    figure.savefig(PICTURES / f"{name}.svg", metadata={"Date": None})
-    return f"![{title}](performance/{name}.svg)\n\n"
+def larger_batches(rows: list[Row]) -> str:
+    """Operations per second, and CPU of one, of `apply` with k of a resource in batches of 100."""
+    lines = [
+        "What `apply` does in a second of such batches, and what one operation takes of the",
+        "processor, with bodies of 300 B on the machine above:\n",
+        "| table latency | *k* = 1 | *k* = 10 | *k* = 100 |",
+        "|--:|--:|--:|--:|",
+    ]
+    found = {(row["section"].split()[0], row["what"]): median(row) for row in rows}
+    for ms in sorted({latency(row) for row in rows}):
+        cells = []
+        for resources in ("each another resource", "10 resources", "1 resource"):
+            what = f"batch 100, {resources}, {ms} ms"
+            cells.append(f"{found['Throughput', what]:,.0f}/s, {found['CPU', what]:,.0f} µs")
+        lines.append(f"| {ms} ms | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def replace(name: str, text: str) -> None:
@@ -106,55 +84,30 @@ def replace(name: str, text: str) -> None:
     PAGE.write_text(f"{before}{begin}\n{text}\n\n{end}{rest.split(end, 1)[1]}")
 
 
-def larger_batches(rows: list[Row]) -> str:
-    """Operations per second, and CPU of one, of `apply` with k of one user in batches of 100."""
-    together = {"each another user": 1, "10 users": 10, "1 user": 100}
-    cells: dict[tuple[int, int], list[str]] = {}
-    for row in rows:
-        if row["who"] == "apply" and row["what"].startswith("batch 100, "):
-            place = latency(row), together[row["what"].split(", ")[1]]
-            cells.setdefault(place, []).append(f"{row['value']['median']:,.0f}")
-    if not cells:
-        return ""
-    lines = [
-        "What `apply` does in a second of such batches, and what one operation takes of the",
-        "processor, with bodies of 300 B on the machine above:",
-        "",
-    ]
-    lines += ["| table latency | *k* = 1 | *k* = 10 | *k* = 100 |", "|--:|--:|--:|--:|"]
-    for ms in sorted({ms for ms, _ in cells}):
-        texts = ["{}/s, {} µs".format(*cells[ms, k]) for k in (1, 10, 100)]
-        lines.append(f"| {ms} ms | {' | '.join(texts)} |")
-    return "\n".join(lines)
-
-
-def start_ups(rows: list[Row]) -> list[Row]:
-    """One of each: the bare programs, the functions, the peers; put stands beside two of them."""
-    times = [row for row in rows if row["section"].startswith("Start-up to")]
-    times = [row for row in times if row["what"].endswith("time")]
-    once = {row["who"]: row for row in reversed(times)}
-    return sorted(once.values(), key=lambda row: row["value"]["median"])
-
-
 def main(results: Path) -> None:
-    """Make the pictures and the table."""
+    """Make the pictures and the tables of what was measured."""
     mpl.rcParams["svg.hashsalt"] = "async-put"
     mpl.rcParams["svg.fonttype"] = "none"
     measured = json.loads(results.read_text())
-    rows: list[Row] = measured["rows"]
+
+    def rows(section: str, what: str = "") -> list[Row]:
+        return [
+            row
+            for row in measured["rows"]
+            if row["section"].startswith(section) and row["what"].endswith(what)
+        ]
 
     pictures = ""
-    if starts := start_ups(rows):
-        pictures += bars(starts, "Start-up to the first poll", "ms", "start-up")
-    zips = [row for row in rows if row["section"] == "Size" and row["what"] == "zip"]
-    if zips:
-        zips.sort(key=lambda row: row["value"]["median"])
+    if starts := rows("Start-up to the first poll", "time"):
+        # One of each: put stands beside two bare programs.
+        once = {row["who"]: row for row in reversed(starts)}
+        pictures += bars([*once.values()], "Start-up to the first poll", "ms", "start-up")
+    if zips := rows("Size", "zip"):
         pictures += bars(zips, "Zip of each function", "MB", "size")
-    if rates := [row for row in rows if row["section"].startswith("Throughput")]:
-        pictures += throughput(rates)
-    replace(TABLE, pictures + measured["table"].strip())
-    if together := larger_batches(rows):
-        replace(LARGER, together)
+    if rates := rows("Throughput"):
+        of_apply = [row for row in rates + rows("CPU of apply") if row["who"] == "apply"]
+        replace("What make bench measured of it", larger_batches(of_apply))
+    replace("The table of make bench", pictures + measured["table"].strip())
 
 
 main(Path(sys.argv[1]))
