@@ -65,6 +65,7 @@ smoke: ## the first thing on AWS: tests from outside, and a report: STACK=name (
 
 .PHONY: sam-local
 sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
+	@cargo fetch --locked --quiet --target '$(CARGO_BUILD_TARGET)' # there is no network beside an engine of its own
 	@BUILD='$(BUILD)' scripts/with_docker .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak

@@ -187,7 +187,8 @@ class Stack:
     def _rebuilder(self) -> Callable[[], None]:
         """What builds the functions if their source has changed, and deploys those that did."""
         deployed, server, seen = self._deployed(), watch.ErrorServer(), watch.source()
-        code = {name: file.stat().st_mtime for name, file in watch.built().items()}
+        # When the code of each function was built; that of the first deployment is not known.
+        code = dict.fromkeys(watch.built(), 0.0)
 
         def rebuild() -> None:
             nonlocal seen
