@@ -2,6 +2,8 @@
 # Settings go on the command line, for example: make up PORT=0 LOCAL_DIR=.local2
 include scripts/settings.mk
 
+MAKEFLAGS += --jobs=2
+
 PORT       ?=
 WATCH_PORT ?= 9000
 PARAMETERS ?=
@@ -32,23 +34,38 @@ run up down watch:
 IN = --no-print-directory -C
 
 .PHONY: test
-test: units deployed ## all tests
-	@$(MAKE) $(IN) tests soak-short
-	@$(MAKE) $(IN) tests/bench short
-	@$(MAKE) $(IN) tests resource-short
+test: deployed units soak-short bench-short resource-short ## all tests, two suites at a time
+
+# They share target/, where one build goes on at a time: the first is what the longest suite needs.
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+units: functions
+soak-short bench-short: units
+resource-short: deployed units
+endif
+
+.PHONY: functions
+functions:
+	@$(TIMED) cargo build --locked --quiet
 
 .PHONY: units
 units: ## the tests that need no stack
-	cargo test --workspace --quiet
+	@$(TIMED) cargo test --workspace --quiet
+
+.PHONY: soak-short bench-short resource-short
+soak-short resource-short:
+	@$(TIMED) $(MAKE) $(IN) tests $@
+bench-short:
+	@$(TIMED) $(MAKE) $(IN) tests/bench short
 
 .PHONY: events
 events: ## write the sample events, and what the tests know of the resource, from crates/resource
-	@cargo run --quiet --package events
+	@cargo build --locked --quiet --workspace --bin events
+	@$(BUILT)/debug/events
 
 # With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
 .PHONY: deployed
-deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
-	@BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
+deployed: tools functions ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
+	@$(TIMED) env BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
 
 # A deployed stack; its API's custom domain, if it has one; with AuthMode jwt an access token.
 STACK      ?=
@@ -66,7 +83,7 @@ smoke: ## the first thing on AWS: tests from outside, and a report: STACK=name (
 
 .PHONY: sam-local
 sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
-	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
+	@$(TIMED) env BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak
 soak: ## PUTS=1000000 through the release binaries under faults of every kind
@@ -84,10 +101,7 @@ LINT = .tools/lint/bin
 NPM_TOOL = .tools/node/bin/node .tools/node/node_modules/.bin
 
 .PHONY: lint
-lint: tools ## formatting, linters with warnings denied, types, licences, spelling, the template
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --quiet -- --deny warnings
-	@RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+lint: tools rust-lint ## formatting, linters with warnings denied, types, licences, spelling, the template
 	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
@@ -103,3 +117,9 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@$(LOCAL_STACK) validate
 	@.tools/sam/bin/python -m scripts.transformed
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .ci/checkov.yaml
+
+.PHONY: rust-lint
+rust-lint:
+	cargo fmt --all --check
+	@$(TIMED) cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings' $(TIMED) cargo doc --workspace --no-deps --quiet
