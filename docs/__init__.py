@@ -1,1 +1,1 @@
-"""The computations behind figures of the pages here."""
+"""The computations for figures in these pages."""
