@@ -1,4 +1,4 @@
-# The commands used most. `make` alone lists them; tests/, tests/bench/ and events/ have more.
+# The most common commands. `make` alone lists them; tests/, tests/bench/ and events/ have more.
 # Settings go on the command line, for example: make up PORT=0 LOCAL_DIR=.local2
 include scripts/settings.mk
 
@@ -15,20 +15,20 @@ more:
 
 LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
 PLACE = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)'
-# What run, up, down and watch need of the tools.
+# The tools for run, up, down and watch.
 STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 
 .PHONY: run up down watch
 run: ## the whole service on this machine, until Ctrl-C
-up: ## the same in the background; again: deploy the current code to it
-down: ## stop what `make up` started
-watch: ## like run, with functions that are rebuilt when their source changes
+up: ## the same in the background; run it again to deploy the current code
+down: ## stop the stack of `make up`
+watch: ## like run, but rebuild functions when their source changes
 run up down watch:
 	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports $@ $(PLACE))
 	@$(STACK_TOOLS)
 	@$(LOCAL_STACK) $@ $(PLACE) --parameters '$(PARAMETERS)' --build '$(BUILD)'
 
-# What stands in the Makefile of a folder.
+# Targets in the Makefile of a folder.
 IN = --no-print-directory -C
 
 .PHONY: test
@@ -38,38 +38,38 @@ test: units deployed ## all tests
 	@$(MAKE) $(IN) tests resource-short
 
 .PHONY: units
-units: ## the tests that need no stack
+units: ## only the tests that need no stack
 	cargo test --workspace --quiet
 
 .PHONY: events
-events: ## write the sample events, and what the tests know of the resource, from crates/resource
+events: ## write the sample events and the test data of the resource, from crates/resource
 	@cargo run --quiet --package events
 
-# With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
+# With STACK_ENV=.local/stack.env the tests use that running stack and keep it.
 .PHONY: deployed
 deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
 	@BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
 
-# A deployed stack; its API's custom domain, if it has one; with AuthMode jwt an access token.
+# A deployed stack; the custom domain of its API, if any; an access token, with AuthMode jwt.
 STACK      ?=
 API_URL    ?=
 TOKEN      ?=
-# Seconds without a request before the last one; 0 leaves that out.
+# Seconds to wait before the last request; 0 leaves it out.
 IDLE       ?= 600
 export TOKEN
 
 .PHONY: smoke
-smoke: ## the first thing on AWS: tests from outside, and a report: STACK=name (API_URL=… TOKEN=… IDLE=0)
+smoke: ## check a stack on AWS from outside and print a report: STACK=name (API_URL=… TOKEN=… IDLE=0)
 	@test -n '$(STACK)' || { echo 'error: which stack? make smoke STACK=name' >&2; exit 1; }
 	@$(PYTHON) -m scripts.tools sam checks
 	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' IDLE='$(IDLE)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
 
 .PHONY: sam-local
-sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
+sam-local: tools ## every sample event through the real sam local, in Docker (yours, or its own as root)
 	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak
-soak: ## PUTS=1000000 through the release binaries under faults of every kind
+soak: ## PUTS=1000000 through the release binaries, with faults of every kind
 	@$(MAKE) $(IN) tests soak
 
 .PHONY: bench
