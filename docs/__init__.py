@@ -1,1 +1,1 @@
-"""The computations for figures in these pages."""
+"""The computations behind figures of the pages here."""

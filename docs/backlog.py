@@ -1,14 +1,14 @@
-"""How the backlog of deferred PUTs grows and drains if the tables are down for an hour.
+"""How the backlog of deferred PUTs grows and drains around an outage of the tables of an hour.
 
     python3 -m docs.backlog    # prints the table of docs/scale.md
     python3 -m scripts.tools pictures
-    .tools/pictures/bin/python -m docs.backlog --write    # writes the table and the picture
+    .tools/pictures/bin/python -m docs.backlog --write    # writes table and picture into docs/
 
-The model advances second by second, with quantities instead of single messages. It uses no random
-numbers, so it gives the same figures everywhere. It includes the receives that SQS counts and
-the back-off of `apply`, suspects that run one at a time, SQS's limit of messages in flight, the
-growth of Lambda's pollers, the share of a CPU for the memory, and the throughput of the tables.
-It does not include cold starts, more than a fixed time for SQS and Lambda to deliver a batch, or
+The model goes second by second, with quantities where AWS has single messages, and without
+chance, so that it gives the same figures everywhere. In it are: the receives that SQS counts and
+the back-off of `apply`, that suspects run one at a time, SQS's bound of messages in flight, the
+growth of Lambda's pollers, the share of a CPU that the memory buys, and what the tables take.
+Not in it: what SQS and Lambda need to hand a batch over beyond a fixed time, cold starts, and
 several updates of one user in a batch, which would cost one write and drain faster.
 """
 
@@ -29,38 +29,38 @@ CALM = 600
 # The model gives up here: the backlog does not drain.
 LONGEST = 6 * 3600
 
-# The settings of the code and the template.
+# What stands in the code and the template.
 USERS_AT_A_TIME = 100
 SUSPECT_RECEIVES = 4
 BACK_OFF_MAX = 900
 # 30 s of an invocation, less 1 s for the answer and 5 s for a last call.
 TIME_TO_BEGIN_CALLS = 24.0
 
-# The limits that AWS documents; docs/scale.md has the sources.
+# What AWS documents; docs/scale.md has the sources.
 IN_FLIGHT = 120_000
 FIRST_INVOCATIONS, MORE_INVOCATIONS_A_SECOND = 5, 300 / 60
 MEMORY_OF_A_CPU = 1769
 
-# Some are measured (docs/performance.md), the others assumed.
+# Measured, see docs/performance.md, and assumed.
 CPU_OF_AN_OPERATION = 0.00015
 TABLE_LATENCY = 0.005
 HAND_OVER = 0.010
 # Three throttled calls and the two pauses between them.
 THROTTLED = 3 * TABLE_LATENCY + 0.0375 + 0.075
 
-# After more receives the back-off does not get longer: 2**10 s is over 15 min.
+# A message that was received more often is backed off no longer: 2**10 s is over 15 min.
 MOST_RECEIVES = 40
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A load, and the parameters of the template."""
+    """A load, and the parameters of the template that it meets."""
 
     rate: int
     batch: int
     concurrency: int
     memory: int = 256
-    # The throughput of the tables, in multiples of the load.
+    # What the tables take, in multiples of the load.
     tables: int = 2
 
 
@@ -78,7 +78,7 @@ SETTINGS = (
 
 @dataclass
 class Run:
-    """The results, second by second and in total."""
+    """What happened, second by second and in sum."""
 
     setting: Setting
     backlog: list[float] = field(default_factory=list)
@@ -90,17 +90,17 @@ class Run:
 
 
 class Queue:
-    """The visible and the hidden messages, by the number of receives."""
+    """The messages by how often they were received: those to be seen, and those hidden."""
 
     def __init__(self) -> None:
         self.visible = [0.0] * (MOST_RECEIVES + 1)
         self.hidden = [0.0] * (MOST_RECEIVES + 1)
-        # How many become visible each second, and how that changes at a later second.
+        # How many come back each second, and how that changes at a later second.
         self._coming = [0.0] * (MOST_RECEIVES + 1)
         self._changes: dict[int, list[tuple[int, float]]] = {}
 
     def tick(self, now: int) -> None:
-        """Make messages visible at the end of their time-out."""
+        """Let those come back whose time is over."""
         for receives, change in self._changes.pop(now, []):
             self._coming[receives] += change
         for receives, coming in enumerate(self._coming):
@@ -109,7 +109,7 @@ class Queue:
             self.visible[receives] += back
 
     def receive(self, count: float) -> list[float]:
-        """Receive messages at random."""
+        """Take messages at random."""
         total = sum(self.visible)
         share = min(1.0, count / total) if total > 0 else 0.0
         taken = [visible * share for visible in self.visible]
@@ -117,7 +117,7 @@ class Queue:
         return taken
 
     def hide(self, now: int, receives: int, count: float) -> None:
-        """Back off messages with so many receives: for half of the doubled time to all of it."""
+        """Back off what was received so often: for half of the doubled time to all of it."""
         receives = min(receives, MOST_RECEIVES)
         longest = min(2 ** (receives - 1), BACK_OFF_MAX)
         first = now + max(1, longest // 2)
@@ -128,7 +128,7 @@ class Queue:
         self._changes.setdefault(last, []).append((receives, -each))
 
     def size(self) -> float:
-        """All messages, except those in an invocation."""
+        """All messages but those that are being worked on."""
         return sum(self.visible) + sum(self.hidden)
 
 
@@ -138,7 +138,7 @@ def suspects_of(by_receives: list[float]) -> float:
 
 
 def batch_time(setting: Setting, share_of_suspects: float, *, is_down: bool) -> tuple[float, float]:
-    """Seconds for a full batch, and the share of the suspects that it has time for."""
+    """Seconds that a full batch takes, and the share of the suspects that it has time for."""
     cpu = CPU_OF_AN_OPERATION * MEMORY_OF_A_CPU / setting.memory
     call = THROTTLED if is_down else TABLE_LATENCY
     suspects = setting.batch * share_of_suspects
@@ -152,13 +152,13 @@ def batch_time(setting: Setting, share_of_suspects: float, *, is_down: bool) -> 
 
 
 def capacity(setting: Setting) -> float:
-    """Operations a second that the invocations can carry out, without limits of the tables."""
+    """Operations a second that the invocations carry out, whatever the tables take."""
     seconds, _ = batch_time(setting, 0.0, is_down=False)
     return setting.concurrency * setting.batch / seconds
 
 
 def run(setting: Setting) -> Run:
-    """Run the model."""
+    """The model."""
     queue, result, invocations = Queue(), Run(setting), 0.0
     for now in range(LONGEST):
         is_down = CALM <= now < CALM + OUTAGE
@@ -170,7 +170,7 @@ def run(setting: Setting) -> Run:
         grown = max(invocations, FIRST_INVOCATIONS) + MORE_INVOCATIONS_A_SECOND
         wanted = math.ceil(total * seconds / setting.batch)
         invocations = min(grown, setting.concurrency, max(wanted, FIRST_INVOCATIONS))
-        # Hidden messages and those in an invocation are in flight, which SQS limits.
+        # No more are received than may be in flight: hidden ones, and those being worked on.
         room = max(0.0, IN_FLIGHT - sum(queue.hidden))
         working = min(invocations * setting.batch, total, room)
         taken_by_tables = 0 if is_down else setting.tables * setting.rate
@@ -191,7 +191,7 @@ def run(setting: Setting) -> Run:
         if now == CALM + OUTAGE - 1:
             waiting = suspects_of(queue.visible) + suspects_of(queue.hidden)
             result.suspects = waiting / queue.size()
-        # With the messages of two seconds left, no client notices the outage any more.
+        # Messages of two seconds: nobody waits noticeably longer than without the outage.
         if now >= CALM + OUTAGE and queue.size() <= 2 * setting.rate:
             result.drained_after = now + 1 - CALM - OUTAGE
             break
@@ -200,7 +200,7 @@ def run(setting: Setting) -> Run:
 
 HEAD = (
     "| PUT/s | `ApplyBatchSize` | `ApplyMaximumConcurrency` | invocations carry out"
-    " | tables can handle | backlog after the hour | suspects in it | most in flight"
+    " | tables take | backlog after the hour | of it suspects | most in flight"
     " | most receives | drained after |\n"
     "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
 )
@@ -228,12 +228,12 @@ def row(done: Run) -> str:
 
 
 def table(runs: list[Run]) -> str:
-    """The table in docs/scale.md."""
+    """What docs/scale.md shows."""
     return HEAD + "".join(row(done) for done in runs)
 
 
 def main() -> int:
-    """Print the table, and write it with --write."""
+    """Print, or write as well."""
     parser = argparse.ArgumentParser(description="The backlog around an outage of an hour.")
     parser.add_argument("--write", action="store_true", help="write docs/scale.md and its picture")
     arguments = parser.parse_args()

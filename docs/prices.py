@@ -1,10 +1,10 @@
-"""What a million requests cost, here and in the alternatives of the README.
+"""What a million requests cost, here and in the ways the README compares.
 
     python3 -m docs.prices
 
-It includes requests, messages and capacity units, as counted at the wire in tests/bench/calls.json
-(`make -C tests/bench short` counts them again); logs, traces, and the fixed price of a month. It
-does not include running time, storage, backups and data transfer, which depend on your use.
+Requests, messages and capacity units, as tests/bench/calls.json has them counted at the wire
+(`make -C tests/bench short` counts again); logs, traces, and what a month costs whatever the load
+is. Not the running time, storage, backups and data transfer, which depend on what you do.
 """
 
 from __future__ import annotations
@@ -75,23 +75,23 @@ SIZES = sorted({body for _, body in COUNTED})
 SMALL = SIZES[0]
 TOGETHER = (1, 10, 100)
 
-# The quantity of each item of PRICE.
+# How many there are of each item of PRICE.
 Bill = dict[str, float]
 
 
 def total(*bills: Bill) -> Bill:
-    """The sum of the bills."""
+    """What all of them ask for."""
     items = [item for item in PRICE if any(item in bill for bill in bills)]
     return {item: sum(bill.get(item, 0) for bill in bills) for item in items}
 
 
 def price(bill: Bill) -> float:
-    """The price of a million such bills."""
+    """Of a million such bills."""
     return sum(PRICE[item] * count for item, count in bill.items())
 
 
 def calls_for(messages: int, body: int) -> int:
-    """How many calls SQS bills for one call with so many messages."""
+    """As how many calls one counts that carries so many messages."""
     kib: int = COUNTED["deferred", body]["message_kib"]
     return math.ceil(messages * kib / BILLED_KIB)
 
@@ -103,14 +103,14 @@ def consumed(kind: str, body: int) -> Bill:
 
 
 def request(kind: str, body: int = SMALL) -> Bill:
-    """A request, its invocation, and the calls of that."""
+    """A request, its function, and what that calls."""
     sent = COUNTED[kind, body]["calls"].get("SendMessage", 0) * calls_for(1, body)
     bill: Bill = {"HTTP API request": 1, "invocation": 1, "fair queue call": sent}
     return total(bill, consumed(kind, body))
 
 
 def applied(body: int = SMALL, batch: int = 10, together: int = 1) -> Bill:
-    """One message from the queue into the tables, if a batch has `together` of each user."""
+    """A message from the queue into the tables, with `together` of one user in a batch."""
     units = consumed(f"batch of {batch}, {together} together", body)
     received_and_deleted = calls_for(RECEIVED, body) + 1
     return {
@@ -130,12 +130,12 @@ HERE = {
 }
 
 
-# With OutcomeTopicArn.
+# Where OutcomeTopicArn names a topic.
 PUBLISHED: Bill = {"pipe event": 1, "notification": 1}
 
 
 def logged(*lines: str) -> float:
-    """The price of the log of a million requests, if each writes these lines and three more."""
+    """What the log of a million requests costs, of which each writes these lines and three more."""
     bytes_of_lines = sum(LINE[line] for line in ("of the API", "start", "report", *lines))
     return price({"KB of log": bytes_of_lines / 1000})
 
@@ -146,15 +146,15 @@ LOGGED_LATER = logged("queued", "applied") + price(
 
 
 def log_of(way: str) -> float:
-    """The price of the log for an entry of HERE."""
+    """The same, of a way in HERE."""
     if "GET" in way:
         return logged()
     return LOGGED_LATER if "later" in way else logged("wrote")
 
 
 def traces_of(way: str, rate: float) -> float:
-    """The price of the traces of a million with Tracing=Active, at so many requests a second:
-    Lambda records one a second and 5 % of the rest, for each function.
+    """What the traces of a million cost with Tracing=Active, at so many requests a second: Lambda
+    records one a second and 5 % of the rest, of each function.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
     """
@@ -163,7 +163,7 @@ def traces_of(way: str, rate: float) -> float:
 
 
 def fixed() -> float:
-    """The price of a month without requests and without a topic."""
+    """What a month costs without a request, and without a topic."""
     template = (ROOT / "template.yaml").read_text()
     ours = set(re.findall(r'\["async-put", "(\w+)"', template))
     counts = {"metric": len(ours), "metric of an alarm": watched(template, with_topic=False)}
@@ -172,14 +172,14 @@ def fixed() -> float:
 
 
 def publishing() -> float:
-    """The additional price of a month with a topic."""
+    """What a month costs more with a topic."""
     alarms = watched((ROOT / "template.yaml").read_text(), with_topic=True)
     reads = price({"stream read": STREAM_READS / 1_000_000})
     return MONTHLY["metric of an alarm"] * alarms + reads
 
 
 def watched(template: str, *, with_topic: bool) -> int:
-    """How many metrics the alarms watch: those that always exist, or those only with a topic."""
+    """How many metrics the alarms watch that are always there, or only with a topic."""
     resources = re.split(r"^  (?=\w+:$)", template, flags=re.MULTILINE)
     chosen = [each for each in resources if ("    Condition: " in each) == with_topic]
     return sum(len(re.findall(r"^ +Namespace: ", each, re.MULTILINE)) for each in chosen)
@@ -188,7 +188,7 @@ def watched(template: str, *, with_topic: bool) -> int:
 API: Bill = {"HTTP API request": 1}
 FUNCTION: Bill = {"invocation": 1}
 WRITE: Bill = {"write unit": 1}
-# Messages are sent one by one, but received, processed and deleted in batches.
+# A message is sent alone, received and deleted with others, whose function is invoked once.
 QUEUE: Bill = {"queue call": 1 + 2 / RECEIVED, "invocation": 1 / RECEIVED}
 
 ELSEWHERE = {
@@ -198,7 +198,7 @@ ELSEWHERE = {
     "asynchronous invocation": total({"REST API request": 1}, FUNCTION, WRITE),
     # A workflow of one task: its start, and the task.
     "Step Functions, Standard": total(API, {"state transition": 2}, WRITE),
-    # A function that accepts and a durable function: its start, and one step.
+    # One that accepts, one that is durable: its start, and one step.
     "durable function": total(API, {"invocation": 2, "durable operation": 2}, WRITE),
 }
 
@@ -212,14 +212,14 @@ def requests() -> str:
         counts = "".join(f" {bill.get(item, 0):.3g} |" for item in items)
         prices = price(bill), log_of(way), traces_of(way, 1), traces_of(way, 100)
         lines.append(f"| {way} |{counts}" + "".join(f" ${each:.2f} |" for each in prices))
-    lines.append(f"| published outcome | | | | | ${price(PUBLISHED):.2f} | | | |")
+    lines.append(f"| outcome that is published | | | | | ${price(PUBLISHED):.2f} | | | |")
     lines.append(f"| each month, at any load | | | | | ${fixed():.2f} | | | |")
-    lines.append(f"| in addition, with `OutcomeTopicArn` | | | | | ${publishing():.2f} | | | |")
+    lines.append(f"| and with `OutcomeTopicArn` | | | | | ${publishing():.2f} | | | |")
     return "\n".join(lines) + "\n"
 
 
 def batches() -> str:
-    """The table of docs/performance.md: updates in batches of 100, with k of each user."""
+    """The table of docs/performance.md: updates in batches of 100, k of one user in each."""
     lines = [
         "| body |" + "".join(f" *k* = {together} |" for together in TOGETHER),
         "|--:|" + "--:|" * len(TOGETHER),

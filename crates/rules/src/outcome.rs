@@ -38,7 +38,7 @@ pub enum Outcome {
         /// The problem document.
         problem: String,
     },
-    /// Its client cancelled it; nothing was written.
+    /// A client cancelled it; nothing was written.
     Cancelled,
 }
 

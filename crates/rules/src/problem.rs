@@ -42,7 +42,7 @@ pub enum ProblemType {
     Superseded,
     /// The `update` of the resource refused the operation permanently.
     Refused,
-    /// The client of the operation cancelled it.
+    /// A client cancelled the operation.
     Cancelled,
     /// The operation to cancel already has another outcome.
     AlreadyDecided,
