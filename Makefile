@@ -15,14 +15,14 @@ more:
 
 LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
 PLACE = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)'
-# The tools for run, up, down and watch.
+# What run, up, down and watch need of the tools.
 STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 
 .PHONY: run up down watch
 run: ## the whole service on this machine, until Ctrl-C
-up: ## the same in the background; run it again to deploy the current code
-down: ## stop the stack of `make up`
-watch: ## like run, but rebuild functions when their source changes
+up: ## the same in the background; again: deploy the current code to it
+down: ## stop what `make up` started
+watch: ## like run, with functions that are rebuilt when their source changes
 run up down watch:
 	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports $@ $(PLACE))
 	@$(STACK_TOOLS)
@@ -65,7 +65,7 @@ smoke: ## check a stack on AWS from outside and print a report: STACK=name (API_
 	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' IDLE='$(IDLE)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
 
 .PHONY: sam-local
-sam-local: tools ## every sample event through the real sam local, in Docker (yours, or its own as root)
+sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
 	@BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak

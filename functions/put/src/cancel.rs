@@ -124,7 +124,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
             let detail = "The table did not confirm the cancellation, which may have taken place; send the request again.";
             (ProblemType::OutcomeUnknown, Metric::OutcomeUnknown, detail)
         } else {
-            let detail = "The table did not accept the cancellation, so the operation may still be carried out; send the request again.";
+            let detail = "The table could not accept the cancellation, so the operation may still be carried out; send the request again.";
             (ProblemType::NotWritten, Metric::NotWritten, detail)
         };
         let report = Report::warn(invocation, "could not cancel an operation").resource(resource);

@@ -15,7 +15,7 @@ use crate::prepare::WriteRequest;
 /// Why an operation is open: not known to have landed, and not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Open {
-    /// The table did not accept or confirm the write.
+    /// The table could not accept or confirm the write.
     Table,
     /// The operation met newer ones more often than it may step over them.
     Overtaken,
@@ -49,7 +49,7 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
     pub(crate) fn open(&self, request: &WriteRequest, attempt: &Attempt, why: &Open) -> Problem {
         let (not_done, unknown, next) = match why {
             Open::Table => (
-                "The table did not accept the write".to_owned(),
+                "The table could not accept the write".to_owned(),
                 "The table did not confirm the write, which may have taken place",
                 "send the request again, or with Prefer: respond-async",
             ),
@@ -64,7 +64,7 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
                 "send the request again, or with Prefer: respond-async",
             ),
             Open::Queue => (
-                "The queue did not accept the operation".to_owned(),
+                "The queue could not accept the operation".to_owned(),
                 "The queue did not confirm the operation, which may still be carried out",
                 "send the request again, or without Prefer: respond-async",
             ),

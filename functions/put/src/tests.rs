@@ -647,7 +647,7 @@ async fn an_update_costs_one_read_and_does_not_run_for_what_is_refused_already()
     };
     let (answered, ()) = tokio::join!(answer(&put, &slow), release);
     let detail = answered.body["detail"].to_string();
-    assert!(detail.contains("The table did not") && put.resource.seen().len() == 3, "{detail}");
+    assert!(detail.contains("The table could not") && put.resource.seen().len() == 3, "{detail}");
 }
 
 /// `wait`: the update runs, the write steps over a newer version and fails, and the message
