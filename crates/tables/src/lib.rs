@@ -36,8 +36,8 @@ use aws_types::SdkConfig;
 const GET_ITEM: &str = "dynamodb:GetItem";
 const PUT_ITEM: &str = "dynamodb:PutItem";
 
-/// A client of DynamoDB. It is created lazily: that parses the endpoints of every AWS partition, a
-/// quarter of start-up, and many requests of `put` do not need it.
+/// A client of DynamoDB, created lazily: building one parses every partition's endpoints, a quarter
+/// of start-up, and many requests of `put` do not need it.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     config: SdkConfig,

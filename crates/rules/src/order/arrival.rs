@@ -15,9 +15,10 @@ pub const MAX_AHEAD: Duration = Duration::from_secs(30);
 /// authorizers and cold starts are not errors.
 pub const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
 
-/// How long after the arrival of a request a newer stored version, or a single entity tag, may be
-/// for the request to get an id above it. The client may have given up a request that was delayed
-/// for longer, which then must not overwrite the client's next one. Both times are the gateway's.
+/// A request gets an id above a newer stored version, or above a single entity tag, only if that is
+/// at most this long after the arrival of the request. A client may have given up a request that
+/// was delayed for longer, so it must not overwrite the client's next one. Both times are the
+/// gateway's.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// When a request arrived.
