@@ -1,4 +1,4 @@
-# The commands used most. `make` alone lists them; tests/, tests/bench/ and events/ have more.
+# The most common commands. `make` alone lists them; tests/, tests/bench/ and events/ have more.
 # Settings go on the command line, for example: make up PORT=0 LOCAL_DIR=.local2
 include scripts/settings.mk
 
@@ -30,7 +30,7 @@ run up down watch:
 	@$(STACK_TOOLS)
 	@$(LOCAL_STACK) $@ $(PLACE) --parameters '$(PARAMETERS)' --build '$(BUILD)'
 
-# What stands in the Makefile of a folder.
+# Targets in the Makefile of a folder.
 IN = --no-print-directory -C
 
 .PHONY: test
@@ -48,7 +48,7 @@ functions:
 	@$(TIMED) cargo build --locked --quiet
 
 .PHONY: units
-units: ## the tests that need no stack
+units: ## only the tests that need no stack
 	@$(TIMED) cargo test --workspace --quiet
 
 .PHONY: soak-short bench-short resource-short
@@ -58,25 +58,25 @@ bench-short:
 	@$(TIMED) $(MAKE) $(IN) tests/bench short
 
 .PHONY: events
-events: ## write the sample events, and what the tests know of the resource, from crates/resource
+events: ## write the sample events and the test data of the resource, from crates/resource
 	@cargo build --locked --quiet --workspace --bin events
 	@$(BUILT)/debug/events
 
-# With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
+# With STACK_ENV=.local/stack.env the tests use that running stack and keep it.
 .PHONY: deployed
 deployed: tools functions ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
 	@$(TIMED) env BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
 
-# A deployed stack; its API's custom domain, if it has one; with AuthMode jwt an access token.
+# A deployed stack; the custom domain of its API, if any; an access token, with AuthMode jwt.
 STACK      ?=
 API_URL    ?=
 TOKEN      ?=
-# Seconds without a request before the last one; 0 leaves that out.
+# Seconds to wait before the last request; 0 leaves it out.
 IDLE       ?= 600
 export TOKEN
 
 .PHONY: smoke
-smoke: ## the first thing on AWS: tests from outside, and a report: STACK=name (API_URL=… TOKEN=… IDLE=0)
+smoke: ## check a stack on AWS from outside and print a report: STACK=name (API_URL=… TOKEN=… IDLE=0)
 	@test -n '$(STACK)' || { echo 'error: which stack? make smoke STACK=name' >&2; exit 1; }
 	@$(PYTHON) -m scripts.tools sam checks
 	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' IDLE='$(IDLE)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
@@ -86,7 +86,7 @@ sam-local: tools ## every sample event through the real sam local, in Docker (yo
 	@$(TIMED) env BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak
-soak: ## PUTS=1000000 through the release binaries under faults of every kind
+soak: ## PUTS=1000000 through the release binaries, with faults of every kind
 	@$(MAKE) $(IN) tests soak
 
 .PHONY: bench
