@@ -1,6 +1,8 @@
-# The commands used most. `make` alone lists them; tests/, tests/bench/ and events/ have more.
+# The most common commands. `make` alone lists them; tests/, tests/bench/ and events/ have more.
 # Settings go on the command line, for example: make up PORT=0 LOCAL_DIR=.local2
 include scripts/settings.mk
+
+MAKEFLAGS += --jobs=2
 
 PORT       ?= 4566
 PARAMETERS ?=
@@ -27,38 +29,53 @@ run up down watch:
 	@$(STACK_TOOLS)
 	@$(LOCAL_STACK) $@ $(PLACE) --parameters '$(PARAMETERS)' --build '$(BUILD)'
 
-# What stands in the Makefile of a folder.
+# Targets in the Makefile of a folder.
 IN = --no-print-directory -C
 
 .PHONY: test
-test: units deployed ## all tests
-	@$(MAKE) $(IN) tests soak-short
-	@$(MAKE) $(IN) tests/bench short
-	@$(MAKE) $(IN) tests resource-short
+test: deployed units soak-short bench-short resource-short ## all tests, two suites at a time
+
+# They share target/, where one build goes on at a time: the first is what the longest suite needs.
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+units: functions
+soak-short bench-short: units
+resource-short: deployed units
+endif
+
+.PHONY: functions
+functions:
+	@$(TIMED) cargo build --locked --quiet
 
 .PHONY: units
-units: ## the tests that need no stack
-	cargo test --workspace --quiet
+units: ## only the tests that need no stack
+	@$(TIMED) cargo test --workspace --quiet
+
+.PHONY: soak-short bench-short resource-short
+soak-short resource-short:
+	@$(TIMED) $(MAKE) $(IN) tests $@
+bench-short:
+	@$(TIMED) $(MAKE) $(IN) tests/bench short
 
 .PHONY: events
-events: ## write the sample events, and what the tests know of the resource, from crates/resource
-	@cargo run --quiet --package events
+events: ## write the sample events and the test data of the resource, from crates/resource
+	@cargo build --locked --quiet --workspace --bin events
+	@$(BUILT)/debug/events
 
-# With STACK_ENV=.local/stack.env the tests use that running stack and leave it alone.
+# With STACK_ENV=.local/stack.env the tests use that running stack and keep it.
 .PHONY: deployed
-deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
-	@BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
+deployed: tools functions ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
+	@$(TIMED) env BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
 
-# A deployed stack; its API's custom domain, if it has one; with AuthMode jwt an access token.
+# A deployed stack; the custom domain of its API, if any; an access token, with AuthMode jwt.
 STACK      ?=
 API_URL    ?=
 TOKEN      ?=
-# Seconds without a request before the last one; 0 leaves that out.
+# Seconds to wait before the last request; 0 leaves it out.
 IDLE       ?= 600
 export TOKEN
 
 .PHONY: smoke
-smoke: ## the first thing on AWS: tests from outside, and a report: STACK=name (API_URL=… TOKEN=… IDLE=0)
+smoke: ## check a stack on AWS from outside and print a report: STACK=name (API_URL=… TOKEN=… IDLE=0)
 	@test -n '$(STACK)' || { echo 'error: which stack? make smoke STACK=name' >&2; exit 1; }
 	@$(PYTHON) -m scripts.tools sam checks
 	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' IDLE='$(IDLE)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
@@ -66,10 +83,10 @@ smoke: ## the first thing on AWS: tests from outside, and a report: STACK=name (
 .PHONY: sam-local
 sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
 	@cargo fetch --locked --quiet --target '$(CARGO_BUILD_TARGET)' # there is no network beside an engine of its own
-	@BUILD='$(BUILD)' scripts/with_docker .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
+	@$(TIMED) env BUILD='$(BUILD)' scripts/with_docker .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak
-soak: ## PUTS=1000000 through the release binaries under faults of every kind
+soak: ## PUTS=1000000 through the release binaries, with faults of every kind
 	@$(MAKE) $(IN) tests soak
 
 .PHONY: bench
@@ -84,10 +101,7 @@ LINT = .tools/lint/bin
 NPM_TOOL = .tools/node/bin/node .tools/node/node_modules/.bin
 
 .PHONY: lint
-lint: tools ## formatting, linters with warnings denied, types, licences, spelling, the template
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --quiet -- --deny warnings
-	@RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+lint: tools rust-lint ## formatting, linters with warnings denied, types, licences, spelling, the template
 	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
@@ -102,3 +116,9 @@ lint: tools ## formatting, linters with warnings denied, types, licences, spelli
 	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint --config .ci/redocly.yaml docs/openapi.yaml
 	@.tools/sam/bin/python -m scripts.transformed
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .ci/checkov.yaml
+
+.PHONY: rust-lint
+rust-lint:
+	cargo fmt --all --check
+	@$(TIMED) cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings' $(TIMED) cargo doc --workspace --no-deps --quiet

@@ -11,6 +11,8 @@ PYTEST     ?=
 # `cargo lambda watch` share what is compiled.
 export CARGO_BUILD_TARGET := $(shell rustc --print host-tuple)
 export PYTHONDONTWRITEBYTECODE = 1
+# Cargo takes as many jobs as there are cores, not what is left of make's two.
+export CARGO_MAKEFLAGS :=
 
 ROOT     := $(patsubst %/scripts/settings.mk,%,$(abspath $(lastword $(MAKEFILE_LIST))))
 HERE     := $(if $(findstring $(ROOT)/,$(CURDIR)),$(subst $(ROOT)/,-C ,$(CURDIR)) )
@@ -28,6 +30,9 @@ define RELEASE_FUNCTIONS
 $(RELEASE) $(ABORT) --package put --package read --package park
 $(RELEASE) --package apply
 endef
+
+# Runs a command, and says how many seconds it took.
+TIMED     = bash -c 'TIMEFORMAT="== %0R s  $$*"; time "$$@"' -
 
 .DEFAULT_GOAL := help
 .PHONY: help

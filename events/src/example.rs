@@ -1,4 +1,4 @@
-//! The resources and bodies in the samples, made from the example of the resource's crate.
+//! The resources and bodies of the samples, made from the example in `crates/resource`.
 
 use resource::Served;
 use rules::resource::{self as paths, Example, path_of};
@@ -8,20 +8,20 @@ use serde_json::{Map, Value};
 /// The resource's path, the owner in it, and whether it has an update.
 pub const OF_THE_CRATE: (&str, &str, bool) = (Served::PATH, Served::OWNER, Served::HAS_UPDATE);
 
-/// The example of the crate.
+/// The example in `crates/resource`.
 pub const fn example() -> Example {
     Served::EXAMPLE
 }
 
-/// A body of the resource that differs from those with another value.
+/// A body of the resource. Bodies with different values differ.
 pub fn body(value: u32) -> String {
     example().body.replace("VALUE", &value.to_string())
 }
 
-/// Checks that the example is one of the resource, and so are the ids and bodies made from it.
+/// Checks that the example, and the ids and bodies made from it, are valid for the resource.
 ///
 /// # Errors
-/// What the resource's own checks say of it.
+/// The reason, if the resource's own checks refuse one.
 pub fn check() -> Result<(), String> {
     for number in 0..3 {
         let parameters = Sample::new(number).parameters();
@@ -54,7 +54,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The example itself is number 0; the others differ from it in the last parameter.
+    /// Number 0 is the example itself; the others differ from it in the last parameter.
     pub fn new(number: u8) -> Self {
         let mut values: Vec<_> = example().parameters.iter().map(ToString::to_string).collect();
         if let Some(last) = values.last_mut() {
@@ -72,8 +72,8 @@ impl Sample {
     }
 }
 
-/// A value of the same form as the example's: of hexadecimal digits (a number, a UUID) the last
-/// one differs, and another text is longer.
+/// A value of the same form as in the example. A number or UUID gets another last digit; any other
+/// text gets longer.
 fn other(value: &str, number: u8) -> String {
     let last = value.chars().last().and_then(|last| last.to_digit(16));
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! The results that the samples must have. A text `regex:^…$` stands for any that matches.
+//! The expected results of the samples. A text `regex:^…$` allows any text that matches.
 
 use rules::OperationId;
 use rules::reply::status::rfc_3339;
@@ -107,7 +107,7 @@ fn decided(sample: &Sample, operation: OperationId, status: &str, etag: &str) ->
     http(200, headers, &regex(&document))
 }
 
-/// The result of a batch of which these messages are to be delivered again.
+/// The result of a batch: SQS must deliver these messages again.
 pub fn handed_back(messages: &[String]) -> Value {
     let failures: Vec<_> =
         messages.iter().map(|message| json!({ "itemIdentifier": message })).collect();
@@ -150,7 +150,7 @@ fn regex(pattern: &str) -> String {
     format!("regex:^{pattern}$")
 }
 
-/// A path or time as it stands, in a regular expression.
+/// A path or time as a regular expression that matches only itself.
 fn escaped(text: &str) -> String {
     let mut pattern = String::new();
     for character in text.chars() {

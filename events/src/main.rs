@@ -1,5 +1,5 @@
-//! Writes the sample events of the resource, the results that they must have, and what the
-//! Python tests and scripts take from its crate: `make events`.
+//! Writes the sample events of the resource, their expected results, and the data of
+//! `crates/resource` that the Python tests and scripts need: `make events`.
 
 mod example;
 mod expected;
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use crate::example::{Sample, body, example};
 
-/// The time of the queued operations in the samples. After 32 days they are too old to be
-/// carried out: `make events` writes them again.
+/// The time of the queued operations in the samples. After 32 days they are too old to be carried
+/// out; `make events` writes new ones.
 #[derive(Clone, Copy, Debug)]
 struct Time(Duration);
 
@@ -32,7 +32,7 @@ impl Time {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = env::args_os().nth(1).map_or_else(events, PathBuf::from);
-    // Before all that the samples write.
+    // Before the time of everything that the samples write.
     let time = SystemTime::UNIX_EPOCH.elapsed()?.as_secs() - 60;
     fs::create_dir_all(directory.join("expected"))?;
     for (file, value) in files(Time(Duration::from_secs(time)))? {
@@ -94,14 +94,14 @@ fn files(time: Time) -> Result<Vec<(String, String)>, Box<dyn Error>> {
         ("expected/apply-delete", expected::handed_back(&[])),
     ];
     let text = |mut value: Value| -> Result<String, serde_json::Error> {
-        // The same with every feature of serde_json.
+        // The order of members must not depend on the features of serde_json.
         value.sort_all_objects();
         Ok(serde_json::to_string_pretty(&value)? + "\n")
     };
     events.into_iter().map(|(name, value)| Ok((format!("{name}.json"), text(value)?))).collect()
 }
 
-/// What the Python tests and scripts know of the resource.
+/// The data of the resource for the Python tests and scripts.
 fn resource(time: Time) -> Value {
     let (path, owner, has_update) = example::OF_THE_CRATE;
     let samples = [0, 1, 2].map(|number| Sample::new(number).id.to_string());

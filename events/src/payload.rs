@@ -1,4 +1,4 @@
-//! Events in the form in which AWS delivers them.
+//! Events in the form of AWS.
 
 use std::error::Error;
 
@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::example::Sample;
 
-/// What the gateway calls the requests.
+/// The gateway's id of the requests.
 pub const REQUEST_ID: &str = "Uc1XEgvCIAMEVtQ=";
-/// The stage of the REST API, which stands in its paths.
+/// The stage of the REST API, which its paths contain.
 pub const STAGE: &str = "/prod";
 const TIME_MS: u64 = 1_795_168_800_000;
 const TIME: &str = "20/Nov/2026:10:00:00 +0000";
@@ -20,7 +20,7 @@ const API: &str = "a1b2c3d4e5";
 const DOMAIN: &str = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com";
 const CLIENT: (&str, &str) = ("192.0.2.44", "curl/8.14.1");
 
-/// A PUT as an HTTP API hands it over (payload 2.0).
+/// A PUT from an HTTP API (payload 2.0).
 pub fn put(sample: &Sample, body: &str, deferred: bool) -> Value {
     let mut event = http(sample, "PUT", None);
     event["headers"]["content-type"] = json!("application/json");
@@ -46,7 +46,7 @@ pub fn get(sample: &Sample) -> Value {
     http(sample, "GET", None)
 }
 
-/// A request for an operation, with a receipt that the key of `env.json` signed.
+/// A request for an operation, with a receipt signed by the key in `env.json`.
 pub fn status(
     method: &str,
     sample: &Sample,
@@ -103,8 +103,8 @@ fn http(sample: &Sample, method: &str, receipt: Option<&str>) -> Value {
     })
 }
 
-/// A PUT as a REST API hands it over (payload 1.0); its body as `sam local generate-event` does,
-/// in base64, unless it is deferred.
+/// A PUT from a REST API (payload 1.0). Unless it is deferred, its body is in base64, as from `sam
+/// local generate-event`.
 pub fn put_rest(sample: &Sample, body: &str, deferred: bool) -> Value {
     let mut headers: Map<String, Value> = Map::new();
     for (name, value) in [
@@ -174,7 +174,7 @@ pub fn message_id(number: u32) -> String {
     format!("b2c3d4e5-{number:04}-4000-8000-{number:012}")
 }
 
-/// A message of the updates queue, with or without the attributes of a resource, its operation
+/// A message of the updates queue, with or without the attributes for the resource, the operation
 /// and the version of the form.
 pub fn record(number: u32, body: &str, of: Option<(&Sample, OperationId, &str)>) -> Value {
     let sent = TIME_MS + u64::from(number) * 1000;
@@ -213,7 +213,7 @@ pub fn record(number: u32, body: &str, of: Option<(&Sample, OperationId, &str)>)
     record
 }
 
-/// The same as SQS moves it to the dead letters after 350 receives.
+/// The same message after SQS moved it to the dead letters, after 350 receives.
 pub fn dead_letter(body: &str, of: (&Sample, OperationId, &str)) -> Value {
     let mut record = record(1, body, Some(of));
     record["messageId"] = json!("c3d4e5f6-0001-4000-8000-000000000001");

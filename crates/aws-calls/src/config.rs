@@ -11,22 +11,22 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
-/// Where calls go, and as whom.
+/// The region, credentials and endpoint of calls.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The AWS region.
     pub region: String,
     /// The credentials of the function's role.
     pub credentials: Credentials,
-    /// Another endpoint than AWS's own, such as `http://127.0.0.1:4566`.
+    /// An endpoint in place of AWS's own, such as `http://127.0.0.1:4566`.
     pub endpoint_url: Option<String>,
 }
 
 /// Settings for clients of `account` over `http_client`.
 ///
-/// The SDK's own retries are off: whoever calls must know whether an earlier attempt
-/// may have landed, so each attempt is a call of its own. So are its time-outs: those of the
-/// HTTP client say on which connection nothing came.
+/// The SDK's own retries are off: the caller must know whether an earlier attempt may have landed,
+/// so it makes each attempt itself. The SDK's time-outs are off too: those of the HTTP client tell
+/// which connection failed.
 #[must_use]
 pub fn config(account: Account, http_client: SharedHttpClient) -> SdkConfig {
     let mut builder = SdkConfig::builder()

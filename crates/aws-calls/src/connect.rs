@@ -1,4 +1,4 @@
-//! Opening a connection: HTTP/1.1 over TLS, in time.
+//! Opens connections: HTTP/1.1 over TLS, within a time limit.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,14 +14,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
-/// Longest time to open a connection, TLS included.
+/// Longest time to open a connection, including TLS.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The certificate authorities of Amazon Trust Services
-/// (<https://www.amazontrust.com/repository/>). Those of China and of the European Sovereign Cloud
-/// are others; the latter's are cross-signed by three of these (not confirmed to work). Reading
-/// the whole store of the system takes most of a start-up, and decoding these from PEM would take a
-/// fifth.
+/// (<https://www.amazontrust.com/repository/>). China and the European Sovereign Cloud have others;
+/// three of these cross-sign the latter's (not confirmed to work). Reading the system's whole store
+/// takes most of a start-up, and decoding these from PEM would take a fifth.
 pub(crate) const ROOTS: [&[u8]; 5] = [
     include_bytes!("roots/AmazonRootCA1.cer"),
     include_bytes!("roots/AmazonRootCA2.cer"),
@@ -35,7 +34,7 @@ pub(crate) const ROOTS: [&[u8]; 5] = [
 pub(crate) struct Connector(HttpsConnector<TcpConnector>);
 
 impl Connector {
-    /// One that trusts what these certificate authorities have signed.
+    /// A connector that trusts these certificate authorities.
     pub(crate) fn trusting(roots: &[&[u8]]) -> Self {
         let mut tcp = TcpConnector::new();
         tcp.set_nodelay(true);
@@ -44,7 +43,7 @@ impl Connector {
         Self(builder.https_or_http().enable_http1().wrap_connector(tcp))
     }
 
-    /// Opens a connection to the host of `uri`, and sees to what arrives on it.
+    /// Opens a connection to the host of `uri`, and starts the task that drives it.
     pub(crate) async fn open(&self, uri: Uri) -> Result<SendRequest<SdkBody>, BoxError> {
         let mut https = self.0.clone();
         let open = async {
@@ -53,7 +52,7 @@ impl Connector {
         };
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, open).await??;
         let (sender, connection) = handshake(stream).await?;
-        // The call on it has the error as well.
+        // A call on the connection gets its error as well.
         tokio::spawn(async { drop(connection.await) });
         Ok(sender)
     }

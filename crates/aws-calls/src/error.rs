@@ -1,4 +1,4 @@
-//! What a failed call leaves behind.
+//! The effect of a failed call.
 
 use std::error::Error;
 
@@ -24,7 +24,7 @@ where
     if is_by_reused { error.by_reused_connection() } else { error }
 }
 
-/// Why the call failed, without the response's body, which may hold a resource's.
+/// Why the call failed. It leaves out the response's body, which may contain a resource.
 fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -40,7 +40,7 @@ where
     causes.fold(error.to_string(), |reason, cause| format!("{reason}: {cause}"))
 }
 
-/// What a call that ended in `error` leaves behind. In doubt it may have landed.
+/// The effect of a call that ended in `error`. In doubt it may have landed.
 fn classify<E>(error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -57,7 +57,7 @@ where
     }
 }
 
-/// The errors of DynamoDB and SQS that refuse a call for now, before any effect.
+/// The errors of DynamoDB and SQS that refuse a call temporarily, before any effect.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>
 const REFUSED_FOR_NOW: &[&str] = &[
@@ -72,7 +72,7 @@ const REFUSED_FOR_NOW: &[&str] = &[
     "TransactionConflictException",
 ];
 
-/// Errors of a call that may have had its effect all the same.
+/// The errors of a call that may still have had its effect.
 const CUT_SHORT: &[&str] =
     &["RequestAbortedException", "RequestTimeoutException", "TransactionInProgressException"];
 
@@ -82,14 +82,14 @@ fn by_code(code: &str, status: u16) -> Failure {
     if REFUSED_FOR_NOW.contains(&code) || status == 429 {
         Failure::NotLanded
     } else if CUT_SHORT.contains(&code) || status == 408 || !(400..500).contains(&status) {
-        // Also a success whose body cannot be read.
+        // This includes a success with an unreadable body.
         Failure::MayHaveLanded
     } else {
         Failure::NeverLands
     }
 }
 
-/// How far a call had come that got no reply.
+/// The stage of a call that got no reply.
 fn stage(error: &(dyn Error + 'static)) -> Option<Stage> {
     let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
     causes.find_map(|cause| cause.downcast_ref()).map(|NoReply { stage, .. }| *stage)

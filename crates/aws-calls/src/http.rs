@@ -1,10 +1,10 @@
-//! The HTTP client under every AWS client: HTTP/1.1 over TLS, nothing else. The SDK's own
-//! brings HTTP/2, proxies and the system's certificates (docs/decisions.md, 19), and does not
-//! tell on which connection a call failed.
+//! The HTTP client of every AWS client: HTTP/1.1 over TLS, nothing else. The SDK's own client
+//! includes HTTP/2, proxies and the system's certificates (docs/decisions.md, 19), and does not
+//! tell which connection failed.
 //!
-//! A function thaws with connections that died meanwhile, and a host can be sick. So after a
-//! failed call its connection is closed, and with it all that wait to the same host: the
-//! repetition goes over a new one, or over one that has answered since.
+//! When a function thaws, its connections may be dead, and a host can be sick. So a failed call
+//! closes its connection and all idle connections to the same host. The repetition then uses a new
+//! connection, or one that has answered since.
 
 use std::error::Error;
 use std::fmt;
@@ -29,11 +29,11 @@ use tokio::time::timeout;
 use crate::connect::{Connector, ROOTS};
 use crate::pool::{Connection, Origin, Pool};
 
-/// Longest time for one call, from its connection to the last byte of the reply. Three calls
-/// for one thing, with their pauses, fit into the timeouts of the functions (15, 29 and 30 s).
+/// Longest time for one call, from opening its connection to the last byte of the reply. Three
+/// calls with their pauses fit into the timeouts of the functions (15, 29 and 30 s).
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A client with connections of its own, which the clients of all services share.
+/// An HTTP client with its own connections. The clients of all services share it.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
     client_over(Connector::trusting(&ROOTS))
@@ -48,9 +48,9 @@ pub(crate) fn client_over(connector: Connector) -> SharedHttpClient {
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// No connection was made, so that the request cannot have been sent.
+    /// There was no connection, so the request cannot have been sent.
     Connecting,
-    /// The request went to a connection, one that had served others before or a new one.
+    /// The request was sent on a connection, either new or reused.
     Sent { reused: bool },
 }
 
@@ -77,7 +77,7 @@ impl Error for NoReply {
     }
 }
 
-/// Marks a reply of a failing host that came by a reused connection.
+/// Marks a server error that came on a reused connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByReusedConnection;
 
@@ -113,7 +113,7 @@ impl Client {
                 if stage != Stage::Connecting {
                     self.pool.close(&origin);
                 }
-                // Which error it is matters to the SDK's retries only, and these are off.
+                // The kind of error matters only for the SDK's retries, which are off.
                 return Err(ConnectorError::io(NoReply { stage, source }.into()));
             }
         };
@@ -132,7 +132,7 @@ impl Client {
         HttpResponse::try_from(reply).map_err(|error| ConnectorError::other(error.into(), None))
     }
 
-    /// The whole reply to a request, and the connection that it came by.
+    /// The whole reply to a request, and its connection.
     async fn exchange(
         &self,
         origin: &Origin,
@@ -160,7 +160,7 @@ impl Client {
             let reply = match connection.sender.try_send_request(request).await {
                 Ok(reply) => reply,
                 Err(mut error) => {
-                    // Nothing of it was written, since the connection had been closed.
+                    // Nothing was sent, since the connection was closed before.
                     if let Some(unsent) = error.take_message() {
                         *stage = Stage::Connecting;
                         if reused {
@@ -182,7 +182,7 @@ fn origin(uri: &Uri) -> Option<Origin> {
     Some((uri.scheme()?.clone(), uri.authority()?.clone()))
 }
 
-/// The host as it is signed: without a port that goes without saying.
+/// The host as it is signed: without the default port.
 pub(crate) fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
     let host = match (uri.scheme_str(), uri.port_u16()) {
         (Some("https"), Some(443)) | (Some("http"), Some(80)) => uri.host(),
@@ -191,8 +191,8 @@ pub(crate) fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
     Ok(HeaderValue::from_str(host.unwrap_or_default())?)
 }
 
-/// What the SDK needs to say that a connection must not be used again. Without it the SDK logs
-/// an error for each reply that tells of a failing host.
+/// The SDK uses this to mark a connection as unusable. Without it the SDK logs an error for each
+/// 5xx reply.
 fn metadata(is_unfit: &Arc<AtomicBool>) -> ConnectionMetadata {
     let is_unfit = Arc::clone(is_unfit);
     let poison = move || is_unfit.store(true, Ordering::Relaxed);

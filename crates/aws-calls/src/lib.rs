@@ -1,5 +1,5 @@
-//! How this project calls AWS: the settings of every client, the HTTP client under them, and what a failed call
-//! leaves behind.
+//! How this project calls AWS: the settings of every client, their HTTP client, and the effect of a
+//! failed call.
 
 mod config;
 mod connect;

@@ -1,4 +1,4 @@
-//! The connections that wait for the next call.
+//! The idle connections.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +9,14 @@ use http::uri::{Authority, Scheme};
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
-/// How long a connection may wait: the longer it does, the likelier it is dead.
+/// How long a connection may be idle: the longer, the more likely it is dead.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Most connections that wait, of all hosts: as many as `apply` uses at a time, since a new
-/// one takes three times the CPU of a call.
+/// Most idle connections, to all hosts: as many as `apply` uses at a time, since a new connection
+/// takes three times the CPU of a call.
 pub(crate) const MAX_IDLE: usize = 100;
 
-/// What a connection leads to.
+/// The origin that a connection leads to.
 pub(crate) type Origin = (Scheme, Authority);
 
 /// An open connection.
@@ -24,16 +24,16 @@ pub(crate) type Origin = (Scheme, Authority);
 pub(crate) struct Connection {
     pub(crate) origin: Origin,
     pub(crate) sender: SendRequest<SdkBody>,
-    /// Set where it must not be used for another call.
+    /// Whether it must not be used for another call.
     pub(crate) is_unfit: Arc<AtomicBool>,
 }
 
-/// The connections that wait for the next call, each with the time since when.
+/// The idle connections, each with the time at which it became idle.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Vec<(Instant, Connection)>>);
 
 impl Pool {
-    /// The connection to `origin` that has waited for the shortest time, if there is one.
+    /// The connection to `origin` that has been idle for the shortest time, if there is one.
     pub(crate) fn take(&self, origin: &Origin) -> Option<Connection> {
         let now = Instant::now();
         let mut idle = self.idle();
@@ -46,8 +46,8 @@ impl Pool {
         found.map(|index| idle.remove(index).1)
     }
 
-    /// Keeps a connection for the next call, in place of the one that has waited longest if
-    /// there are enough.
+    /// Keeps a connection for the next call. If there are enough, it replaces the one that has been
+    /// idle longest.
     pub(crate) fn keep(&self, connection: Connection) {
         let mut idle = self.idle();
         if idle.len() == MAX_IDLE {
@@ -56,7 +56,7 @@ impl Pool {
         idle.push((Instant::now(), connection));
     }
 
-    /// Closes the connections to `origin`.
+    /// Closes the idle connections to `origin`.
     pub(crate) fn close(&self, origin: &Origin) {
         self.idle().retain(|(_, connection)| connection.origin != *origin);
     }

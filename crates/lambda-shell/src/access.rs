@@ -1,8 +1,8 @@
-//! Whom the functions answer: the template's `AuthMode`, kept a second time behind the gateway.
+//! The callers that the functions answer: the template's `AuthMode`, checked again behind the gateway.
 //!
-//! The gateway verifies signatures, tokens and policies. Here a request is refused that came
-//! without the identity which the gateway would have verified, as over a route that was left
-//! open, and a token whose `sub` owns another resource.
+//! The gateway verifies signatures, tokens and policies. This module refuses a request without a
+//! verified identity, which may come over a route that was left open, and a token for another
+//! owner.
 
 use lambda_http::Request;
 use rules::{Problem, ProblemType, ResourceId};
@@ -10,16 +10,16 @@ use rules::{Problem, ProblemType, ResourceId};
 use crate::caller::{Claims, iam_name};
 use crate::target::parameter;
 
-/// Whom the functions answer.
+/// The callers that the functions answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Callers with AWS credentials; their policies say which resources are theirs.
+    /// Callers with AWS credentials. Their policies say which resources they may use.
     Iam,
-    /// Callers with a token, each for the resources that its `sub` owns.
+    /// Callers with a token, each for the resources of its `sub`.
     Jwt {
         /// The path parameter that `sub` must equal.
         owner: &'static str,
-        /// The scope of the tokens that are good for every resource.
+        /// A token with this scope may act on every resource.
         admin_scope: Option<String>,
     },
     /// Every caller.
@@ -27,7 +27,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Lets a request for the resource in its path pass.
+    /// Checks whether the caller may send a request for the resource in its path.
     ///
     /// # Errors
     /// [`ProblemType::Forbidden`]
@@ -48,14 +48,14 @@ fn check_token(
     (owner, value): (&str, &str),
     admin_scope: Option<&str>,
 ) -> Result<(), Problem> {
-    // The gateway cannot tell Amazon Cognito's ID tokens, which are for the client that asked
-    // for them, from its access tokens.
+    // The gateway does not distinguish Amazon Cognito's ID tokens, which are only for the client
+    // itself, from its access tokens.
     if !matches!(claims.get("token_use"), "" | "access") {
-        return Err(refused("The token is not an access token; send one."));
+        return Err(refused("The token is not an access token; send an access token."));
     }
     let subject = claims.get("sub");
     if subject.is_empty() {
-        return Err(refused("The token has no sub; send one that has."));
+        return Err(refused("The token has no sub; send a token that has one."));
     }
     if value == subject || admin_scope.is_some_and(|scope| claims.grant(scope)) {
         return Ok(());
@@ -64,8 +64,9 @@ fn check_token(
         let detail = format!("The token's sub cannot be the {owner} in a path: {reason}.");
         return Err(refused(detail));
     }
-    let detail =
-        format!("The token is for another {owner}; send one whose sub is the {owner} in the path.");
+    let detail = format!(
+        "The token is for another {owner}; send one with the {owner} in the path as its sub."
+    );
     Err(refused(detail))
 }
 
@@ -73,9 +74,9 @@ fn refused(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::Forbidden, detail).field("Authorization")
 }
 
-/// Only an operator can fix this: the route is open.
+/// A route is open; only an operator can fix this.
 fn no_identity() -> Problem {
-    let detail = "The gateway let the request pass without an identity, and nothing is answered without one; tell the operator of this API.";
+    let detail = "The gateway sent no identity with the request; tell the operator of this API that the route is open.";
     Problem::new(ProblemType::Forbidden, detail)
 }
 

@@ -1,4 +1,4 @@
-//! Who sends a request, as the gateway's authorizer says.
+//! The caller of a request, as the gateway's authorizer identified it.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 use serde_json::Value;
 
-/// The name that the caller's idempotency keys are kept under; empty without an authorizer.
+/// The name of the caller for its idempotency keys; empty without an authorizer.
 ///
-/// For AWS credentials it is the Amazon Cognito identity, else the resource or the role. The
-/// session of an assumed role is left out, since a program that starts again has another. For
-/// a token it is the issuer with the subject.
+/// For AWS credentials it is the Amazon Cognito identity, else the ARN. The session of an assumed
+/// role is left out, since a program that restarts has another. For a token it is the issuer and
+/// the subject.
 #[must_use]
 pub fn caller(request: &Request) -> String {
     if let Some(name) = iam_name(request) {
@@ -22,7 +22,7 @@ pub fn caller(request: &Request) -> String {
     principal(request).unwrap_or_default().to_owned()
 }
 
-/// The name of a caller whose request is signed with AWS credentials.
+/// The name of the caller, if the request is signed with AWS credentials.
 pub(crate) fn iam_name(request: &Request) -> Option<String> {
     let (cognito_identity, arn) = match request.request_context_ref()? {
         RequestContext::ApiGatewayV1(context) => {
@@ -54,9 +54,9 @@ fn without_session(arn: &str) -> &str {
 /// The claims of the token that the gateway verified.
 #[derive(Debug)]
 pub(crate) enum Claims<'a> {
-    /// As an HTTP API hands them over.
+    /// In the form of an HTTP API.
     Http(&'a HashMap<String, String>),
-    /// As a REST API hands over those of Amazon Cognito.
+    /// In the form of a REST API, for Amazon Cognito.
     Rest(&'a Value),
 }
 
@@ -74,7 +74,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// The text of a claim; empty if there is none.
+    /// The text of a claim; empty if it is absent.
     pub(crate) fn get(&self, name: &str) -> &'a str {
         let claim = match self {
             Self::Http(claims) => claims.get(name).map(String::as_str),
@@ -87,7 +87,7 @@ impl<'a> Claims<'a> {
     pub(crate) fn grant(&self, scope: &str) -> bool {
         ["scope", "scp"].into_iter().any(|name| {
             let text = self.get(name);
-            // The gateway's text of an array: [a b].
+            // The gateway writes an array as [a b].
             let array = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
             array.unwrap_or(text).split_ascii_whitespace().any(|granted| granted == scope)
         })

@@ -57,8 +57,8 @@ pub fn one_of<T: Copy>(name: &str, choices: &[(&str, T)]) -> Result<T, Invalid> 
     chosen.map(|(_, choice)| *choice).ok_or_else(|| Invalid::new(name, "has an unknown value"))
 }
 
-/// The keys of receipts: `RECEIPT_KEY` signs, and `OTHER_RECEIPT_KEY`, if there is one, is about
-/// to sign or has signed.
+/// The keys of receipts: `RECEIPT_KEY` signs, and `OTHER_RECEIPT_KEY`, if it is set, is the next or
+/// the previous signing key.
 ///
 /// # Errors
 /// [`Invalid`]
@@ -82,13 +82,12 @@ pub fn access<R: Resource>() -> Result<Access, Invalid> {
     }
 }
 
-/// Settings for the client of a service over `http_client`, from what Lambda sets for every
-/// function.
+/// Settings for the client of a service over `http_client`, from the variables that Lambda sets.
 ///
-/// `AWS_ENDPOINT_URL_<SERVICE>` and `AWS_ENDPOINT_URL` name another endpoint than
-/// AWS's own (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
-/// The SDK's own default chain would also read files and ask the instance's metadata
-/// service, neither of which a function has.
+/// `AWS_ENDPOINT_URL_<SERVICE>` or `AWS_ENDPOINT_URL` replaces AWS's own endpoint
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>). The SDK's own
+/// default chain would also read files and ask the instance's metadata service; a function has
+/// neither.
 ///
 /// # Errors
 /// [`Invalid`]

@@ -1,5 +1,5 @@
-//! The event of a gateway, without what no function reads: `lambda_http` makes a URI of the
-//! query, the host and the scheme, and bytes of a base64 body, and panics where it cannot.
+//! The event of a gateway, without the parts that no function reads. `lambda_http` parses the
+//! query, the host, the scheme and a base64 body, and panics if one is malformed.
 
 use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// A request from an HTTP API (payload 2.0) or a REST API (1.0). Any JSON is one.
+/// A request from an HTTP API (payload 2.0) or a REST API (1.0), read from any JSON.
 #[derive(Debug)]
 pub struct GatewayEvent {
     pub(crate) request: LambdaRequest,
@@ -18,7 +18,7 @@ pub struct GatewayEvent {
     pub(crate) problem: Option<Problem>,
 }
 
-/// Longest path, in bytes, that the paths in an answer are made from. A gateway takes 10 KB.
+/// Longest path of a request, in bytes, to derive the paths in an answer from. A gateway accepts 10 KB.
 const MAX_PATH: usize = 16 * 1024;
 
 impl<'de> Deserialize<'de> for GatewayEvent {
@@ -44,7 +44,7 @@ impl GatewayEvent {
 
 fn parse(event: &str) -> Option<LambdaRequest> {
     let http = || serde_json::from_str(event).map(LambdaRequest::ApiGatewayV2).ok();
-    // As every HTTP API begins it; it need not be read as the other form first.
+    // Every HTTP API begins its events like this, so the other form need not be tried first.
     if event.starts_with(r#"{"version":"2.0""#) {
         return http();
     }
@@ -52,12 +52,12 @@ fn parse(event: &str) -> Option<LambdaRequest> {
     rest.or_else(http)
 }
 
-/// Drops what no function reads, and decodes the body.
+/// Drops the parts that no function reads, and decodes the body.
 fn tidy(request: &mut LambdaRequest) -> Result<(), Problem> {
     match request {
         LambdaRequest::ApiGatewayV1(request) => {
-            // A REST API gives every header field twice, once with all its values and once with
-            // the last. `lambda_http` would let the last one win.
+            // A REST API sends every header field twice: with all its values, and with the last
+            // value only. `lambda_http` would use the last value only.
             if !request.multi_value_headers.is_empty() {
                 request.headers.clear();
             }
@@ -65,7 +65,7 @@ fn tidy(request: &mut LambdaRequest) -> Result<(), Problem> {
             request.multi_value_headers.remove(HOST);
             request.query_string_parameters = Default::default();
             request.multi_value_query_string_parameters = Default::default();
-            // It would be put before the path, which has it already.
+            // `lambda_http` would put the stage before the path, which has it already.
             request.request_context.stage = None;
             request.request_context.domain_name = None;
             tidy_path(&mut request.path);
@@ -76,7 +76,7 @@ fn tidy(request: &mut LambdaRequest) -> Result<(), Problem> {
             request.raw_query_string = None;
             request.query_string_parameters = Default::default();
             request.cookies = None;
-            // It would be put before the path, which has it already.
+            // `lambda_http` would put the stage before the path, which has it already.
             request.request_context.stage = None;
             request.request_context.domain_name = None;
             tidy_path(&mut request.raw_path);
@@ -91,7 +91,7 @@ fn tidy_path(path: &mut Option<String>) {
     *path = path.take().filter(is_sane).or_else(|| Some("/".to_owned()));
 }
 
-/// Decodes a base64 body. One that is not UTF-8 stays as it is, and is refused later with the
+/// Decodes a base64 body. A body that is not UTF-8 stays encoded, and is refused later with the
 /// place of the first wrong byte.
 fn decode(body: &mut Option<String>, is_base64: &mut bool) -> Result<(), Problem> {
     use base64::Engine;
@@ -101,15 +101,16 @@ fn decode(body: &mut Option<String>, is_base64: &mut bool) -> Result<(), Problem
         Ok(Err(_)) => {}
         Err(_) => {
             (*body, *is_base64) = (None, false);
-            let detail = "The body is marked as base64 and is not base64; send it again.";
+            let detail = "The body is marked as base64 but is not base64; send it again.";
             return Err(Problem::new(ProblemType::MalformedRequest, detail).field("body"));
         }
     }
     Ok(())
 }
 
-/// What the functions read of an event, in a form that can be parsed: for an event in which a
-/// header field, a claim or something else is not of the form that AWS documents.
+/// The parts of an event that the functions read, in a form that can be parsed. This is for an
+/// event in which a header field, a claim or another part does not have the form that AWS
+/// documents.
 fn essential(event: &str) -> Option<Value> {
     let event: Value = serde_json::from_str(event).ok()?;
     let context = &event["requestContext"];
@@ -184,8 +185,8 @@ fn valid_values(name: &str, values: &Value) -> Value {
     values.filter(is_valid).cloned().collect()
 }
 
-/// The members of an object as texts: claims may be numbers, booleans and lists, and a list is
-/// written as the gateway of an HTTP API writes it, `[a b]`.
+/// The members of an object as texts. Claims may be numbers, booleans and lists; a list has the
+/// form of an HTTP API's gateway, `[a b]`.
 fn texts(object: &Value) -> Map<String, Value> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),

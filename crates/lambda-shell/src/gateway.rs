@@ -15,11 +15,11 @@ use crate::event::GatewayEvent;
 use crate::target::request_id;
 use crate::{Access, LambdaHost, invocation, reply};
 
-/// Runs `handle` for every request that `access` lets pass, from an HTTP API (payload 2.0)
-/// or a REST API (1.0).
+/// Runs `handle` for every request that `access` accepts, from an HTTP API (payload 2.0) or a REST
+/// API (1.0).
 ///
 /// # Errors
-/// If the Runtime API is out of reach.
+/// If the Runtime API cannot be reached.
 pub async fn run<F, A>(host: LambdaHost, access: Access, handle: F) -> Result<(), Error>
 where
     F: Fn(Request) -> A,
@@ -28,7 +28,7 @@ where
     lambda_runtime::run(service(&host, &access, &handle)).await
 }
 
-/// What [`run`] runs.
+/// The service that [`run`] runs.
 pub fn service<'a, H, F, A>(
     host: &'a H,
     access: &'a Access,
@@ -49,8 +49,8 @@ where
     })
 }
 
-/// The answer of `handle`, which sees no request of a caller who may not send it, and none
-/// with a problem.
+/// The answer to a request. `handle` gets only requests that `access` accepts and that have no
+/// problem.
 fn answer<H, F, A>(
     host: &H,
     access: &Access,
@@ -76,7 +76,7 @@ where
         }
     };
     let checked = checked.map_err(|problem| problem.request_id(request_id(&request)));
-    // As a future the work of a request takes kilobytes, which would be moved again and again.
+    // The future of a request has kilobytes, which would be moved repeatedly without the box.
     let handled = checked.map(|()| Box::pin(handle(request)));
     async move {
         match handled {
@@ -96,8 +96,8 @@ fn refused<H: Host>(invocation: &Invocation, problem: &Problem, host: &H) {
     host.report(&report.problem(problem.problem_type()));
 }
 
-/// A response whose body is text already. `lambda_http` would take it for a stream of bytes
-/// in any charset, and bring the decoders of all of them.
+/// A response with a text body. `lambda_http` would treat the body as a stream of bytes in any
+/// charset, and link the decoders of all charsets.
 struct Whole(Response<Body>);
 
 impl IntoResponse for Whole {

@@ -15,7 +15,7 @@ pub struct LambdaHost {
 }
 
 impl LambdaHost {
-    /// The host, with the log that its environment describes.
+    /// Starts the host, with a log as its environment says.
     ///
     /// # Errors
     /// [`Invalid`] if a variable of the environment is missing or has no valid value.
@@ -44,21 +44,20 @@ impl Host for LambdaHost {
     }
 }
 
-/// Waits; not at all for no time, out of which tokio would make a millisecond.
+/// Waits for `pause`. With a pause of zero, tokio would wait a millisecond.
 async fn sleep(pause: Duration) {
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
 }
 
-/// What of an invocation is left for the answer to reach Lambda.
+/// Time reserved at the end of an invocation, for the answer to reach Lambda.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// An invocation, as seen at its start `now`. Its work must end by its own deadline, less
-/// the time to answer. A deadline that has passed at the start is none, as
-/// `cargo lambda watch` gives every invocation one in January 1970; then the function's
-/// `timeout` in `template.yaml` counts. No invocation lasts longer than that, whatever the
-/// clock says that gave the deadline.
+/// An invocation that starts at `now`. Its work must end by its deadline, less the time to answer.
+/// A deadline in the past does not count (`cargo lambda watch` gives every invocation one in
+/// January 1970); the function's `timeout` in `template.yaml` then counts. It is also the upper
+/// limit, since the deadline comes from another clock.
 #[must_use]
 pub fn invocation(context: Option<&Context>, now: Duration, timeout: Duration) -> Invocation {
     let own = context.map(|context| Duration::from_millis(context.deadline));

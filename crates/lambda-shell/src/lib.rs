@@ -1,5 +1,5 @@
-//! What the functions share around the rules: their environment, Lambda's host, the log,
-//! HTTP requests and replies, who may send them, and batches of messages.
+//! The parts that the functions share: their environment, Lambda's host, the log, HTTP requests and
+//! replies, access, and batches of messages.
 
 mod access;
 mod caller;

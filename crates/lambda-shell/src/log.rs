@@ -1,5 +1,4 @@
-//! The log: JSON lines on stdout, for CloudWatch Logs. A line that measures something is
-//! a metric at once.
+//! The log: JSON lines on stdout, for CloudWatch Logs. A line may also be a metric.
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use world::{Level, Metric, Report};
 
 use crate::environment::{Invalid, one_of, required};
 
-/// Where the metrics are in CloudWatch.
+/// The namespace of the metrics in CloudWatch.
 pub const NAMESPACE: &str = "async-put";
 
 /// The one dimension of each metric: the stack's name.
@@ -27,9 +26,9 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the log of the stack `STACK_NAME` at the level `LOG_LEVEL`. That is a
-    /// variable of our own, since Lambda would drop every line below its own level, those
-    /// that measure something with them. Libraries write from WARN on.
+    /// Starts the log of the stack `STACK_NAME` at the level `LOG_LEVEL`. It does not use Lambda's
+    /// own log level, since Lambda drops every line below it, including metrics. Libraries log from
+    /// WARN on.
     ///
     /// # Errors
     /// [`Invalid`]
@@ -46,15 +45,15 @@ impl Log {
         Ok(log)
     }
 
-    /// Writes a line at `now` since the Unix epoch: one that measures something always,
-    /// any other from the level on.
+    /// Writes a line at `now` since the Unix epoch. A line with metrics is always written; other
+    /// lines from the log level on.
     pub fn write(&self, report: &Report<'_>, now: Duration) {
         if report.level < self.level && report.metrics.is_empty() {
             return;
         }
         let mut line = line(report, &self.stack, now);
         line.push(b'\n');
-        // A log that cannot be written is nowhere to be told.
+        // If the log fails, there is no place to report it.
         let _ = std::io::stdout().lock().write_all(&line);
     }
 }
@@ -75,7 +74,7 @@ impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { report, stack, now } = self;
         let mut line = serializer.serialize_map(None)?;
-        // With these two names Lambda takes a line's own time and level.
+        // Lambda uses a line's own time and level if they have these names.
         line.serialize_entry("timestamp", &rfc_3339(*now))?;
         line.serialize_entry("level", level(report.level))?;
         line.serialize_entry("message", report.message)?;
@@ -101,7 +100,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// What makes CloudWatch take members of a line for metrics
+/// It tells CloudWatch which members of the line are metrics
 /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

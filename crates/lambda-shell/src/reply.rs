@@ -1,4 +1,4 @@
-//! Responses. The one place where a problem becomes HTTP.
+//! Responses. Only this module turns a problem into HTTP.
 
 use std::time::Duration;
 
@@ -22,8 +22,7 @@ pub fn json(status: StatusCode, body: String) -> Response<Body> {
     typed(status, body::MEDIA_TYPE, body)
 }
 
-/// The problem document of `problem` (RFC 9457), with the header fields its type
-/// calls for.
+/// The problem document of `problem` (RFC 9457), with the header fields for its type.
 #[must_use]
 pub fn problem(problem: &Problem) -> Response<Body> {
     let problem_type = problem.problem_type();
@@ -33,7 +32,7 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     if let Some(seconds) = problem_type.retry_after_seconds() {
         set(&mut response, RETRY_AFTER, &seconds.to_string());
     }
-    // What would be taken instead (RFC 9110 section 15.5.16).
+    // The accepted value (RFC 9110 section 15.5.16).
     match problem_type {
         ProblemType::UnsupportedMediaType => set(&mut response, ACCEPT, body::MEDIA_TYPE),
         ProblemType::UnsupportedContentCoding => set(&mut response, ACCEPT_ENCODING, "identity"),
@@ -42,8 +41,8 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     response
 }
 
-/// The status document of an operation, to be found at the URL path `location`, on the resource
-/// at the URL path `resource`, and when to ask for it again.
+/// A response with the status document at the URL path `location`, of an operation on the resource
+/// at the URL path `resource`. `Retry-After` says when to ask again.
 ///
 /// # Errors
 /// [`ProblemType::OperationGone`]
@@ -66,14 +65,14 @@ pub fn status(
     Ok(response)
 }
 
-/// The answer to a HEAD where this is the answer to a GET.
+/// The answer to a HEAD: the answer to a GET, without its body.
 #[must_use]
 pub fn without_body(mut response: Response<Body>) -> Response<Body> {
     *response.body_mut() = Body::Empty;
     response
 }
 
-/// Sets a header field whose value is made of visible ASCII.
+/// Sets a header field. The value must be visible ASCII.
 pub fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
     #[expect(clippy::expect_used, reason = "callers pass numbers, ids, paths and constants")]
     let value = HeaderValue::from_str(value).expect("a header value is visible ASCII");

@@ -3,7 +3,7 @@
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use lambda_runtime::Error;
 
-/// How often SQS has delivered the message, this time included.
+/// How often SQS has delivered the message, including this time.
 #[must_use]
 pub fn receives(record: &SqsMessage) -> u32 {
     let count = record.attributes.get("ApproximateReceiveCount");
@@ -13,9 +13,8 @@ pub fn receives(record: &SqsMessage) -> u32 {
 /// The answer that makes SQS deliver these records again
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 ///
-/// # Errors
-/// If one of them has no message id: an empty identifier would make Lambda take the
-/// whole batch for failed, silently, and leaving it out would delete the message.
+/// # Errors If one of them has no message id. With an empty identifier Lambda would silently treat
+/// the whole batch as failed; without it, SQS would delete the message.
 pub fn batch_response(handed_back: &[&SqsMessage]) -> Result<SqsBatchResponse, Error> {
     let mut response = SqsBatchResponse::default();
     for record in handed_back {

@@ -1,4 +1,4 @@
-//! Which resource a request is for, and what its URLs look like to the client.
+//! The resource of a request, and its URLs as the client sees them.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use rules::resource::{path_of, segments};
 use rules::{Resource, ResourceId};
 
-/// What cannot stand in the value of a header field, which a path becomes.
+/// The characters to encode in a path that becomes the value of a header field.
 const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ');
 
 /// The path parameter `name` in plain text; empty if there is none.
 ///
-/// An HTTP API (payload 2.0) decodes it, and a REST API (1.0) hands it over as it was sent.
+/// An HTTP API (payload 2.0) decodes it; a REST API (1.0) passes it on as it was sent.
 #[must_use]
 pub fn parameter<'a>(request: &'a Request, name: &str) -> Cow<'a, str> {
     let parameters = request.path_parameters_ref();
@@ -26,8 +26,7 @@ pub fn parameter<'a>(request: &'a Request, name: &str) -> Cow<'a, str> {
     }
 }
 
-/// What the gateway calls the request, which it also tells the client in a header field of
-/// its own (`apigw-requestid`).
+/// The gateway's id of the request, which the gateway also sends to the client (`apigw-requestid`).
 #[must_use]
 pub fn request_id(request: &Request) -> Option<String> {
     match request.request_context_ref()? {
@@ -37,7 +36,7 @@ pub fn request_id(request: &Request) -> Option<String> {
     }
 }
 
-/// When the gateway took the request, in ms since the Unix epoch, if it says so.
+/// When the gateway received the request, in ms since the Unix epoch, if it says so.
 #[must_use]
 pub fn gateway_time_ms(request: &Request) -> Option<u64> {
     let ms = match request.request_context_ref()? {
@@ -48,15 +47,16 @@ pub fn gateway_time_ms(request: &Request) -> Option<u64> {
     u64::try_from(ms).ok().filter(|ms| *ms > 0)
 }
 
-/// The paths of a resource and its operations, as the client sees them: with the stage or
-/// base path that the API is served under.
+/// The paths of a resource and its operations, as the client sees them: with the stage or base path
+/// of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Paths {
     resource: String,
 }
 
 impl Paths {
-    /// The paths of the resource `id`, from a request for what is `below` segments below it.
+    /// The paths of the resource `id`. The path of the request is `below` segments longer than that
+    /// of the resource.
     #[must_use]
     pub fn of<R: Resource>(request: &Request, id: &ResourceId, below: usize) -> Self {
         let path = match request.request_context_ref() {
@@ -82,7 +82,7 @@ impl Paths {
     }
 }
 
-/// A path may end with a slash: a gateway that routes it takes it for the same.
+/// The part of a path before its last `segments`. A gateway may accept a slash at the end.
 fn prefix(path: &str, segments: usize) -> &str {
     let path = path.trim_end_matches('/');
     path.rmatch_indices('/').nth(segments - 1).map_or("", |(at, _)| &path[..at])

@@ -1,4 +1,4 @@
-//! The SQS queues of deferred PUTs: the form of a message, and the calls on a queue.
+//! The SQS queues: the form of a message, and the calls on a queue.
 
 pub mod message;
 mod sqs;

@@ -1,12 +1,12 @@
-//! The form of a message: its body is the PUT's body, byte for byte; all else stands
-//! in message attributes of type String.
+//! The form of a message. Its body is the PUT's body, byte for byte. Everything else is in message
+//! attributes of type String.
 //!
 //! | attribute | value |
 //! |---|---|
 //! | `version` | `1` for a PUT, `2` for a DELETE |
 //! | `operation` | operation id |
 //! | `resource` | resource id |
-//! | `origin` | absent, or the id that the operation was made with, if that is another |
+//! | `origin` | absent, or the operation's first id, if that is another |
 //! | `precondition` | absent, `exists`, `absent`, or operation ids separated by commas |
 
 use std::fmt;
@@ -14,8 +14,8 @@ use std::fmt;
 use aws_lambda_events::sqs::SqsMessage;
 use rules::{Change, Operation, OperationId, Precondition, ResourceId};
 
-/// The form of a PUT. A reader that does not know a form leaves the message to one that does,
-/// since old and new code share the queue during a deployment.
+/// The form of a PUT. Old and new code share the queue during a deployment, so a reader leaves a
+/// message in an unknown form to a reader that knows it.
 const PUT: &str = "1";
 
 /// The form of a DELETE: a reader that knows only PUTs must not store its body.
@@ -24,19 +24,19 @@ const DELETE: &str = "2";
 /// The body of a DELETE's message: SQS refuses an empty one.
 const NO_BODY: &str = "-";
 
-/// The message is not of a form that this version can read.
+/// This version of the code cannot read a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableMessage {
-    /// What is wrong with it.
+    /// Why not.
     pub defect: Defect,
-    /// The operation and its resource, where at least these can be read.
+    /// The operation and its resource, if these can be read.
     pub operation: Option<(OperationId, ResourceId)>,
 }
 
 /// Why a message cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// It was written by another version.
+    /// Another version of the code wrote it.
     Version(String),
     /// This attribute, or `body`, is missing or malformed.
     Part(&'static str),

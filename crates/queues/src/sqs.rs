@@ -35,7 +35,7 @@ impl Sqs {
         Self { config, client: OnceLock::new(), url }
     }
 
-    /// Made for the first call, as that of the tables is.
+    /// Created lazily, like that of the tables.
     fn client(&self) -> &Client {
         self.client.get_or_init(|| Client::new(&self.config))
     }

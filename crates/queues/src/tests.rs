@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use aws_calls::{Account, config};
 use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
-use aws_sdk_sqs::config::Credentials;
-use aws_sdk_sqs::config::SharedHttpClient;
-use aws_smithy_http_client::test_util::capture_request;
 use rules::{Change, Operation, OperationId, Precondition, ResourceId, Tick};
 use serde_json::{Value, json};
+use tests::capture;
 use world::{Inbox, Outbox};
 
 use crate::{Sqs, message};
@@ -24,15 +21,8 @@ fn operation() -> Operation {
 
 /// The parameters of the one request that a call makes.
 async fn request_of<F: Future>(call: impl FnOnce(Sqs) -> F) -> Value {
-    let (client, captured) = capture_request(None);
-    let account = Account {
-        region: "us-east-1".to_owned(),
-        credentials: Credentials::new("test", "test", None, None, "test"),
-        endpoint_url: Some("http://127.0.0.1:1".to_owned()),
-    };
-    let config = config(account, SharedHttpClient::new(client));
-    call(Sqs::new(config, "http://127.0.0.1:1/1/updates".to_owned())).await;
-    serde_json::from_slice(captured.expect_request().body().bytes().unwrap()).unwrap()
+    let url = "http://127.0.0.1:1/1/updates".to_owned();
+    capture::request_of(|config| call(Sqs::new(config, url))).await.1
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! The X-Ray trace header that a message carries.
+//! The X-Ray trace header of a message.
 
-/// The header in the form that SQS takes as `AWSTraceHeader`: `Root`, then `Parent` and
-/// `Sampled` where they are given. `None` where it has no valid `Root`, since SQS refuses
-/// a message with a malformed header, and tracing must never fail a send.
+/// The header in the form that SQS accepts as `AWSTraceHeader`: `Root`, then `Parent` and `Sampled`
+/// if they are present. `None` without a valid `Root`: SQS refuses a message with a malformed
+/// header, and tracing must never fail a send.
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 pub(crate) fn header(text: &str) -> Option<String> {
     let part = |name| {

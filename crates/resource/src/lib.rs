@@ -1,5 +1,5 @@
-//! The resource that this service serves: users. **This is the crate to edit for a resource
-//! of your own**; docs/make-it-yours.md says how.
+//! The resource of this service: users. **Edit this crate to serve a resource of your own**;
+//! docs/make-it-yours.md shows how.
 
 use lambda_shell::environment::Invalid;
 use rules::Resource;
@@ -13,8 +13,8 @@ pub use Users as Served;
 pub struct Users {}
 
 impl Users {
-    /// The resource with the settings in the function's environment: clients of other
-    /// services, made once when the function starts. Today it needs none.
+    /// Makes the resource when the function starts, with settings from its environment, such as
+    /// clients of other services. This resource needs none.
     ///
     /// # Errors
     /// [`Invalid`] if a variable of the environment is missing or has no valid value.

@@ -1,7 +1,7 @@
-//! What every body must be, whatever the resource: a JSON object within limits.
+//! The rules for every body, whatever the resource: a JSON object within limits.
 //!
-//! A body is stored and given back byte for byte, so the check reads it once and builds
-//! nothing from it.
+//! A body is stored and returned byte for byte, so the check reads it once and builds nothing from
+//! it.
 
 use std::collections::HashSet;
 
@@ -13,14 +13,14 @@ use crate::{Problem, ProblemType};
 /// The media type of every body.
 pub const MEDIA_TYPE: &str = "application/json";
 
-/// Largest body, in bytes. An item holds 400 KB, a Lambda batch of ten 6 MB.
+/// Largest body, in bytes. An item may have 400 KB, and a Lambda batch of ten 6 MB.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// Most objects and arrays inside one another, within the limits of common parsers.
+/// Most objects and arrays inside one another; common parsers allow more.
 pub const MAX_DEPTH: usize = 100;
 
-/// Takes a JSON object (RFC 8259) in UTF-8 whose objects have no two members of one name,
-/// of at most [`MAX_BYTES`] and [`MAX_DEPTH`].
+/// Accepts a JSON object (RFC 8259) in UTF-8 of at most [`MAX_BYTES`] and [`MAX_DEPTH`]. No object
+/// in it may have two members of the same name.
 ///
 /// # Errors
 /// [`BodyTooLarge`](ProblemType::BodyTooLarge),
@@ -35,7 +35,7 @@ pub fn check(body: &[u8]) -> Result<&str, Problem> {
         return Err(Problem::new(ProblemType::BodyTooLarge, detail).field("body"));
     }
     if body.starts_with(b"\xEF\xBB\xBF") {
-        let reason = "It begins with a byte order mark; send it without";
+        let reason = "It begins with a byte order mark; leave that out";
         return Err(refused(body, 0, ProblemType::MalformedJson, reason));
     }
     let text = std::str::from_utf8(body).map_err(|error| {
@@ -76,7 +76,7 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, Problem> {
     })
 }
 
-/// A container of the document that is not closed yet.
+/// An array or object that is not closed yet.
 enum Open {
     Array,
     Object { names: HashSet<String> },
@@ -135,7 +135,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
                         None => None,
                         Some(name) if names.contains(name) => {
                             let reason = format!(
-                                "The member {name:?} that stands before this occurs twice in its object; send it once"
+                                "The member {name:?} just before this place occurs twice in its object; send it once"
                             );
                             return Err(refused(
                                 body,
@@ -156,7 +156,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
 }
 
 fn refused_as_too_deep(body: &[u8], at: usize) -> Problem {
-    let reason = format!("It nests deeper than {MAX_DEPTH} here; flatten it");
+    let reason = format!("It is nested more than {MAX_DEPTH} levels deep here; flatten it");
     refused(body, at, ProblemType::TooDeep, &reason)
 }
 

@@ -1,19 +1,19 @@
-//! The rules of async-put, pure: what a request must look like, in which order operations stand,
-//! and how each ends.
+//! The rules of async-put, as pure functions: which requests are valid, how operations are ordered,
+//! and how each one ends.
 //!
-//! Nothing here performs I/O, reads a clock or the environment, or draws random
-//! numbers: the caller passes all of it in and acts on what comes back. That is
-//! what lets the same rules run in production and under a simulated schedule.
+//! Nothing here performs I/O, reads a clock or the environment, or draws random numbers. The caller
+//! passes these in and acts on the result. So the same rules run in production and in the
+//! simulation.
 //!
-//! At the root are the words that all share. The four rooms use these, and each room only
-//! those before it:
+//! The root has the types that all modules share. Each of the four modules below uses only the root
+//! and the modules before it:
 //!
-//! | room | what is in it |
+//! | module | content |
 //! |---|---|
-//! | [`request`] | what a request asks for: header fields, path, mode |
+//! | [`request`] | the request: header fields, path, mode |
 //! | [`order`] | the place of an operation in the order, and the one rule |
-//! | [`work`] | carrying an operation out: attempts, groups, pauses |
-//! | [`reply`] | what the client gets: statuses, receipts |
+//! | [`work`] | how an operation is carried out: attempts, groups, pauses |
+//! | [`reply`] | the reply to the client: statuses, receipts |
 
 pub mod body;
 mod operation;

@@ -1,30 +1,29 @@
-//! The operation: one PUT or DELETE that is to be carried out, in whatever way.
+//! The operation: one PUT or DELETE to carry out, now or later.
 
 use crate::{OperationId, Precondition, ResourceId};
 
-/// One PUT or DELETE that is to be carried out: made once, by `put`, then written or queued,
-/// and the same wherever it is met.
+/// One PUT or DELETE to carry out. `put` makes it once, then writes or queues it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Identity, place in the order, version and idempotency token.
+    /// Its identity, place in the order, version and idempotency token.
     pub id: OperationId,
-    /// The id that the operation was made with. Stepping over a newer version changes `id`,
-    /// never this: [`Resource::update`](crate::Resource::update) is idempotent by it.
+    /// The first id of the operation. A step over a newer version changes `id`, but never this:
+    /// [`Resource::update`](crate::Resource::update) is idempotent by it.
     pub origin: OperationId,
     /// The resource that it replaces or deletes.
     pub resource: ResourceId,
-    /// What must be true of the stored resource.
+    /// The precondition on the stored resource.
     pub precondition: Precondition,
-    /// What it makes of the resource.
+    /// The change to the resource.
     pub change: Change,
 }
 
-/// What an operation makes of its resource.
+/// The change that an operation makes to its resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A PUT: the resource has this body.
+    /// A PUT: afterwards the resource has this body.
     Put(String),
-    /// A DELETE: there is no resource.
+    /// A DELETE: afterwards the resource does not exist.
     Delete,
 }
 
@@ -42,16 +41,15 @@ pub enum Method {
 pub struct Version {
     /// The operation that wrote the body, or deleted it.
     pub written_by: OperationId,
-    /// The operation that created the resource; it does not change until the resource is
-    /// deleted. Absent from tombstones, and from items that something else than this service
-    /// wrote.
+    /// The operation that created the resource. It does not change until the resource is deleted.
+    /// Tombstones do not have it, nor do items that another service wrote.
     pub created_by: Option<OperationId>,
-    /// Whether there is a resource, and not a tombstone.
+    /// Whether this is a resource and not a tombstone.
     pub is_live: bool,
 }
 
 impl Operation {
-    /// An operation made with this id.
+    /// A new operation with this id.
     #[must_use]
     pub fn new(
         id: OperationId,
@@ -62,7 +60,7 @@ impl Operation {
         Self { id, origin: id, resource, precondition, change }
     }
 
-    /// A PUT of this body, made with this id.
+    /// A new PUT of this body, with this id.
     #[must_use]
     pub fn put(
         id: OperationId,
@@ -82,7 +80,7 @@ impl Operation {
         }
     }
 
-    /// The new body; none of a DELETE.
+    /// The new body; `None` for a DELETE.
     #[must_use]
     pub fn body(&self) -> Option<&str> {
         match &self.change {

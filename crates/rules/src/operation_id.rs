@@ -17,7 +17,7 @@ impl Tick {
     pub const PER_MS: u64 = 4096;
     const MAX: u64 = (1 << 60) - 1;
 
-    /// The tick that holds the instant `since_epoch` after the Unix epoch.
+    /// The tick that contains the instant `since_epoch` after the Unix epoch.
     #[must_use]
     pub fn from_unix(since_epoch: Duration) -> Self {
         let nanos = since_epoch.as_nanos();
@@ -50,11 +50,11 @@ impl Tick {
     }
 }
 
-/// The id of an operation: a UUIDv7 (RFC 9562 section 5.7) whose order is the
-/// order of the operations.
+/// The id of an operation: a UUIDv7 (RFC 9562 section 5.7). The order of the ids is the order of
+/// the operations.
 ///
-/// It displays as the canonical lower-case text, whose byte order is the same
-/// order, so that DynamoDB compares ids as `rules` does.
+/// Its text is the canonical lower-case form, which has the same order. So DynamoDB compares ids as
+/// `rules` does.
 ///
 /// ```
 /// use rules::{OperationId, Tick};
@@ -94,8 +94,8 @@ impl OperationId {
         Tick(ms * Tick::PER_MS + fraction)
     }
 
-    /// An id that is newer than `self`: its time plus one tick, with fresh random
-    /// bits, since two hosts stepping over the same id must not make the same one.
+    /// An id that is newer than `self`: its time plus one tick, with new random bits. Two hosts
+    /// that step over the same id must not make the same successor.
     #[must_use]
     pub fn successor(self, random: u64) -> Self {
         Self::new(self.tick().next(), random)
@@ -107,7 +107,7 @@ impl OperationId {
         self.0.to_be_bytes()
     }
 
-    /// The id in `bytes`; `None` if they are no UUIDv7.
+    /// The id in `bytes`; `None` if they are not a UUIDv7.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
         let uuid = Uuid::from_bytes(bytes);
@@ -143,8 +143,8 @@ impl std::error::Error for NotAnOperationId {}
 impl FromStr for OperationId {
     type Err = NotAnOperationId;
 
-    /// Takes the canonical form only: another spelling of the same UUID would
-    /// break the agreement of text order and id order.
+    /// Accepts the canonical form only: with another spelling of a UUID, text order and id order
+    /// would differ.
     fn from_str(text: &str) -> Result<Self, NotAnOperationId> {
         let is_canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
         let uuid = Uuid::try_parse(text).map_err(|_| NotAnOperationId)?;

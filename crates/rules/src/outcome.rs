@@ -1,4 +1,4 @@
-//! Outcomes of operations: what is recorded, and for how long.
+//! Outcomes of operations: their records, and how long these are kept.
 
 use std::time::Duration;
 
@@ -6,25 +6,24 @@ use crate::{Method, OperationId, Problem};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Age up to which an operation is carried out. SQS keeps a message 14 days from each
-/// time it is sent or moved by a task, so that without this bound a late redrive could take
-/// `expired` back.
+/// Age up to which an operation is carried out. SQS keeps a message 14 days from each time it is
+/// sent or moved by a task. Without this limit a late redrive could change an `expired` status.
 pub const MAX_AGE: Duration = Duration::from_secs(32 * DAY);
 
-/// Age from which an undecided operation is `expired`. The hour is for a call that began
-/// within [`MAX_AGE`], and for the clocks of two hosts.
+/// Age from which an undecided operation is `expired`. The extra hour allows for a call that began
+/// within [`MAX_AGE`], and for the difference between the clocks of two hosts.
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(32 * DAY + 60 * 60);
 
 /// Age from which the status of an operation without a final outcome is gone (410).
 pub const GONE_AFTER: Duration = Duration::from_secs(44 * DAY);
 
-/// How long an outcome is kept from its completion: far longer than an undecided
-/// operation has a status, so that a final outcome is never followed by `expired`.
+/// How long an outcome is kept from its completion: far longer than the status of an undecided
+/// operation, so a final outcome never turns into `expired`.
 pub const RETENTION: Duration = Duration::from_secs(60 * DAY);
 
 /// How long the tombstone of a DELETE is kept, from the time of its operation id. No operation
-/// older than [`EXPIRES_AFTER`] is carried out, so nothing that is older than a removed tombstone
-/// can bring the resource back.
+/// older than [`EXPIRES_AFTER`] is carried out, so once the tombstone is removed, no older
+/// operation can bring the resource back.
 pub const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * DAY);
 
 /// The final outcome of an operation.
@@ -39,18 +38,18 @@ pub enum Outcome {
         /// The problem document.
         problem: String,
     },
-    /// Its client cancelled it; nothing was written.
+    /// A client cancelled it; nothing was written.
     Cancelled,
 }
 
 impl Outcome {
-    /// The outcome of an operation that was refused with this problem.
+    /// The outcome of an operation refused with this problem.
     #[must_use]
     pub fn failed(problem: &Problem) -> Self {
         Self::Failed { problem: problem.to_json() }
     }
 
-    /// The text it is stored and shown as.
+    /// Its text in the table and in the status document.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -62,12 +61,12 @@ impl Outcome {
     }
 }
 
-/// What is recorded of an operation. Times are since the Unix epoch.
+/// The record of an operation. Times are since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is decided, and that never changes.
+    /// The operation is decided; this never changes.
     Decided(Decision),
-    /// It could not be carried out so far, and its message is parked for an operator. It
+    /// The operation could not be carried out so far, and its message is parked for an operator. It
     /// may still be decided.
     Stalled {
         /// The problem document.
@@ -92,8 +91,8 @@ pub fn is_too_old(id: OperationId, now: Duration) -> bool {
     age(id, now) > MAX_AGE
 }
 
-/// When the tombstone that the DELETE `id` leaves may be removed, in s since the Unix epoch. It
-/// counts from the id, and not from the write.
+/// When the tombstone of the DELETE `id` may be removed, in s since the Unix epoch. The time counts
+/// from the id, not from the write.
 #[must_use]
 pub fn tombstone_expires_at(id: OperationId) -> u64 {
     (id.tick().to_unix() + TOMBSTONE_KEPT_FOR).as_secs() + 1

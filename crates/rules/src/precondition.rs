@@ -1,24 +1,24 @@
-//! What must be true of the stored resource (RFC 9110 section 13).
+//! Preconditions on the stored resource (RFC 9110 section 13).
 
 use crate::{OperationId, Problem, ProblemType, Version};
 
-/// What must be true of the stored resource for an operation to be carried out.
+/// The condition that the stored resource must meet, for an operation to be carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
     /// Nothing.
     #[default]
     None,
-    /// `If-Match: *`: there is a resource.
+    /// `If-Match: *`: the resource exists.
     Exists,
-    /// `If-Match` with a list: the resource is at one of these ids. Tags that are no
-    /// operation ids match nothing and are left out.
+    /// `If-Match` with a list: the resource has one of these ids. Tags that are not operation ids
+    /// match nothing and are left out.
     OneOf(Vec<OperationId>),
-    /// `If-None-Match: *`: there is no resource.
+    /// `If-None-Match: *`: the resource does not exist.
     Absent,
 }
 
 impl Precondition {
-    /// Whether it is true of what is stored. A tombstone is no resource.
+    /// Whether it is true for the stored version. A tombstone is not a resource.
     #[must_use]
     pub fn holds(&self, stored: Option<Version>) -> bool {
         let live = live(stored);
@@ -30,7 +30,7 @@ impl Precondition {
         }
     }
 
-    /// Whether it is true of what is stored, or may become so before the operation `id` is
+    /// Whether it is true for the stored version, or may become true before the operation `id` is
     /// superseded: the table only ever moves up.
     #[must_use]
     pub fn may_come_true(&self, stored: Option<Version>, id: OperationId) -> bool {
@@ -43,15 +43,15 @@ impl Precondition {
         }
     }
 
-    /// The problem to answer with where it is false of a resource at `live`; `None` if there is
-    /// no resource, or it was not looked at.
+    /// The problem for a false precondition. `live` is the version of the resource; `None` if it
+    /// does not exist or was not read.
     #[must_use]
     pub fn problem_at(&self, live: Option<OperationId>) -> Problem {
         let (field, reason) = match (self, live) {
-            (Self::Absent, _) => ("If-None-Match", "it is *, and the resource exists"),
-            (Self::Exists, _) => ("If-Match", "it is *, and the resource does not exist"),
-            (_, Some(_)) => ("If-Match", "the resource is at another version"),
-            (_, None) => ("If-Match", "it names no version of the resource"),
+            (Self::Absent, _) => ("If-None-Match", "it is *, but the resource exists"),
+            (Self::Exists, _) => ("If-Match", "it is *, but the resource does not exist"),
+            (_, Some(_)) => ("If-Match", "it does not name the resource's current version"),
+            (_, None) => ("If-Match", "it does not name a version of the resource"),
         };
         let detail = format!(
             "{field} is false: {reason}, so nothing was written; read the resource, and send a new request if it still applies."
@@ -63,7 +63,7 @@ impl Precondition {
         }
     }
 
-    /// Whether it can be true of no resource at all.
+    /// Whether it is false for every possible version.
     #[must_use]
     pub fn is_never_true(&self) -> bool {
         matches!(self, Self::OneOf(tags) if tags.is_empty())

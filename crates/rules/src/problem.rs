@@ -1,4 +1,4 @@
-//! The one error type that reaches a caller, in the terms of RFC 9457.
+//! The only error type that reaches a client: a problem (RFC 9457).
 
 use std::borrow::Cow;
 
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::OperationId;
 
-/// What the `type` of every problem document begins with: a tag URI (RFC 4151), since a
-/// type is a name and nothing stands at it. Put a domain of your own in place of the
-/// reserved one, and a day on which it was yours.
+/// The prefix of the `type` of every problem document. It is a tag URI (RFC 4151), since a type is
+/// a name and not the address of a page. Replace the reserved domain by one of your own, and the
+/// year by a date on which you owned it.
 const TYPES: &str = "tag:async-put.example,2026:";
 
-/// What went wrong, one variant for each `type` a problem document can have.
+/// The problem types, one variant for each `type` of a problem document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProblemType {
-    /// The `{id}` of the path is no resource id.
+    /// The `{id}` in the path is not a valid resource id.
     InvalidId,
-    /// The request cannot be read.
+    /// The request cannot be parsed.
     MalformedRequest,
-    /// A header field that decides what the request means cannot be read.
+    /// A header field that changes the meaning of the request is malformed.
     MalformedHeader,
     /// `Content-Range` on a PUT (RFC 9110 section 14.5): a partial PUT.
     PartialPut,
@@ -28,9 +28,9 @@ pub enum ProblemType {
     MalformedJson,
     /// The caller may not read or write this resource.
     Forbidden,
-    /// There is no such resource.
+    /// The resource does not exist.
     NotFound,
-    /// The resource has no such method.
+    /// The resource does not support this method.
     MethodNotAllowed,
     /// The receipt was never issued for this resource.
     OperationNotFound,
@@ -42,23 +42,23 @@ pub enum ProblemType {
     Superseded,
     /// The `update` of the resource refused the operation permanently.
     Refused,
-    /// The client of the operation cancelled it.
+    /// A client cancelled the operation.
     Cancelled,
-    /// The operation to cancel has another outcome already.
+    /// The operation to cancel already has another outcome.
     AlreadyDecided,
     /// The body is larger than [`crate::body::MAX_BYTES`].
     BodyTooLarge,
     /// `Content-Type` is not JSON.
     UnsupportedMediaType,
-    /// The body is content-coded.
+    /// The body has a content coding.
     UnsupportedContentCoding,
-    /// The body is JSON but no resource.
+    /// The body is JSON, but not a valid resource.
     InvalidBody,
-    /// An object of the body has two members of one name.
+    /// An object in the body has two members of the same name.
     DuplicateMember,
-    /// The body nests deeper than [`crate::body::MAX_DEPTH`].
+    /// The body is nested deeper than [`crate::body::MAX_DEPTH`].
     TooDeep,
-    /// The body holds a character that SQS refuses.
+    /// The body contains a character that SQS refuses.
     ForbiddenCharacter,
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
@@ -126,9 +126,11 @@ impl ProblemType {
             Self::OperationNotFound => {
                 ("operation-not-found", S::NOT_FOUND, "There is no such operation")
             }
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", S::METHOD_NOT_ALLOWED, "The resource has no such method")
-            }
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                S::METHOD_NOT_ALLOWED,
+                "The resource does not support this method",
+            ),
             Self::OperationGone => ("operation-gone", S::GONE, "The operation is no longer known"),
             Self::PreconditionFailed => {
                 ("precondition-failed", S::PRECONDITION_FAILED, "The precondition is false")
@@ -158,11 +160,11 @@ impl ProblemType {
                 S::UNPROCESSABLE_ENTITY,
                 "A member name occurs twice in an object",
             ),
-            Self::TooDeep => ("too-deep", S::UNPROCESSABLE_ENTITY, "The body nests too deep"),
+            Self::TooDeep => ("too-deep", S::UNPROCESSABLE_ENTITY, "The body is nested too deeply"),
             Self::ForbiddenCharacter => (
                 "forbidden-character",
                 S::UNPROCESSABLE_ENTITY,
-                "The body holds a forbidden character",
+                "The body contains a forbidden character",
             ),
             Self::IdempotencyKeyReused => (
                 "idempotency-key-reused",
@@ -173,11 +175,9 @@ impl ProblemType {
                 ("clock-skew", S::SERVICE_UNAVAILABLE, "The clocks cannot be trusted")
             }
             Self::NotWritten => ("not-written", S::SERVICE_UNAVAILABLE, "Nothing was written"),
-            Self::OutcomeUnknown => (
-                "outcome-unknown",
-                S::SERVICE_UNAVAILABLE,
-                "It is not known whether the write took place",
-            ),
+            Self::OutcomeUnknown => {
+                ("outcome-unknown", S::SERVICE_UNAVAILABLE, "The outcome of the write is not known")
+            }
             Self::NotRead => ("not-read", S::SERVICE_UNAVAILABLE, "The state could not be read"),
             Self::NotApplied => {
                 ("not-applied", S::SERVICE_UNAVAILABLE, "The operation could not be carried out")
@@ -203,8 +203,8 @@ impl ProblemType {
         self.about().2
     }
 
-    /// Seconds until the same request is worth sending again (RFC 9110 section 10.2.3), if
-    /// it ever is.
+    /// Seconds to wait before sending the same request again (RFC 9110 section 10.2.3), if that may
+    /// help.
     #[must_use]
     pub fn retry_after_seconds(self) -> Option<u32> {
         (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
@@ -217,7 +217,7 @@ impl ProblemType {
     }
 }
 
-/// A problem: its type, and what was wrong this time and what to do next.
+/// A problem: its type, the reason, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     problem_type: ProblemType,
@@ -230,16 +230,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of this type; `detail` gives the reason and the next step.
+    /// A problem of this type. `detail` gives the reason and the next step.
     #[must_use]
     pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
         let (field, position, etag, operation, request_id) = (None, None, None, None, None);
         Self { problem_type, detail: detail.into(), field, position, etag, operation, request_id }
     }
 
-    /// Reads type, detail, field and entity tag of a problem document that was recorded
-    /// before; `None` if its type is unknown. What its type begins with does not matter,
-    /// since that may have changed.
+    /// Reads the type, detail, field and entity tag of a recorded problem document; `None` if its
+    /// type is unknown. It ignores the prefix of the type, which may have changed since.
     #[must_use]
     pub fn read(document: &str) -> Option<Self> {
         #[derive(Deserialize)]
@@ -262,35 +261,35 @@ impl Problem {
         self
     }
 
-    /// Names the version that the resource was at.
+    /// Adds the version of the resource.
     #[must_use]
     pub fn etag(mut self, id: OperationId) -> Self {
         self.etag = Some(id.etag().into());
         self
     }
 
-    /// Names the path of the status of the operation, which may yet be carried out.
+    /// Adds the path of the operation's status document.
     #[must_use]
     pub fn operation(mut self, location: String) -> Self {
         self.operation = Some(location.into());
         self
     }
 
-    /// Names the request that it is the answer to, as the gateway does.
+    /// Adds the gateway's id of the request.
     #[must_use]
     pub fn request_id(mut self, request_id: Option<String>) -> Self {
         self.request_id = request_id.map(Into::into);
         self
     }
 
-    /// Where in the body: line and column, both from 1, the column in bytes.
+    /// Adds the place in the body: line and column, both from 1; the column counts bytes.
     #[must_use]
     pub fn at(mut self, line: usize, column: usize) -> Self {
         self.position = Some(Box::new((line, column)));
         self
     }
 
-    /// The problem, if it says not to send the request again as it is; else 409
+    /// The problem itself if it is a client error (4xx); otherwise 409
     /// [`Refused`](ProblemType::Refused) with its detail and field.
     #[must_use]
     pub fn final_or_refused(mut self) -> Self {
@@ -320,7 +319,7 @@ impl Problem {
         self.problem_type
     }
 
-    /// What was wrong, and the next step.
+    /// The reason and the next step.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail

@@ -1,5 +1,5 @@
-//! The resource that a PUT replaces, as its own crate describes it: its path, its body, and
-//! the async function before each write.
+//! The resource that a PUT replaces, as `crates/resource` defines it: its path, its body, and the
+//! async function before each write.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{Operation, Problem, ResourceId};
 pub trait Resource {
     /// The path of a resource, such as `/things/{id}` or `/tenants/{tenant}/devices/{id}`.
     /// Its parameters, joined by `/`, are the resource id. The path ends with a parameter;
-    /// `{receipt}` is taken.
+    /// The name `{receipt}` is reserved.
     const PATH: &'static str;
 
     /// The parameter of [`Self::PATH`] that a token's `sub` must equal with `AuthMode=jwt`.
@@ -19,8 +19,8 @@ pub trait Resource {
     /// A resource for the sample events, the tests and the first curl command.
     const EXAMPLE: Example;
 
-    /// Whether there is an [`update`](Self::update). Each operation then costs one read more:
-    /// the update does not run for what is refused or decided already.
+    /// Whether there is an [`update`](Self::update). Each operation then costs one more read, since
+    /// the update does not run for an operation that is already refused or decided.
     const HAS_UPDATE: bool = false;
 
     /// Checks a path parameter beyond the general rule of [`ResourceId`], for example that it
@@ -34,9 +34,9 @@ pub trait Resource {
         Ok(())
     }
 
-    /// Checks a body that [`body::check`](crate::body::check) has taken: a JSON object within
-    /// limits. It is stored and given back byte for byte. [`body::read`](crate::body::read)
-    /// reads it into a type.
+    /// Checks a body that [`body::check`](crate::body::check) has accepted: a JSON object within
+    /// the limits. It is stored and returned byte for byte. [`body::read`](crate::body::read) reads
+    /// it into a type.
     ///
     /// # Errors
     /// The problem, such as 422 [`InvalidBody`](crate::ProblemType::InvalidBody) with the
@@ -46,15 +46,15 @@ pub trait Resource {
         Ok(())
     }
 
-    /// The async function of a PUT or DELETE: it runs before each write, whether the client
-    /// waits for it or not, and nothing is written unless it ends as [`Updated::Done`].
-    /// `operation.change` tells a PUT with its body from a DELETE.
+    /// The async function of a PUT or DELETE. It runs before each write, whether the client waits
+    /// or not, and nothing is written unless it returns [`Updated::Done`]. `operation.change` is a
+    /// PUT with its body, or a DELETE.
     ///
-    /// - It may run more than once for one operation, and for one that is then not written
-    ///   after all. `operation.origin` is the idempotency key for the services that it calls.
+    /// - It may run more than once for one operation, and also for one that is then not written.
+    ///   `operation.origin` is the idempotency key for the services that it calls.
     /// - It does not run for an operation that a newer one in the same batch supersedes.
-    /// - After `time_left` it is cut off, which counts as [`Updated::TryLater`].
-    /// - Its future is dropped when it is cut off, and with it whatever it awaits.
+    /// - After `time_left` its future is dropped, with everything that it awaits. That counts as
+    ///   [`Updated::TryLater`].
     async fn update(&self, operation: &Operation, time_left: Duration) -> Updated {
         let _ = (operation, time_left);
         Updated::Done
@@ -70,21 +70,21 @@ pub enum Updated {
     /// problem, as the answer or in the status. A problem that is not a 4xx becomes 409
     /// [`Refused`](crate::ProblemType::Refused).
     Refused(Problem),
-    /// It could not be done now, for this reason. A queued operation is tried again later; a
-    /// client that waits gets 503 with the reason, or 202 where it sent `wait`.
+    /// The update cannot be done now, for this reason. A queued operation is tried again later. A
+    /// client that waits gets 503 with the reason, or 202 if it sent `wait`.
     TryLater(String),
 }
 
 /// A resource for samples and tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Example {
-    /// A value for each parameter of the path, in order. The tests make ids of their own from
-    /// the last one and from that of [`Resource::OWNER`]: other digits of the same number for
-    /// digits (give nine or more), a new UUID for a UUID, and for another text that text, `-`
-    /// and a UUID.
+    /// A value for each parameter of the path, in order. The tests derive their own ids from the
+    /// last value and from the value of [`Resource::OWNER`]: from digits (give nine or more) as
+    /// many other digits, from a UUID a new UUID, and from any other text that text, `-` and a
+    /// UUID.
     pub parameters: &'static [&'static str],
-    /// A body with `VALUE` where bodies may differ, within a string or a number. The tests put a
-    /// number from 1 to 999 in its place.
+    /// A body with `VALUE` in a string or a number, at the place where bodies may differ. The tests
+    /// replace it by a number from 1 to 999.
     pub body: &'static str,
 }
 
@@ -114,12 +114,12 @@ pub fn parameters<R: Resource>() -> impl Iterator<Item = &'static str> {
     Checked::<R>::PATH.split('/').filter_map(name_of)
 }
 
-/// The parameter that a segment of a path stands for, if it is no literal one.
+/// The name of the parameter, if the segment of a path is one.
 fn name_of(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// A resource with a path that is found to be valid when the code is compiled.
+/// A resource with a path that is checked at compile time.
 struct Checked<R>(R);
 
 impl<R: Resource> Checked<R> {
@@ -144,7 +144,7 @@ const fn check_path(path: &[u8], owner: &[u8]) -> usize {
         while at < path.len() && path[at] != b'/' {
             let is_plain = path[at].is_ascii_alphanumeric()
                 || matches!(path[at], b'-' | b'.' | b'_' | b'~' | b'{' | b'}');
-            assert!(is_plain, "Resource::PATH holds a character that a URL would encode");
+            assert!(is_plain, "Resource::PATH contains a character that a URL would encode");
             at += 1;
         }
         assert!(at > start, "Resource::PATH has an empty segment, or ends with a slash");
@@ -154,7 +154,7 @@ const fn check_path(path: &[u8], owner: &[u8]) -> usize {
             assert!(at - start > 2, "a parameter of Resource::PATH has no name");
             assert!(
                 !is_at(path, start + 1, at - 1, b"receipt"),
-                "Resource::PATH may not call a parameter receipt: that is the status URL's"
+                "Resource::PATH may not call a parameter receipt: the status URL uses that name"
             );
             has_owner |= is_at(path, start + 1, at - 1, owner);
             parameters += 1;

@@ -8,25 +8,26 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::resource::{self, Resource};
 use crate::{Problem, ProblemType};
 
-/// Everything but what RFC 3986 calls unreserved. A path segment may hold more as it is, but
-/// common signers of AWS requests encode it, and their signatures then do not match.
+/// Everything except the unreserved characters of RFC 3986. A path segment may contain others
+/// unencoded, but common signers of AWS requests encode them, and then the signatures would not
+/// match.
 const ENCODED_IN_SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The parameters of a resource's path, joined by `/` where there are several.
+/// The parameters of a resource's path, joined by `/` if there are several.
 ///
-/// Each is made of what an SQS `MessageGroupId` allows (ASCII letters, digits and
-/// punctuation), without `/`, `%` and `?`, and is neither `.` nor `..`; together they have 1 to
-/// 128 characters.
+/// Each parameter has only characters that an SQS `MessageGroupId` allows (ASCII letters, digits
+/// and punctuation), without `/`, `%` and `?`, and is not `.` or `..`. Together they have 1 to 128
+/// characters.
 ///
-/// A gateway may decode, cut or merge a path at `/`, `%` and `?`, so that an id with one of
-/// them would name different resources on different ways. Clients remove `.` and `..` from a
-/// path (RFC 3986 section 5.2.4).
+/// Gateways differ in how they decode, cut or merge a path at `/`, `%` and `?`, so an id with one
+/// of these would name different resources through different gateways. Clients remove `.` and `..`
+/// from a path (RFC 3986 section 5.2.4).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId(String);
 
 impl ResourceId {
-    /// Longest id, in characters: that of an SQS `MessageGroupId`.
+    /// Longest id, in characters: as for an SQS `MessageGroupId`.
     pub const MAX_CHARS: usize = 128;
 
     /// The id in the parameters of a request's path, in plain text.
@@ -47,7 +48,7 @@ impl ResourceId {
             id.push_str(&value);
             if id.len() > Self::MAX_CHARS {
                 let reason = format!(
-                    "the parameters up to it have over {} characters; use shorter ones",
+                    "the parameters up to here have over {} characters in total; use shorter ones",
                     Self::MAX_CHARS
                 );
                 return Err(invalid(name, &reason));
@@ -56,7 +57,7 @@ impl ResourceId {
         Ok(Self(id))
     }
 
-    /// The id in plain text, as it is stored; `None` if it is not one.
+    /// Reads an id in plain text, as it is stored; `None` if it is not valid.
     #[must_use]
     pub fn new(id: &str) -> Option<Self> {
         let is_valid = id.len() <= Self::MAX_CHARS
@@ -81,12 +82,12 @@ impl ResourceId {
     /// The reason and the next step.
     pub fn check_parameter(value: &str) -> Result<(), String> {
         if value.is_empty() {
-            return Err("it is empty; put 1 to 128 characters there".to_owned());
+            return Err("it is empty; use 1 to 128 characters".to_owned());
         }
         let is_bad = |c: &char| !c.is_ascii_graphic() || matches!(c, '/' | '%' | '?');
         if let Some(bad) = value.chars().find(is_bad) {
             return Err(format!(
-                "it holds {bad:?}; use ASCII letters, digits and punctuation other than /, % and ?"
+                "it contains {bad:?}; use ASCII letters, digits and punctuation other than /, % and ?"
             ));
         }
         if value.len() > Self::MAX_CHARS {

@@ -25,7 +25,7 @@ impl Claims for Operations {
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
-            // DynamoDB deletes an expired item some time later.
+            // DynamoDB deletes an item some time after it has expired.
             .condition_expression("attribute_not_exists(id) OR expires_at <= :now")
             .expression_attribute_values(":now", number(now.as_secs()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)

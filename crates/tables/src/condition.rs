@@ -1,7 +1,7 @@
-//! The one rule as DynamoDB expressions: [`Operation::may_replace`] in DynamoDB's words.
+//! The one rule, [`Operation::may_replace`], as DynamoDB expressions.
 //!
-//! A live resource has a `body`, and a tombstone has none. A DELETE of nothing leaves a tombstone
-//! too: without it an older PUT that is still queued would bring the resource to life.
+//! A resource has a `body`; a tombstone does not. A DELETE of a resource that does not exist leaves
+//! a tombstone too: without it, an older PUT that is still queued would create the resource.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use rules::{Change, Operation, Precondition};
 
 use crate::item::{number, string};
 
-/// The update of an item: expressions, and the values they name.
+/// The update of an item: the expressions and their values.
 pub(crate) struct ConditionalWrite {
     pub update: &'static str,
     pub condition: String,
     pub values: HashMap<String, AttributeValue>,
-    /// What tells whether a PUT made a new resource.
+    /// The old attributes to return: they show whether a PUT created the resource.
     pub returned: ReturnValue,
 }
 

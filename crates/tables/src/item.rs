@@ -8,7 +8,7 @@ use rules::OperationId;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// An item of a table is not of a form that this version can read.
+/// This version of the code cannot read an item.
 #[derive(Debug)]
 pub(crate) struct UnreadableItem {
     attribute: &'static str,
@@ -22,7 +22,7 @@ impl UnreadableItem {
 
 impl Display for UnreadableItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the item's attribute {} is missing or of an unknown form", self.attribute)
+        write!(f, "the item's attribute {} is missing or has an unknown form", self.attribute)
     }
 }
 

@@ -16,7 +16,7 @@
 //! | | `problem` (S) | the problem document of a `failed` or `stalled` operation, else empty |
 //! | | `expires_at` (N) | time to live, s since the Unix epoch |
 //! | operations | `id` (S, key) | `key#` and a hash: the claim of an idempotency key |
-//! | | `op` (S) | the operation that it stands for |
+//! | | `op` (S) | the operation of the key |
 //! | | `fingerprint` (S) | hash of the request |
 //! | | `expires_at` (N) | time to live, s since the Unix epoch |
 
@@ -36,8 +36,8 @@ use aws_types::SdkConfig;
 const GET_ITEM: &str = "dynamodb:GetItem";
 const PUT_ITEM: &str = "dynamodb:PutItem";
 
-/// A client of DynamoDB, made for its first call: making one reads the endpoints of all AWS
-/// partitions, which is a quarter of a start-up, and many a request of `put` needs none.
+/// A client of DynamoDB, created lazily: building one parses every partition's endpoints, a quarter
+/// of start-up, and many requests of `put` do not need it.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     config: SdkConfig,
@@ -66,7 +66,7 @@ impl DynamoDb {
         Self { config, client: Arc::default() }
     }
 
-    /// The table of resources called `name`, beside the operations table of that name.
+    /// The table of resources called `name`, with the operations table called `operations`.
     #[must_use]
     pub fn resources(&self, name: String, operations: String) -> Resources {
         Resources { dynamo_db: self.clone(), name, operations }

@@ -1,4 +1,4 @@
-//! What is recorded of operations.
+//! The outcomes of operations, in the operations table.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use world::{CallError, Outcomes};
 use crate::item::{Item, UnreadableItem, number, read_number, string, take_string};
 use crate::{GET_ITEM, Operations, PUT_ITEM};
 
-/// The condition that an operation has no final outcome; `:stalled` is [`STALLED`].
+/// The condition that an operation does not have a final outcome; `:stalled` is [`STALLED`].
 pub(crate) const UNDECIDED: &str = "attribute_not_exists(id) OR outcome = :stalled";
 
 /// The `outcome` of a stalled operation, which is not final.
@@ -58,11 +58,11 @@ impl Outcomes for Operations {
                     let stands = refusal.item.clone().unwrap_or_default();
                     match read(stands) {
                         Ok(Recorded::Decided(decision)) => Ok(Some(decision)),
-                        // The condition is true of a stalled one.
+                        // The condition allows a stalled outcome to be replaced.
                         Ok(Recorded::Stalled { .. }) => Err(CallError::new(
                             PUT_ITEM,
                             Failure::NotLanded,
-                            "the condition was false of an outcome that it replaces",
+                            "the condition was false although the outcome is not final",
                         )),
                         Err(error) => Err(CallError::new(PUT_ITEM, Failure::NeverLands, error)),
                     }
@@ -74,7 +74,7 @@ impl Outcomes for Operations {
 }
 
 pub(crate) fn item_of(resource: &ResourceId, id: OperationId, recorded: &Recorded) -> Item {
-    // Empty without one: the template of the pipe names it, whatever the outcome.
+    // The problem may be empty but never absent: the template of the pipe names it.
     let (mut problem, mut method) = ("", None);
     let (outcome, at) = match recorded {
         Recorded::Decided(Decision { outcome, completed_at }) => {
@@ -102,8 +102,8 @@ pub(crate) fn item_of(resource: &ResourceId, id: OperationId, recorded: &Recorde
     item
 }
 
-/// What an item of an operation says, unless it has expired by `now` since the Unix epoch:
-/// DynamoDB deletes it some time later.
+/// Reads the item of an operation, unless it has expired by `now` since the Unix epoch. DynamoDB
+/// deletes an item some time after that.
 pub(crate) fn read_unexpired(
     item: Option<Item>,
     now: Duration,
@@ -119,7 +119,7 @@ fn read(mut item: Item) -> Result<Recorded, UnreadableItem> {
     let at = Duration::from_millis(read_number(&item, "completed_at")?);
     let outcome = take_string(&mut item, "outcome")?;
     let is_delete = item.get("method") == Some(&string(Method::Delete.as_str()));
-    // A failure without a problem is of another version; that it failed is known.
+    // A failed operation without a problem was written by another version of the code.
     let mut problem = || take_string(&mut item, "problem").unwrap_or_default();
     let outcome = match outcome.as_str() {
         "succeeded" if is_delete => Outcome::Succeeded(Method::Delete),

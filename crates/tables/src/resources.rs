@@ -22,7 +22,7 @@ const BATCH_GET_ITEM: &str = "dynamodb:BatchGetItem";
 const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
 const TRANSACT_WRITE_ITEMS: &str = "dynamodb:TransactWriteItems";
 
-/// The attributes that make a [`Version`], without the body, which may be large.
+/// The attributes of a [`Version`], without the body, which may be large.
 const VERSION: &str = "op, created_by, expires_at";
 
 impl Resources {
@@ -83,7 +83,7 @@ impl world::Resources for Resources {
             .send()
             .await
             .map_err(|error| call_error(BATCH_GET_ITEM, &error))?;
-        // Where the capacity did not suffice for both.
+        // The capacity did not suffice for both.
         if reply.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
             return Err(CallError::new(BATCH_GET_ITEM, Failure::NotLanded, "unprocessed keys"));
         }
@@ -193,15 +193,15 @@ impl Cancellation {
             "ProvisionedThroughputExceeded" | "ThrottlingError" | "TransactionConflict" => {
                 Self::ForNow
             }
-            // ItemCollectionSizeLimitExceeded, ValidationError and what AWS may add.
+            // ItemCollectionSizeLimitExceeded, ValidationError and any that AWS may add.
             _ => Self::Permanent,
         }
     }
 }
 
-/// Reads why a transaction was cancelled: its first action writes the resource, the others
-/// the outcomes of `ids`. Whatever the reasons, it wrote nothing; of mixed reasons one
-/// that is worth a retry decides.
+/// Reads why a transaction was cancelled. Its first action writes the resource, the others the
+/// outcomes of `ids`. A cancelled transaction wrote nothing; if one of its reasons is worth a
+/// retry, that one decides.
 fn refusal(reasons: &[CancellationReason], ids: &[OperationId]) -> Result<Transaction, CallError> {
     let kinds: Vec<_> = reasons.iter().map(Cancellation::of).collect();
     let failed = |failure| {
@@ -232,7 +232,7 @@ fn version(item: &Item) -> Result<Version, UnreadableItem> {
     version_of(item, item.contains_key("body"))
 }
 
-/// The version by the attributes of [`VERSION`]: of all items only tombstones expire.
+/// The version from the attributes in [`VERSION`]: only a tombstone expires.
 fn version_without_body(item: &Item) -> Result<Version, UnreadableItem> {
     version_of(item, !item.contains_key("expires_at"))
 }

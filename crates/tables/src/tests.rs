@@ -3,14 +3,11 @@
 
 use std::time::Duration;
 
-use aws_calls::{Account, config};
-use aws_sdk_dynamodb::config::Credentials;
-use aws_sdk_dynamodb::config::SharedHttpClient;
-use aws_smithy_http_client::test_util::capture_request;
 use rules::outcome::{Decision, Outcome, RETENTION, Recorded};
 use rules::request::key::{Claim, VALID_FOR};
 use rules::{Change, Method, Operation, OperationId, Precondition, ResourceId, Tick};
 use serde_json::{Value, json};
+use tests::capture;
 use world::{Claims, Outcomes, Resources as _};
 
 use crate::{DynamoDb, Operations, Resources};
@@ -25,19 +22,12 @@ fn operation() -> Operation {
 
 /// The action and the parameters of the one request that a call makes.
 async fn request_of<F: Future>(call: impl FnOnce(Resources, Operations) -> F) -> (String, Value) {
-    let (client, captured) = capture_request(None);
-    let account = Account {
-        region: "us-east-1".to_owned(),
-        credentials: Credentials::new("test", "test", None, None, "test"),
-        endpoint_url: Some("http://127.0.0.1:1".to_owned()),
+    let both = |config| {
+        let db = DynamoDb::new(config);
+        let resources = db.resources("resources".to_owned(), "operations".to_owned());
+        call(resources, db.operations("operations".to_owned()))
     };
-    let db = DynamoDb::new(config(account, SharedHttpClient::new(client)));
-    let resources = db.resources("resources".to_owned(), "operations".to_owned());
-    call(resources, db.operations("operations".to_owned())).await;
-    let request = captured.expect_request();
-    let action = request.headers().get("x-amz-target").unwrap().rsplit('.').next().unwrap();
-    let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-    (action.to_owned(), body)
+    capture::request_of(both).await
 }
 
 fn number(value: &Value) -> Duration {

@@ -5,15 +5,15 @@ use std::fmt;
 
 use rules::Failure;
 
-/// A call that failed: what it leaves behind, and why, for the log. It holds no body.
+/// A call that failed: its effect, and the reason for the log. It contains no body.
 #[derive(Debug)]
 pub struct CallError {
-    /// The action of the service, such as `dynamodb:UpdateItem`; none where the time ended.
+    /// The action, such as `dynamodb:UpdateItem`; `None` if the time ran out.
     pub action: Option<&'static str>,
-    /// What the call leaves behind.
+    /// The effect of the call.
     pub failure: Failure,
-    /// Whether it failed on a connection that had served others before. The next call goes over
-    /// another one, and need not wait.
+    /// Whether it failed on a connection that had served other calls before. The next call uses
+    /// another connection, and need not wait.
     pub is_by_reused_connection: bool,
     reason: String,
 }
@@ -24,7 +24,7 @@ impl CallError {
         Self::with(Some(action), failure, reason.to_string())
     }
 
-    /// The time for a call ended, before or after it was made.
+    /// The time for a call ran out, before or after it was made.
     pub(crate) fn out_of_time(failure: Failure, reason: &str) -> Self {
         Self::with(None, failure, reason.to_owned())
     }
@@ -33,7 +33,7 @@ impl CallError {
         Self { action, failure, is_by_reused_connection: false, reason }
     }
 
-    /// It failed on a connection that had served others before.
+    /// It failed on a connection that had served other calls before.
     #[must_use]
     pub fn by_reused_connection(self) -> Self {
         Self { is_by_reused_connection: true, ..self }

@@ -12,24 +12,24 @@ use crate::{CallError, Report};
 /// One run of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
-    /// Its id in Lambda's own lines of the log.
+    /// Its id, as in Lambda's own log lines.
     pub request_id: String,
-    /// When its work must end, since the Unix epoch.
+    /// The time by which its work must end, since the Unix epoch.
     pub deadline: Duration,
 }
 
 /// The host that runs a function.
 pub trait Host {
-    /// Time since the Unix epoch by the host's clock.
+    /// The time since the Unix epoch by the host's clock.
     fn now(&self) -> Duration;
 
     /// A random number of 64 bits.
     fn random(&self) -> u64;
 
-    /// Waits.
+    /// Waits for `pause`.
     async fn sleep(&self, pause: Duration);
 
-    /// Writes a line of the log, with what is measured in it.
+    /// Writes a line of the log, with its metrics.
     fn report(&self, report: &Report<'_>);
 }
 
@@ -44,7 +44,7 @@ pub async fn within<T>(
 ) -> Result<T, CallError> {
     let left = deadline.saturating_sub(host.now());
     if left.is_zero() {
-        return Err(CallError::out_of_time(Failure::NotLanded, "no time was left for a call"));
+        return Err(CallError::out_of_time(Failure::NotLanded, "no time is left for a call"));
     }
     match select(pin!(call), pin!(host.sleep(left))).await {
         Either::Left((reply, _)) => reply,
@@ -54,11 +54,11 @@ pub async fn within<T>(
     }
 }
 
-/// Makes a call about an operation of `resource` that is safe to repeat, and again where that
-/// may help before the deadline of the `invocation`. Every failure is reported.
+/// Makes a call about `resource` that is safe to repeat, and repeats it while that may help before
+/// the deadline of the `invocation`. Reports every failure.
 ///
 /// # Errors
-/// What the calls leave behind: [`Failure::MayHaveLanded`] if one of them may have landed.
+/// The effect of the calls: [`Failure::MayHaveLanded`] if one of them may have landed.
 pub async fn repeated<T, F>(
     host: &impl Host,
     invocation: &Invocation,

@@ -1,18 +1,18 @@
-//! The seam between the functions and the world around them, as narrow traits. A function
-//! names those that it is granted, and no other:
+//! The seam between the functions and the world around them: narrow traits. Each function names
+//! only the traits that it may use:
 //!
 //! | trait | what it reaches | functions |
 //! |---|---|---|
-//! | [`Host`] | time, chance, the log | all |
+//! | [`Host`] | time, random numbers, the log | all |
 //! | [`Resources`] | the table of resources | `put`, `read`, `apply` |
-//! | [`Outcomes`] | what is recorded of operations | all |
+//! | [`Outcomes`] | the outcomes of operations | all |
 //! | [`Claims`] | idempotency keys | `put` |
 //! | [`Outbox`] | a queue to send to | `put`, `apply`, `park` |
-//! | [`Inbox`] | the queue that messages come from | `apply` |
+//! | [`Inbox`] | the queue that delivers messages | `apply` |
 //!
-//! Each has two implementations. One is AWS: the crates `lambda-shell`, `tables` and
-//! `queues`. The other is the simulated world of `tests/simulation`, which so runs the
-//! functions themselves, and can hold back any call between two of their steps.
+//! Each trait has two implementations. One is AWS: the crates `lambda-shell`, `tables` and
+//! `queues`. The other is the simulated world of `tests/simulation`, which runs the functions
+//! themselves and can delay any call between two of their steps.
 
 #![expect(
     async_fn_in_trait,

@@ -1,20 +1,20 @@
-//! A queue that messages are sent to.
+//! A queue to send messages to.
 
 use aws_lambda_events::sqs::SqsMessage;
 use rules::Operation;
 
 use crate::CallError;
 
-/// A queue that messages are sent to.
+/// A queue to send messages to.
 pub trait Outbox {
-    /// Sends an operation, with the resource as its group so that one busy resource does not
-    /// delay the others (SQS fair queues), and an X-Ray trace header if there is one.
+    /// Sends an operation, with an X-Ray trace header if there is one. Its message group is the
+    /// resource, so one busy resource does not delay the others (SQS fair queues).
     ///
     /// # Errors
-    /// [`CallError`], whose `failure` says whether the message may be in the queue.
+    /// [`CallError`]; its `failure` says whether the message may be in the queue.
     async fn send(&self, operation: &Operation, trace: Option<&str>) -> Result<(), CallError>;
 
-    /// Sends a message that was received from another queue on, unchanged.
+    /// Forwards a message from another queue, unchanged.
     ///
     /// # Errors
     /// [`CallError`]

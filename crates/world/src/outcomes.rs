@@ -1,4 +1,4 @@
-//! What is recorded of operations.
+//! The outcomes of operations.
 
 use std::time::Duration;
 
@@ -9,16 +9,15 @@ use crate::CallError;
 
 /// The outcomes of operations. All reads are strongly consistent.
 pub trait Outcomes {
-    /// Reads what is recorded of an operation, unless it has expired by `now` since the
-    /// Unix epoch.
+    /// Reads the record of an operation, unless it has expired by `now` since the Unix epoch.
     ///
     /// # Errors
     /// [`CallError`]
     async fn recorded(&self, id: OperationId, now: Duration)
     -> Result<Option<Recorded>, CallError>;
 
-    /// Records the outcome of an operation that writes no resource, unless it is decided
-    /// already; then returns that decision, which stands.
+    /// Records the outcome of an operation that does not write its resource. If the operation is
+    /// already decided, that decision remains, and is returned.
     ///
     /// # Errors
     /// [`CallError`]; calling again is safe whatever its `failure`.

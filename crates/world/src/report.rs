@@ -1,4 +1,4 @@
-//! What a function reports: one line of its log, and what is measured in it.
+//! What a function reports: one line of its log, with its metrics.
 
 use rules::{Failure, OperationId, Problem, ProblemType, ResourceId};
 
@@ -6,7 +6,7 @@ use crate::{CallError, Invocation};
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident: $unit:ident,)*) => {
-        /// What is measured, beside what AWS measures by itself.
+        /// The metrics, in addition to those of AWS.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Metric { $($(#[$doc])* $name,)* }
 
@@ -20,7 +20,7 @@ macro_rules! metrics {
                 match self { $(Self::$name => stringify!($name)),* }
             }
 
-            /// What its values are counted in, as CloudWatch names units.
+            /// Its unit, as CloudWatch names units.
             #[must_use]
             pub const fn unit(self) -> &'static str {
                 match self { $(Self::$name => stringify!($unit)),* }
@@ -34,107 +34,106 @@ metrics! {
     Accepted: Count,
     /// `put` wrote or deleted a resource itself.
     WrittenInline: Count,
-    /// `put` refused an operation, or to cancel one, permanently: 409 or 412.
+    /// `put` permanently refused an operation, or to cancel one: 409 or 412.
     Refused: Count,
     /// `put` wrote and queued nothing: 503.
     NotWritten: Count,
-    /// `put` does not know whether an operation was or will be carried out: 503.
+    /// `put` does not know whether an operation was carried out or will be: 503.
     OutcomeUnknown: Count,
     /// `read` could not read a table: 503.
     NotRead: Count,
-    /// A request was refused since the gateway's clock and the host's differ too much: 503.
+    /// `put` refused a request, since the gateway's clock and the host's differ too much: 503.
     ClockSkews: Count,
-    /// A caller who may not do this: 403.
+    /// A function refused a caller: 403.
     Forbidden: Count,
     /// A deferred operation was carried out.
     Applied: Count,
     /// A resource was deleted, by `put` itself or deferred.
     Deleted: Count,
-    /// An operation was cancelled by its client.
+    /// A client cancelled an operation.
     Cancelled: Count,
-    /// From the arrival of an operation until `apply` had carried it out.
+    /// The time from the arrival of an operation until `apply` had carried it out.
     AcceptToApply: Milliseconds,
     /// A deferred operation lost to a newer one.
     Superseded: Count,
-    /// A deferred operation lost to a newer one beside it, in that one's transaction.
+    /// A deferred operation lost to a newer one in the same transaction.
     Coalesced: Count,
     /// A deferred operation was refused permanently.
     Failed: Count,
-    /// A deferred operation is too old to be carried out, and was dropped.
+    /// A deferred operation was dropped, since it is too old.
     Expired: Count,
-    /// `apply` gave a message back to the queue, to try again later.
+    /// `apply` handed a message back to the queue, to try again later.
     HandedBack: Count,
-    /// How long such a message has been in the queue.
+    /// How long that message has been in the queue.
     HandedBackAge: Seconds,
-    /// Messages of one batch of `apply`.
+    /// The messages in one batch of `apply`.
     BatchSize: Count,
-    /// How far the clock that gave an arrival was ahead of the queue's, at most in a batch.
+    /// The largest lead in a batch of the gateway's clock over the queue's.
     ClockLead: Milliseconds,
     /// A message was parked for an operator.
     Parked: Count,
     /// The operation of a parked message was marked as stalled.
     Stalled: Count,
-    /// A call that failed is to be made again.
+    /// A failed call is made again.
     Retries: Count,
 }
 
-/// How much a line of the log matters.
+/// The level of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// As it should be.
+    /// Normal operation.
     Info,
-    /// A failure that a retry repairs, or that the answer to the client names.
+    /// A failure that a retry repairs, or that the client learns from the answer.
     Warn,
-    /// An operator should look.
+    /// A failure for an operator.
     Error,
 }
 
-/// One line of the log, with the ids of what it is about and what is measured in it. It
-/// has no place for a body.
+/// One line of the log, with its ids and metrics. It has no place for a body.
 #[derive(Clone, Debug)]
 pub struct Report<'a> {
-    /// How much it matters.
+    /// The level.
     pub level: Level,
     /// What happened.
     pub message: &'static str,
     /// The id of the invocation.
     pub request_id: &'a str,
-    /// The resource that it is about.
+    /// The resource.
     pub resource: Option<&'a ResourceId>,
-    /// The operation it is about.
+    /// The operation.
     pub operation: Option<OperationId>,
-    /// The message it is about.
+    /// The id of the SQS message.
     pub message_id: Option<&'a str>,
-    /// What the client was told.
+    /// The problem in the answer to the client.
     pub problem: Option<ProblemType>,
-    /// What a failed call leaves behind.
+    /// The effect of a failed call.
     pub failure: Option<Failure>,
     /// Why it happened.
     pub reason: Option<String>,
-    /// What is measured.
+    /// The metrics, with their values.
     pub metrics: Vec<(Metric, i64)>,
 }
 
 impl<'a> Report<'a> {
-    /// Something is as it should be.
+    /// A report of normal operation.
     #[must_use]
     pub fn info(invocation: &'a Invocation, message: &'static str) -> Self {
         Self::new(Level::Info, invocation, message)
     }
 
-    /// Something failed that a retry repairs, or that the answer to the client names.
+    /// A report of a failure that a retry repairs, or that the client learns from the answer.
     #[must_use]
     pub fn warn(invocation: &'a Invocation, message: &'static str) -> Self {
         Self::new(Level::Warn, invocation, message)
     }
 
-    /// Something failed that an operator should look at.
+    /// A report of a failure for an operator.
     #[must_use]
     pub fn error(invocation: &'a Invocation, message: &'static str) -> Self {
         Self::new(Level::Error, invocation, message)
     }
 
-    /// A caller was refused, and told this.
+    /// A report of a caller that was refused with this problem.
     #[must_use]
     pub fn forbidden(invocation: &'a Invocation, problem: &Problem) -> Self {
         let report = Self::warn(invocation, "refused a caller").problem(problem.problem_type());
@@ -156,55 +155,55 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// It is about this resource.
+    /// Adds the resource.
     #[must_use]
     pub fn resource(self, resource: &'a ResourceId) -> Self {
         Self { resource: Some(resource), ..self }
     }
 
-    /// It is about this operation.
+    /// Adds the operation.
     #[must_use]
     pub fn operation(self, operation: OperationId) -> Self {
         Self { operation: Some(operation), ..self }
     }
 
-    /// It is about the message of this id, if it has one.
+    /// Adds the id of the SQS message, if there is one.
     #[must_use]
     pub fn message(self, message_id: Option<&'a str>) -> Self {
         Self { message_id, ..self }
     }
 
-    /// The client was told this.
+    /// Adds the problem in the answer to the client.
     #[must_use]
     pub fn problem(self, problem: ProblemType) -> Self {
         Self { problem: Some(problem), ..self }
     }
 
-    /// It happened for this reason, which holds no body.
+    /// Adds the reason, which must not contain a body.
     #[must_use]
     pub fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..self }
     }
 
-    /// It happened since this call failed.
+    /// Adds the failed call: its effect and the reason.
     #[must_use]
     pub fn failed(self, error: &CallError) -> Self {
         Self { failure: Some(error.failure), ..self }.because(error.to_string())
     }
 
-    /// Whether the call that failed is made again.
+    /// Counts a retry if the failed call is made again.
     #[must_use]
     pub fn retried(self, is_retried: bool) -> Self {
         if is_retried { self.count(Metric::Retries) } else { self }
     }
 
-    /// It counts once in this metric.
+    /// Counts one in this metric.
     #[must_use]
     pub fn count(self, metric: Metric) -> Self {
         self.value(metric, 1)
     }
 
-    /// It is this value of the metric.
+    /// Adds a value of this metric.
     #[must_use]
     pub fn value(mut self, metric: Metric, value: i64) -> Self {
         self.metrics.push((metric, value));

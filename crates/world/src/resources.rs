@@ -19,14 +19,14 @@ pub struct Stored {
 /// How a conditional write of a resource ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// It took place.
+    /// The resource was written.
     Written {
-        /// Whether it is a PUT, and there was no resource before.
+        /// Whether a PUT created the resource.
         created: bool,
     },
     /// Nothing was written, since its condition was false.
     ConditionFalse {
-        /// The version that it was false of, if there is a resource or a tombstone.
+        /// The stored version, if there is a resource or a tombstone.
         stored: Option<Version>,
     },
 }
@@ -38,16 +38,16 @@ pub enum Transaction {
     Written,
     /// Nothing was written, since a condition was false.
     Cancelled {
-        /// Whether the resource's condition was false, and then the version it was false of.
+        /// `Some` with the stored version if the resource's condition was false.
         resource: Option<Option<Version>>,
-        /// The operations of the transaction that are decided already.
+        /// The operations of the transaction that are already decided.
         decided: Vec<OperationId>,
     },
 }
 
 /// The table of resources, with the one conditional write. All reads are strongly consistent.
 pub trait Resources {
-    /// Reads a resource; a tombstone is none.
+    /// Reads a resource; `None` also for a tombstone.
     ///
     /// # Errors
     /// [`CallError`]
@@ -59,8 +59,8 @@ pub trait Resources {
     /// [`CallError`]
     async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError>;
 
-    /// Reads, in one call, the version of an operation's resource and what is recorded of the
-    /// operation, unless that has expired by `now` since the Unix epoch.
+    /// Reads the version of an operation's resource and the record of the operation in one call. A
+    /// record that has expired by `now` since the Unix epoch does not count.
     ///
     /// # Errors
     /// [`CallError`]
@@ -70,16 +70,16 @@ pub trait Resources {
         now: Duration,
     ) -> Result<(Option<Version>, Option<Recorded>), CallError>;
 
-    /// The one conditional write: replaces, creates or deletes the resource, where
-    /// [`Operation::may_replace`] says so.
+    /// The one conditional write: replaces, creates or deletes the resource if
+    /// [`Operation::may_replace`] allows it.
     ///
     /// # Errors
-    /// [`CallError`], whose `failure` says whether the write may have landed.
+    /// [`CallError`]; its `failure` says whether the write may have landed.
     async fn write(&self, operation: &Operation) -> Result<Write, CallError>;
 
-    /// The same write with `succeeded` for the operation, and `superseded` for older ones
-    /// of the resource, completed at `now` since the Unix epoch, in one transaction: all of
-    /// it, or nothing where a condition is false or one of the operations is decided.
+    /// The same write in one transaction with the outcomes, completed at `now` since the Unix
+    /// epoch: `succeeded` for the operation, and `superseded` for older operations on the resource.
+    /// It writes nothing if a condition is false or one of the operations is decided.
     ///
     /// # Errors
     /// [`CallError`]; calling again is safe whatever its `failure`, since a second write

@@ -1,4 +1,4 @@
-//! The resource's own async function, run in `put` and in `apply`.
+//! Runs the resource's own async function, for `put` and `apply`.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use rules::{Operation, Resource, Updated};
 
 use crate::{CallError, Host, Invocation, Report, within};
 
-/// Runs the update of an operation, which is cut off at `until` since the Unix epoch. Reports
-/// why it is to be tried later.
+/// Runs the update of an operation, and cuts it off at `until` since the Unix epoch. Reports why it
+/// must be tried again later.
 pub async fn update<R: Resource>(
     host: &impl Host,
     resource: &R,
@@ -21,7 +21,7 @@ pub async fn update<R: Resource>(
     let updated =
         updated.unwrap_or_else(|_: CallError| Updated::TryLater("it took too long".to_owned()));
     if let Updated::TryLater(reason) = &updated {
-        let report = Report::warn(invocation, "the update is to be tried later");
+        let report = Report::warn(invocation, "the update must be tried again later");
         let report = report.resource(&operation.resource).operation(operation.id);
         host.report(&report.because(reason));
     }

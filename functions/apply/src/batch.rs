@@ -1,4 +1,4 @@
-//! A batch: which messages brought which operation, and which are finished.
+//! A batch: the messages of each operation, and which are finished.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,7 @@ use aws_lambda_events::sqs::SqsMessage;
 use rules::{Operation, OperationId, ResourceId};
 use world::{Level, Report};
 
-/// An operation of the batch, with the message that brought it; with several where SQS
-/// delivered it more than once.
+/// An operation of the batch with its message, or with several if SQS delivered it more than once.
 #[derive(Debug)]
 pub(crate) struct Delivered<'a> {
     pub operation: Operation,
@@ -18,14 +17,14 @@ pub(crate) struct Delivered<'a> {
 #[derive(Debug)]
 pub(crate) struct HandedBack<'a> {
     pub message: &'a SqsMessage,
-    /// Its operation, where that can be read.
+    /// Its operation, if that can be read.
     pub operation: Option<(OperationId, ResourceId)>,
-    /// Why, and how much that matters.
+    /// The reason, and the level of its log line.
     pub reason: (Level, String),
 }
 
 impl<'a> HandedBack<'a> {
-    /// Puts the ids of the message into a report.
+    /// Adds the ids of the message to a report.
     pub fn about<'b>(&'b self, report: Report<'b>) -> Report<'b>
     where
         'a: 'b,
@@ -45,7 +44,7 @@ pub(crate) enum Open {
     Undecided,
     /// The code panicked on it.
     Panicked,
-    /// Its precondition may be about an older one that is open.
+    /// Its precondition may depend on an older operation that is open.
     Waits,
 }
 
@@ -54,17 +53,17 @@ impl Open {
         match self {
             Self::Undecided => (Level::Warn, "it could not be carried out now"),
             Self::Panicked => (Level::Error, "a panic"),
-            Self::Waits => (Level::Warn, "it waits for an older one of its resource"),
+            Self::Waits => (Level::Warn, "it waits for an older operation on its resource"),
         }
     }
 }
 
-/// The messages of a batch, once each has been tried.
+/// The messages of a batch after each has been tried.
 #[derive(Debug, Default)]
 pub(crate) struct Batch<'a> {
     pub finished: Vec<&'a SqsMessage>,
     pub handed_back: Vec<HandedBack<'a>>,
-    /// What is to go to the dead letters.
+    /// The messages for the dead-letter queue.
     pub poison: Vec<HandedBack<'a>>,
 }
 
@@ -75,7 +74,7 @@ impl<'a> Batch<'a> {
         self.poison.extend(other.poison);
     }
 
-    /// The oldest operation of each resource that is to be delivered again.
+    /// The oldest operation of each resource that SQS must deliver again.
     pub fn oldest_open(&self) -> BTreeMap<ResourceId, OperationId> {
         let mut oldest_open = BTreeMap::new();
         for (id, resource) in self.handed_back.iter().filter_map(|one| one.operation.clone()) {
@@ -86,7 +85,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The messages of an operation that is open, to be delivered again.
+/// The messages of an open operation, which SQS must deliver again.
 pub(crate) fn handed_back<'a>(delivered: Delivered<'a>, open: Open) -> Vec<HandedBack<'a>> {
     let (level, reason) = open.reason();
     let Delivered { operation, messages } = delivered;

@@ -1,4 +1,4 @@
-//! One group of operations of a resource: makes the calls that the rules ask for.
+//! Makes the calls for one group of operations on a resource, as the rules decide.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use world::{
 
 use crate::{Apply, unix_ms};
 
-/// What must be left of the invocation to make a call: its timeout, and the answer.
+/// Time that must be left to make a call: for its timeout and for the answer.
 const TIME_FOR_A_CALL: Duration = Duration::from_secs(5);
 
 impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I, Q> {
-    /// Decides a group of operations of one resource, sorted; returns those that are still
-    /// without an outcome.
+    /// Decides a sorted group of operations on one resource. Returns those that still have no
+    /// outcome.
     pub(crate) async fn apply_group(
         &self,
         operations: Vec<&Operation>,
@@ -50,8 +50,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         }
     }
 
-    /// Makes a call and hands its reply to the group; returns the pause that is due.
-    /// `updated` is the operation that was updated last.
+    /// Makes a call and passes its reply to the group. Returns the pause before the next call.
+    /// `updated` is the last operation for which the update has run.
     async fn make(
         &self,
         call: Call<'_>,
@@ -83,8 +83,10 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
                         group.on_written();
                         self.report_applied(operation, invocation);
                         for id in superseded {
-                            let report =
-                                Report::info(invocation, "a newer operation beside it won");
+                            let report = Report::info(
+                                invocation,
+                                "superseded by a newer operation in the same transaction",
+                            );
                             let report = report.resource(&operation.resource).operation(id);
                             let report = report.count(Metric::Superseded);
                             self.host.report(&report.count(Metric::Coalesced));
@@ -113,8 +115,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         Ok(Duration::ZERO)
     }
 
-    /// Whether the operation is open as far as one read can tell. Somebody may still write
-    /// after it, so this saves needless updates and promises nothing.
+    /// Reads whether the operation is still open. This saves needless updates but guarantees
+    /// nothing, since another client may still write after the read.
     async fn is_worth_an_update(
         &self,
         operation: &Operation,
@@ -135,7 +137,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         Ok(may_replace)
     }
 
-    /// Runs the update, with what is left of the time for it.
+    /// Runs the update, within the time that is left for it.
     async fn update(&self, operation: &Operation, invocation: &Invocation) -> Updated {
         let until = invocation.deadline.saturating_sub(TIME_FOR_A_CALL);
         world::update(&self.host, &self.resource, operation, until, invocation).await
@@ -157,22 +159,25 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         let report = match reason {
             Unwritten::Landed => return self.report_applied(operation, invocation),
             Unwritten::Refused(Refusal::Superseded) => {
-                Report::info(invocation, "a newer operation won").count(Metric::Superseded)
+                Report::info(invocation, "superseded by a newer operation")
+                    .count(Metric::Superseded)
             }
             Unwritten::Refused(Refusal::PreconditionFailed { .. }) => {
-                Report::info(invocation, "its precondition is false").count(Metric::Failed)
+                Report::info(invocation, "refused an operation: its precondition is false")
+                    .count(Metric::Failed)
             }
             Unwritten::RefusedByUpdate(problem) => {
-                let report = Report::info(invocation, "the update refused it");
+                let report =
+                    Report::info(invocation, "refused an operation: its update refused it");
                 report.problem(problem.problem_type()).count(Metric::Failed)
             }
         };
         self.host.report(&report.resource(&operation.resource).operation(operation.id));
     }
 
-    /// A redelivery, or an earlier call landed whose reply was lost.
+    /// The message is a redelivery, or the reply to an earlier call was lost.
     fn report_decided(&self, resource: &ResourceId, id: OperationId, invocation: &Invocation) {
-        let report = Report::info(invocation, "it was decided before");
+        let report = Report::info(invocation, "the operation was already decided");
         self.host.report(&report.resource(resource).operation(id));
     }
 

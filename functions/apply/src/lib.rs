@@ -1,4 +1,4 @@
-//! The deferred updates: applies a batch of messages, each record on its own.
+//! Applies the deferred operations: a batch of messages, where each record succeeds or fails alone.
 
 mod batch;
 mod group;
@@ -11,7 +11,7 @@ mod sort;
 mod tests;
 
 #[cfg(panic = "abort")]
-compile_error!("apply must unwind: a record that panics would else take its batch down");
+compile_error!("apply must unwind: otherwise a record that panics would end its whole batch");
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ use world::{Host, Inbox, Invocation, Metric, Outbox, Outcomes, Report, Resources
 
 use crate::sort::Sorted;
 
-/// Most resources at a time, and most calls on the queue. A batch as large takes one latency of
-/// the table, one of 1,000 takes ten. Each needs a connection of its own, and a function may
-/// have 1,024 files open
+/// Most resources at a time, and most calls on the queue. A batch of this size takes one latency of
+/// the table, a batch of 1,000 takes ten. Each resource needs its own connection, and a function
+/// may have 1,024 open files
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const CONCURRENCY: usize = 100;
 
-/// The function: its world.
+/// The function, with its world.
 #[derive(Debug)]
 pub struct Apply<H, R, S, O, I, Q> {
     /// The host that it runs on.
@@ -40,7 +40,7 @@ pub struct Apply<H, R, S, O, I, Q> {
     pub resources: S,
     /// The table of outcomes.
     pub operations: O,
-    /// The queue that the messages come from.
+    /// The queue that delivers the messages.
     pub updates: I,
     /// The queue for poison.
     pub dead_letters: Q,
@@ -55,11 +55,11 @@ where
     I: Inbox,
     Q: Outbox,
 {
-    /// Applies a batch before the deadline of the `invocation`; names the records that SQS
-    /// must deliver again.
+    /// Applies a batch before the deadline of the `invocation`. Returns the records that SQS must
+    /// deliver again.
     ///
     /// # Errors
-    /// Only if a record to deliver again has no message id: then the whole batch must be.
+    /// Only if a record to deliver again has no message id: then SQS delivers the whole batch again.
     pub async fn handle(
         &self,
         event: SqsEvent,

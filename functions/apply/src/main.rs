@@ -1,4 +1,4 @@
-//! The deferred updates: configuration, clients, run.
+//! Applies the deferred operations: configuration, clients, run.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Messages: deleting, hiding and forwarding them.
+//! Deletes, hides and forwards messages.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::batch::{Batch, HandedBack};
 use crate::{Apply, CONCURRENCY, sent_ms, unix_ms};
 
 impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
-    /// Another version's message waits for code that knows it; any other that cannot be read
-    /// now never can be.
+    /// Sorts the unreadable messages: a message of another version waits for code that knows it;
+    /// any other is poison.
     pub(crate) fn sort_out_unreadable<'a>(
         &self,
         unreadable: Vec<(&'a SqsMessage, UnreadableMessage)>,
@@ -30,7 +30,7 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
         }
     }
 
-    /// Deletes what is done, so that a suspect that ends the process takes nothing with it.
+    /// Deletes finished messages, which a suspect that ends the process then cannot affect.
     pub(crate) async fn delete_finished(&self, batch: &Batch<'_>, invocation: &Invocation) {
         let handles = batch.finished.iter().filter_map(|message| message.receipt_handle.as_deref());
         let deletions = stream::iter(handles)
@@ -38,13 +38,13 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
         let mut deletions = deletions.buffer_unordered(CONCURRENCY);
         while let Some(deleted) = deletions.next().await {
             if let Err(error) = deleted {
-                let report = Report::warn(invocation, "a finished message could not be deleted");
+                let report = Report::warn(invocation, "could not delete a finished message");
                 self.host.report(&report.failed(&error));
             }
         }
     }
 
-    /// Forwards poison, which then is finished; what cannot be forwarded is handed back.
+    /// Forwards poison, which is then finished. Hands back what it cannot forward.
     pub(crate) async fn send_to_dead_letters(
         &self,
         batch: &mut Batch<'_>,
@@ -56,7 +56,8 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
             match within(&self.host, invocation.deadline, forward).await {
                 Ok(()) => {
                     batch.finished.push(message);
-                    let report = Report::error(invocation, "sent a message to the dead letters");
+                    let report =
+                        Report::error(invocation, "sent a message to the dead-letter queue");
                     self.host.report(&poison.about(report.because(reason)));
                 }
                 Err(error) => {
@@ -67,7 +68,7 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
         }
     }
 
-    /// Reports each message that is handed back, and hides it, longer with each receive.
+    /// Reports and hides each message that is handed back, for longer with each receive.
     pub(crate) async fn hand_back(&self, batch: &Batch<'_>, invocation: &Invocation) {
         let handed_back = stream::iter(&batch.handed_back);
         handed_back.for_each_concurrent(CONCURRENCY, |one| self.hide(one, invocation)).await;
@@ -87,7 +88,8 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
         let timeout: Duration = backoff::visibility(receives(message), self.host.random());
         let hide = self.updates.hide(receipt_handle, timeout);
         if let Err(error) = within(&self.host, invocation.deadline, hide).await {
-            let message = "a message could not be hidden and comes back after the queue's own visibility timeout";
+            let message =
+                "could not hide a message: it comes back after the queue's own visibility timeout";
             let report = Report::warn(invocation, message).failed(&error);
             self.host.report(&handed_back.about(report));
         }

@@ -1,4 +1,4 @@
-//! Run: in which order the operations of a batch are carried out, and which are left open.
+//! Runs the operations of a batch in order, and keeps those that remain open.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -12,11 +12,11 @@ use world::{Host, Invocation, Outcomes, Resources};
 use crate::batch::{Batch, Delivered, Open, handed_back};
 use crate::{Apply, CONCURRENCY};
 
-/// The operations of a resource in their order.
+/// The operations on a resource, in order.
 type InOrder<'a> = BTreeMap<OperationId, Delivered<'a>>;
 
 impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I, Q> {
-    /// Applies the operations of several resources concurrently.
+    /// Applies the operations on several resources concurrently.
     pub(crate) async fn apply_healthy<'a>(
         &self,
         by_resource: BTreeMap<ResourceId, InOrder<'a>>,
@@ -34,9 +34,10 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         batch
     }
 
-    /// Applies what may have ended an earlier process, one group at a time, in a random order:
-    /// whatever ends the process again shall not always run before the same others. `open` is
-    /// the oldest operation of each resource that the rest of the batch has left open.
+    /// Applies the operations that may have ended an earlier process, one group at a time. Their
+    /// order is random, so that an operation that ends the process again does not always run before
+    /// the same others. `open` has the oldest open operation of each resource in the rest of the
+    /// batch.
     pub(crate) async fn apply_suspects<'a>(
         &self,
         by_resource: BTreeMap<ResourceId, InOrder<'a>>,
@@ -56,8 +57,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         batch
     }
 
-    /// Applies groups of operations of one resource. A conditional operation waits for an
-    /// older one that is left open, since its precondition may be about it.
+    /// Applies groups of operations on one resource. A conditional operation waits for an older one
+    /// that is open, since its precondition may depend on it.
     async fn apply_groups<'a>(
         &self,
         groups: Vec<Vec<Delivered<'a>>>,
@@ -90,8 +91,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         batch
     }
 
-    /// Applies a group. One that panics runs again one by one, so that only the operation
-    /// that panics suffers.
+    /// Applies a group. After a panic, its operations run again one by one, so only the one that
+    /// panics suffers.
     async fn apply_safely<'a>(
         &self,
         group: Vec<Delivered<'a>>,
@@ -122,7 +123,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         }
     }
 
-    /// The operations of a group that are left without an outcome; `None` after a panic.
+    /// The operations of a group that still have no outcome; `None` after a panic.
     async fn catch(
         &self,
         group: &[Delivered<'_>],

@@ -1,4 +1,4 @@
-//! Sort: the operations of a batch by resource, the suspects apart.
+//! Sorts the operations of a batch by resource, and separates the suspects.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,20 @@ use rules::{Operation, OperationId, ResourceId};
 use crate::batch::Delivered;
 use crate::sent_ms;
 
-/// The operations of each resource, in their order.
+/// The operations on each resource, in order.
 type ByResource<'a> = BTreeMap<ResourceId, BTreeMap<OperationId, Delivered<'a>>>;
 
 /// The messages of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Sorted<'a> {
-    /// What is carried out first, one resource beside the other.
+    /// The operations that run first, concurrently for each resource.
     pub healthy: ByResource<'a>,
-    /// What may have ended an earlier process, and the conditional operations of the same
-    /// resources, since these may wait for an older suspect.
+    /// The operations that may have ended an earlier process, and the conditional operations on the
+    /// same resources, which may wait for an older suspect.
     pub suspect: ByResource<'a>,
-    /// What cannot be read.
+    /// The messages that cannot be read.
     pub unreadable: Vec<(&'a SqsMessage, UnreadableMessage)>,
-    /// How far the clock that gave an arrival was ahead of SQS's when the message was sent, at
-    /// most, in ms.
+    /// The largest lead of the gateway's clock over SQS's when a message was sent, in ms.
     pub lead_ms: Option<i64>,
 }
 

@@ -1,5 +1,5 @@
-//! Dead letters: the operation is marked as stalled, and the message is
-//! parked unchanged, for an operator to look at and to move back.
+//! Handles dead letters: marks the operation as stalled, and parks the message unchanged, for an
+//! operator to check and to move back.
 
 #[cfg(test)]
 mod tests;
@@ -11,23 +11,23 @@ use rules::outcome::Recorded;
 use rules::{Problem, ProblemType};
 use world::{CallError, Host, Invocation, Level, Metric, Outbox, Outcomes, Report, within};
 
-/// The function: its world.
+/// The function, with its world.
 #[derive(Debug)]
 pub struct Park<H, O, Q> {
     /// The host that it runs on.
     pub host: H,
     /// The table of outcomes.
     pub operations: O,
-    /// The queue in which messages wait for an operator.
+    /// The queue of messages that wait for an operator.
     pub parked: Q,
 }
 
 impl<H: Host, O: Outcomes, Q: Outbox> Park<H, O, Q> {
-    /// Parks a batch before the deadline of the `invocation`; names the records that SQS
-    /// must deliver again.
+    /// Parks a batch before the deadline of the `invocation`. Returns the records that SQS must
+    /// deliver again.
     ///
     /// # Errors
-    /// Only if a record to deliver again has no message id: then the whole batch must be.
+    /// Only if a record to deliver again has no message id: then SQS delivers the whole batch again.
     pub async fn handle(
         &self,
         event: SqsEvent,
@@ -45,7 +45,7 @@ impl<H: Host, O: Outcomes, Q: Outbox> Park<H, O, Q> {
         batch_response(&handed_back)
     }
 
-    /// Parks a message, unless its operation is decided: then nothing is left to do.
+    /// Parks a message, unless its operation is already decided.
     async fn park(&self, message: &SqsMessage, invocation: &Invocation) -> Result<(), CallError> {
         let mut report = Report::error(invocation, "parked a message");
         let known = match queues::message::read(message) {
@@ -62,7 +62,7 @@ impl<H: Host, O: Outcomes, Q: Outbox> Park<H, O, Q> {
             let problem = problem.to_json();
             let stalled = Recorded::Stalled { problem, since: self.host.now() };
             if self.operations.record(resource, *id, &stalled).await?.is_some() {
-                let text = "dropped the dead letter of an operation that was decided";
+                let text = "dropped a dead letter: its operation is already decided";
                 self.host.report(&Report { level: Level::Info, message: text, ..report });
                 return Ok(());
             }
@@ -74,13 +74,13 @@ impl<H: Host, O: Outcomes, Q: Outbox> Park<H, O, Q> {
     }
 }
 
-/// Why the message is a dead letter. SQS names the queue it took it from; `apply` itself
-/// sends on only what it cannot carry out.
+/// Why the message is a dead letter. SQS names the source queue of a message that it moved. The
+/// others come from `apply`, which cannot carry them out.
 fn reason(message: &SqsMessage) -> String {
     let next = "it may still be carried out once an operator has fixed the cause";
     if message.attributes.contains_key("DeadLetterQueueSourceArn") {
         format!("The operation could not be carried out in {} attempts; {next}.", receives(message))
     } else {
-        format!("The code that carries out the operation failed on it; {next}.")
+        format!("The service failed to carry out the operation; {next}.")
     }
 }

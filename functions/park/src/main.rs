@@ -1,4 +1,4 @@
-//! Dead letters: configuration, clients, run.
+//! Handles dead letters: configuration, clients, run.
 
 use std::time::Duration;
 

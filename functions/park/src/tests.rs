@@ -84,7 +84,7 @@ async fn the_client_is_told_why_its_operation_is_stalled() {
     let mut record = received(message(&bench.operation), 350);
     assert!(!bench.hands_back(&record).await);
     let told = reason(bench.record().await);
-    assert!(told.contains("failed on it"), "{told}");
+    assert!(told.contains("The service failed to carry out"), "{told}");
     let source = ("DeadLetterQueueSourceArn".to_owned(), "arn:aws:sqs:::updates".to_owned());
     record.attributes.extend([source]);
     assert!(!bench.hands_back(&record).await);

@@ -20,7 +20,7 @@ use crate::prepare::WriteRequest;
 pub(crate) struct Ending {
     /// The answer.
     pub answer: Result<Answer, Problem>,
-    /// Whether an earlier sending decided it.
+    /// Whether an earlier request under the same key decided it.
     pub is_replay: bool,
 }
 
@@ -32,12 +32,12 @@ pub(crate) enum Answer {
         /// Whether it is new.
         created: bool,
     },
-    /// The resource was written; whether it was new then is not known.
+    /// The resource was written, but it is not known whether it was new.
     Succeeded {
         /// When, since the Unix epoch.
         completed_at: Duration,
     },
-    /// A message of it is in the queue.
+    /// The operation is in the queue.
     Queued,
 }
 
@@ -65,12 +65,12 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
         }
     }
 
-    /// The path of the status of the operation.
+    /// The path of the operation's status document.
     pub(crate) fn location(&self, request: &WriteRequest, operation: &Operation) -> String {
         request.paths.operation(&self.receipts.sign(&operation.resource, operation.id))
     }
 
-    /// 202 with the status document, and where to find it from now on.
+    /// 202 with the status document and its path.
     fn accepted(
         &self,
         request: &WriteRequest,
@@ -88,7 +88,8 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
     }
 }
 
-/// 204 to a DELETE; 201 or 200 with the body as stored, or without it if the client prefers so.
+/// 204 to a DELETE; 201 or 200 with the body as stored; 201 or 204 without it, if the client
+/// prefers that.
 fn written(request: WriteRequest, operation: Operation, created: bool) -> Response<Body> {
     let Change::Put(body) = operation.change else { return reply::empty(StatusCode::NO_CONTENT) };
     let (id, paths) = (operation.id, request.paths);

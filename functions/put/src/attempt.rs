@@ -14,16 +14,16 @@ use crate::answer::Answer;
 use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
-/// How a call that got a reply ended.
+/// The reply to a call.
 enum Reply {
     /// The resource was written.
     Written { created: bool },
-    /// The resource was written with an outcome, completed then since the Unix epoch. A
+    /// The resource was written together with an outcome, at this time since the Unix epoch. A
     /// transaction does not tell whether the resource is new.
     WrittenWithOutcome { completed_at: Duration },
-    /// The operation is decided already.
+    /// The operation is already decided.
     Decided,
-    /// The condition was false of this version.
+    /// The condition was false for this version.
     Met { stored: Option<Version> },
 }
 
@@ -35,11 +35,11 @@ where
     O: Outcomes + Claims,
     Q: Outbox,
 {
-    /// Runs the update and writes the resource, in as many calls as it takes `until` then,
-    /// since the Unix epoch. The inner error says why the operation is still open.
+    /// Runs the update and writes the resource, in one or more calls, until the time `until` since
+    /// the Unix epoch. The inner error says why the operation is still open.
     ///
     /// # Errors
-    /// The problem of an operation that is refused, and 503.
+    /// The problem of a refused operation, and 503.
     pub(crate) async fn attempt(
         &self,
         request: &WriteRequest,
@@ -114,9 +114,9 @@ where
         next
     }
 
-    /// One call. Where others may carry the operation out too, it is the transaction of
-    /// `apply`, which leaves an outcome: only then can it land after the message was
-    /// applied, or the message arrive after it landed, without effect.
+    /// Makes one call. If `apply` or another request may carry out the operation too, the call is
+    /// the same transaction as in `apply`, with an outcome. Then the call and a message can come in
+    /// any order, and the second has no effect.
     async fn write(&self, request: &WriteRequest, attempt: &Attempt) -> Result<Reply, CallError> {
         let operation = attempt.operation();
         if !request.leaves_outcome() {

@@ -1,6 +1,6 @@
 //! Cancel: `DELETE` of the status URL of an operation that is not decided yet.
 //!
-//! It records an outcome, as a refusal under a key does. Every later call of the operation
+//! A cancellation records an outcome, like a refusal under a key. Every later call of the operation
 //! finds it in its transaction and writes nothing.
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
     /// Cancels the operation of this receipt: 200 with its status.
     ///
     /// # Errors
-    /// What the client did wrong, 409 for an operation with another outcome, and 503.
+    /// 4xx for the client's mistakes, 409 for an operation with another outcome, and 503.
     pub(crate) async fn cancel(
         &self,
         request: &Request,
@@ -56,7 +56,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         Ok(response)
     }
 
-    /// The operation that a request is to cancel.
+    /// The operation to cancel.
     fn to_cancel(
         &self,
         request: &Request,
@@ -69,8 +69,8 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         Ok((resource, id))
     }
 
-    /// Cancels the operation at `now`, unless it is decided, and returns its state. An operation
-    /// that is too old to be carried out stays as it is: its status may be `expired` already.
+    /// Cancels the operation at `now`, unless it is decided, and returns its state. Does not change
+    /// an operation that is too old to be carried out: its status may already be `expired`.
     async fn decide_to_cancel(
         &self,
         resource: &ResourceId,
@@ -91,7 +91,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         Ok(State::Decided(stands.unwrap_or(cancelled)))
     }
 
-    /// 409 for an operation that cannot be cancelled any more.
+    /// 409 for an operation that can no longer be cancelled.
     fn too_late(
         &self,
         invocation: &Invocation,
@@ -112,7 +112,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         problem
     }
 
-    /// 503 where the table did not confirm it.
+    /// 503 if the table did not confirm the cancellation.
     fn not_cancelled(
         &self,
         invocation: &Invocation,
@@ -124,7 +124,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
             let detail = "The table did not confirm the cancellation, which may have taken place; send the request again.";
             (ProblemType::OutcomeUnknown, Metric::OutcomeUnknown, detail)
         } else {
-            let detail = "The table could not take the cancellation, and the operation may still be carried out; send the request again.";
+            let detail = "The table could not accept the cancellation, so the operation may still be carried out; send the request again.";
             (ProblemType::NotWritten, Metric::NotWritten, detail)
         };
         let report = Report::warn(invocation, "could not cancel an operation").resource(resource);
@@ -133,7 +133,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
     }
 }
 
-/// A status has no entity tag that a precondition could name.
+/// Refuses a precondition, since a status has no entity tag.
 fn unconditional(request: &Request) -> Result<(), Problem> {
     for (name, shown) in [
         (IF_MATCH, "If-Match"),
@@ -142,7 +142,7 @@ fn unconditional(request: &Request) -> Result<(), Problem> {
     ] {
         if request.headers().contains_key(name) {
             let detail = format!(
-                "{shown} was refused: a status has no entity tag; cancel the operation without it."
+                "{shown} was refused: a status has no entity tag; send the request without this field."
             );
             return Err(Problem::new(ProblemType::MalformedHeader, detail).field(shown));
         }

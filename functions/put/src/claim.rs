@@ -11,11 +11,11 @@ use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O: Outcomes + Claims, Q> Put<H, R, S, O, Q> {
-    /// Registers the operation under its key, or takes over the one already there and returns
-    /// its decision, if there is one. Without a key there is nothing to do.
+    /// Registers this operation under its key. If there is already one under the key, continues
+    /// with that one and returns its decision, if there is one. Does nothing without a key.
     ///
     /// # Errors
-    /// 422 where the key stands for another request, and 503.
+    /// 422 if the key belongs to another request, and 503.
     pub(crate) async fn claim(
         &self,
         request: &WriteRequest,

@@ -1,4 +1,4 @@
-//! `PUT` and `DELETE` of a resource, now or later, in the same steps for every mode. The first
+//! `PUT` and `DELETE` of a resource, now or later. Every mode runs the same steps, and the first
 //! step that decides gives the answer:
 //!
 //! | | claim | update | attempt | queue |
@@ -8,8 +8,8 @@
 //! | `wait=N` | | within N s | within N s | if still open |
 //! | with an `Idempotency-Key` | yes | as above | as above | as above |
 //!
-//! Each step is in the file of its name, after `prepare` and before `answer`. `cancel` is for the
-//! `DELETE` of a status URL.
+//! Each step has a file with its name. `prepare` comes before the steps and `answer` after them.
+//! `cancel` handles the `DELETE` of a status URL.
 
 mod answer;
 mod attempt;
@@ -43,17 +43,17 @@ use crate::prepare::WriteRequest;
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// Which clock dates the arrival of a request.
+/// The clock that dates the arrival of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArrivalClock {
     /// The gateway's.
     Gateway,
-    /// That of the host that runs the function, for requests whose time is fixed or given in
-    /// seconds, as by `sam local` and `cargo lambda`, and for fronts that give none.
+    /// The clock of the function's host: for requests with a fixed time or a time in seconds, as
+    /// from `sam local` and `cargo lambda`, and for fronts that give no time.
     Host,
 }
 
-/// The function: its world and settings.
+/// The function, with its world and settings.
 #[derive(Debug)]
 pub struct Put<H, R, S, O, Q> {
     /// The host that it runs on.
@@ -68,9 +68,9 @@ pub struct Put<H, R, S, O, Q> {
     pub updates: Q,
     /// Signs and verifies receipts.
     pub receipts: ReceiptKeys,
-    /// What a request without `Prefer` does.
+    /// The mode of a request without `Prefer`.
     pub default_mode: Mode,
-    /// Which clock dates the arrival of a request.
+    /// The clock that dates the arrival of a request.
     pub arrival_clock: ArrivalClock,
 }
 
@@ -83,7 +83,7 @@ where
     Q: Outbox,
 {
     /// Answers a PUT or DELETE of a resource, or a DELETE of a status URL, before the deadline of
-    /// its invocation, and reports the answer.
+    /// the invocation. Reports the answer.
     pub async fn handle(&self, request: Request) -> Response<Body> {
         let request_id = request_id(&request);
         let invocation = invocation(request.lambda_context_ref(), self.host.now(), TIMEOUT);
@@ -119,7 +119,7 @@ where
         Ending { answer, is_replay }
     }
 
-    /// The steps after the claim.
+    /// Runs the steps after the claim.
     async fn decide(
         &self,
         request: &WriteRequest,

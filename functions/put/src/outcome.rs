@@ -1,4 +1,4 @@
-//! Outcome: how an operation ended, or why it is still open, and the answer for each.
+//! Outcome: how an operation ended, or why it is still open, and the answer in each case.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::Put;
 use crate::answer::Answer;
 use crate::prepare::WriteRequest;
 
-/// Why an operation is open: it is not known to have landed, and not refused.
+/// Why an operation is open: not known to have landed, and not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Open {
-    /// The table did not carry it out.
+    /// The table could not accept or confirm the write.
     Table,
-    /// Newer operations were stored as often as it may step over one.
+    /// The operation met newer ones more often than it may step over them.
     Overtaken,
-    /// Its update is to be tried later, for this reason.
+    /// The update must be tried again later, for this reason.
     Update(String),
-    /// The queue did not take it.
+    /// The queue did not accept or confirm the message.
     Queue,
 }
 
@@ -45,11 +45,11 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
         }
     }
 
-    /// The answer of 503 to an operation that is open.
+    /// The 503 for an operation that is open.
     pub(crate) fn open(&self, request: &WriteRequest, attempt: &Attempt, why: &Open) -> Problem {
         let (not_done, unknown, next) = match why {
             Open::Table => (
-                "The table could not take the write".to_owned(),
+                "The table could not accept the write".to_owned(),
                 "The table did not confirm the write, which may have taken place",
                 "send the request again, or with Prefer: respond-async",
             ),
@@ -59,13 +59,13 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
                 "send the request again later, or with Prefer: respond-async",
             ),
             Open::Update(reason) => (
-                format!("The update could not be carried out now: {reason}"),
-                "The update could not be carried out now",
+                format!("The update cannot be carried out now: {reason}"),
+                "The update cannot be carried out now",
                 "send the request again, or with Prefer: respond-async",
             ),
             Open::Queue => (
-                "The queue could not take the update".to_owned(),
-                "The queue did not confirm the update, which may be carried out",
+                "The queue could not accept the operation".to_owned(),
+                "The queue did not confirm the operation, which may still be carried out",
                 "send the request again, or without Prefer: respond-async",
             ),
         };
@@ -76,12 +76,11 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
             let detail = format!("{unknown}; read the resource, or send the request again.");
             return Problem::new(ProblemType::OutcomeUnknown, detail);
         }
-        let detail = format!("{not_done}, and nothing was written; {next}.");
+        let detail = format!("{not_done}, so nothing was written; {next}.");
         Problem::new(ProblemType::NotWritten, detail)
     }
 
-    /// The problem, with the status URL of an operation that is open and will leave an
-    /// outcome.
+    /// Adds the status URL to the problem if the operation is open and will leave an outcome.
     pub(crate) fn with_status(
         &self,
         request: &WriteRequest,
@@ -99,12 +98,12 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
 }
 
 impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
-    /// Refuses the operation, with this problem and outcome. Under a key the outcome is
-    /// recorded first, since another sending may be carrying the operation out: after that
-    /// none can land any more. A decision that stands already is the answer.
+    /// Refuses the operation with this problem and outcome. Under a key it records the outcome
+    /// first, since another request may be carrying out the operation; after that, none can land.
+    /// If the operation is already decided, that decision is the answer.
     ///
     /// # Errors
-    /// The problem, and 503 where the record is not confirmed.
+    /// The problem, and 503 if the record is not confirmed.
     pub(crate) async fn refuse(
         &self,
         request: &WriteRequest,
@@ -124,7 +123,7 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
         self.outcome(request, attempt, stands.unwrap_or(own)).await
     }
 
-    /// The answer for a decision on the operation.
+    /// The answer to an operation that is decided.
     ///
     /// # Errors
     /// The problem of an operation that was not written.
@@ -148,13 +147,13 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
                 Problem::new(ProblemType::Cancelled, detail)
             }
         };
-        let next = "The Idempotency-Key stands for this request permanently; take a new key for a new one.";
+        let next = "The Idempotency-Key belongs to this request; use a new key for a new request.";
         Err(problem.and(next))
     }
 
-    /// The answer to a write that landed with its outcome, completed then since the Unix
-    /// epoch. Where it is no longer known whether a PUT made a new resource, or that cannot be
-    /// read, the answer is the status, which is known.
+    /// The answer to a write that landed together with its outcome, at `completed_at` since the
+    /// Unix epoch. If it cannot be read whether a PUT created the resource, or a DELETE has hidden
+    /// it, the answer is the status, which is known.
     pub(crate) async fn written(
         &self,
         request: &WriteRequest,
@@ -170,15 +169,16 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
         let stored = repeated(&self.host, &request.invocation, (resource, Some(id)), read).await;
         match stored.ok().flatten().and_then(|stored| stored.created_by) {
             Some(created_by) if created_by <= id => Answer::Written { created: created_by == id },
-            // Deleted since then, or not read.
+            // The resource was deleted since then, or could not be read.
             _ => Answer::Succeeded { completed_at },
         }
     }
 }
 
-/// The clocks cannot order a request.
+/// The problem of a request that the clocks cannot order.
 pub(crate) fn clock_skew(has_key: bool) -> Problem {
-    let reason = "The gateway's clock is missing, or too far from this host's, to order a request";
+    let reason =
+        "The gateway gave no time of arrival, or one that is too far from this host's clock";
     if has_key {
         return unknown_under_key(reason);
     }
@@ -186,11 +186,10 @@ pub(crate) fn clock_skew(has_key: bool) -> Problem {
     Problem::new(ProblemType::ClockSkew, detail)
 }
 
-/// Under a key no 503 says that nothing was written: another sending of the request may have
-/// written it.
+/// Under a key, a 503 never says that nothing was written: another attempt may have written it.
 fn unknown_under_key(reason: &str) -> Problem {
     let detail = format!(
-        "{reason}, and another sending may have written it; send the same request again with the same Idempotency-Key."
+        "{reason}, but another attempt at this request may have been carried out; send the same request again with the same Idempotency-Key."
     );
     Problem::new(ProblemType::OutcomeUnknown, detail)
 }

@@ -1,4 +1,4 @@
-//! Prepare: what the request asks for, and its operation, before anything is sent.
+//! Prepare: checks the request and makes its operation, before anything is sent.
 
 use std::time::Duration;
 
@@ -19,28 +19,28 @@ use crate::{ArrivalClock, Put, outcome};
 /// Time reserved for queueing after an attempt: one call and one retry.
 const TIME_TO_QUEUE: Duration = Duration::from_secs(4);
 
-/// A PUT or DELETE that may be carried out, apart from its operation.
+/// A valid PUT or DELETE, apart from its operation.
 #[derive(Debug)]
 pub(crate) struct WriteRequest {
     /// The idempotency key and its caller.
     pub key: Option<(IdempotencyKey, String)>,
-    /// What the client prefers.
+    /// The preferences of the client.
     pub preferences: Preferences,
     /// Whether the write is awaited or queued.
     pub mode: Mode,
-    /// Where the client finds the resource.
+    /// The paths of the resource, for the client.
     pub paths: Paths,
     /// The invocation's X-Ray trace header.
     pub trace: Option<String>,
-    /// The run of the function, at whose deadline the request must be answered.
+    /// The invocation. The request must be answered before its deadline.
     pub invocation: Invocation,
 }
 
 impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
-    /// Checks a request and makes its operation. Reports what it refuses.
+    /// Checks a request and makes its operation. Reports a refusal.
     ///
     /// # Errors
-    /// What the client did wrong, and 503 where the clocks cannot be trusted.
+    /// 4xx for the client's mistakes, and 503 if the clocks cannot be trusted.
     pub(crate) fn prepare(
         &self,
         request: Request,
@@ -59,7 +59,7 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
         let arrival = self.arrival(&request, now).map_err(|skew| {
             let problem = outcome::clock_skew(parsed.key.is_some());
             let report =
-                Report::error(&invocation, "refused a request that the clocks cannot order");
+                Report::error(&invocation, "refused a request: the clocks cannot order it");
             let report = report.resource(&parsed.resource).problem(problem.problem_type());
             self.host.report(&report.because(format!("{skew:?}")).count(Metric::ClockSkews));
             problem
@@ -89,8 +89,8 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
 }
 
 impl WriteRequest {
-    /// Until when the write is attempted before the request is answered or queued; `None` if
-    /// it is not attempted.
+    /// The time at which the attempt must end, for the request to be answered or queued; `None`
+    /// without an attempt.
     pub(crate) fn attempt_until(&self, now: Duration) -> Option<Duration> {
         match self.mode {
             Mode::Inline => Some(self.invocation.deadline),
@@ -102,13 +102,13 @@ impl WriteRequest {
         }
     }
 
-    /// Whether the write leaves an outcome, since others may carry the operation out too.
+    /// Whether the write leaves an outcome, since `apply` or another request may also make it.
     pub(crate) fn leaves_outcome(&self) -> bool {
         self.key.is_some() || self.mode != Mode::Inline
     }
 }
 
-/// The body, which was found to be UTF-8.
+/// The text of the body, which is known to be UTF-8.
 fn text(body: Body) -> String {
     match body {
         Body::Text(text) => text,

@@ -10,7 +10,7 @@ use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O: Outcomes, Q: Outbox> Put<H, R, S, O, Q> {
-    /// Queues the operation. A message that is sent twice is still one operation.
+    /// Queues the operation. Two messages are still one operation.
     ///
     /// # Errors
     /// 503

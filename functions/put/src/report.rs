@@ -1,4 +1,4 @@
-//! Report: the line of the log about the answer to a PUT or DELETE.
+//! Report: the log line about the answer to a PUT or DELETE.
 
 use rules::{Method, Operation, Problem, ProblemType};
 use world::{Host, Invocation, Metric, Report};
@@ -8,8 +8,8 @@ use crate::answer::{Answer, Ending};
 use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
-    /// Reports the answer to a request. It is counted once, however often it is sent again
-    /// under its key after it was decided.
+    /// Reports the answer to a request. Once an operation is decided, further requests under its
+    /// key do not count.
     pub(crate) fn report(&self, request: &WriteRequest, operation: &Operation, ending: &Ending) {
         let invocation = &request.invocation;
         let report = match &ending.answer {
@@ -29,11 +29,11 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
                     Report::warn(invocation, "wrote nothing").count(Metric::NotWritten)
                 }
                 ProblemType::OutcomeUnknown => {
-                    let report = Report::warn(invocation, "does not know the outcome");
+                    let report = Report::warn(invocation, "the outcome is not known");
                     report.count(Metric::OutcomeUnknown)
                 }
                 ProblemType::IdempotencyKeyReused => Report::info(invocation, "refused a request"),
-                // The problem may be any of the resource's own.
+                // The resource may refuse with any problem type.
                 _ => Report::info(invocation, "refused an operation").count(Metric::Refused),
             },
         };
@@ -42,7 +42,7 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
         self.host.report(&Report { problem, ..report });
     }
 
-    /// Reports a request that was refused before anything was sent: not with the detail, which
+    /// Reports a request that was refused before anything was sent. It leaves out the detail, which
     /// may name a member of the body.
     pub(crate) fn report_refused_request(&self, invocation: &Invocation, problem: &Problem) {
         let problem_type = problem.problem_type();

@@ -11,17 +11,16 @@ use crate::Put;
 use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
-/// Time reserved for the write after an update whose client waits for the answer: one call
-/// and one retry.
+/// Time reserved for the write after an update, while the client waits: one call and one retry.
 const TIME_TO_WRITE: Duration = Duration::from_secs(4);
 
 impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
-    /// What a look at the stored version says of the first call: an update does not run for
-    /// an operation that is refused already. Somebody may still write after the look, so it
-    /// promises nothing. The read ends while there is time for the update.
+    /// Reads the stored version before the first call, since an update does not run for an
+    /// operation that is already refused. Another client may still write after this read, so it
+    /// guarantees nothing. The read ends while there is time for the update.
     ///
     /// # Errors
-    /// [`Open`] where the table cannot be read.
+    /// [`Open`] if the table cannot be read.
     pub(crate) async fn look(
         &self,
         request: &WriteRequest,
@@ -41,7 +40,7 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
         Ok(attempt.on_met(stored, self.host.random()))
     }
 
-    /// Runs the update, `until` then since the Unix epoch, less the time for the write.
+    /// Runs the update until `until` since the Unix epoch, less the time for the write.
     pub(crate) async fn update(
         &self,
         request: &WriteRequest,
@@ -54,11 +53,11 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
     }
 }
 
-/// When an update must have ended whose request has time `until` then.
+/// The time at which an update must end, if the request has time until `until`.
 fn end_of_update(request: &WriteRequest, until: Duration) -> Duration {
     match request.mode {
         Mode::Inline => until.saturating_sub(TIME_TO_WRITE),
-        // What is left is queued.
+        // Without time for the write, the operation is queued.
         Mode::Deferred | Mode::Waiting(_) => until,
     }
 }

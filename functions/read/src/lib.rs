@@ -18,7 +18,7 @@ use world::{Host, Invocation, Metric, Outcomes, Report, Resources, repeated};
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The function: its world and settings.
+/// The function, with its world and settings.
 #[derive(Debug)]
 pub struct Read<H, S, O> {
     /// The host that it runs on.
@@ -32,7 +32,7 @@ pub struct Read<H, S, O> {
 }
 
 impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
-    /// Answers a GET or HEAD, and 405 to what neither this function nor `put` answers.
+    /// Answers a GET or HEAD, and 405 to methods that neither this function nor `put` supports.
     pub async fn handle<R: Resource>(&self, request: Request) -> Response<Body> {
         let receipt = parameter(&request, "receipt");
         let is_head = request.method() == Method::HEAD;
@@ -102,7 +102,7 @@ impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
         Ok(response)
     }
 
-    /// The problem of a table that could not be read, which is reported.
+    /// Reports that the table could not be read, and returns the problem.
     fn not_read(
         &self,
         invocation: &Invocation,
@@ -122,7 +122,7 @@ impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
 }
 
 fn method_not_allowed(request: &Request, allow: &'static str) -> Response<Body> {
-    let detail = format!("This resource takes only {allow}.");
+    let detail = format!("This resource supports only {allow}.");
     let problem = Problem::new(ProblemType::MethodNotAllowed, detail);
     let mut response = reply::problem(&problem.request_id(request_id(request)));
     reply::set(&mut response, ALLOW, allow);

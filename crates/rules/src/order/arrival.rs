@@ -1,24 +1,24 @@
-//! When a request arrived, which is its place in the order.
+//! The arrival of a request, which is its place in the order.
 //!
-//! The time is the gateway's, so that a slow cold start, an authorizer or a frozen host
-//! delays a request without changing its place. The assumption: the clocks of any two
-//! hosts of the gateway differ by less than the time between an answer and that
-//! client's next request.
+//! The time is the gateway's, so a slow cold start, an authorizer or a frozen host delays a request
+//! without changing its place. The assumption: the clocks of any two hosts of the gateway differ by
+//! less than the time between an answer and that client's next request.
 
 use std::time::Duration;
 
 use crate::{OperationId, Tick};
 
-/// How far an arrival may lie in the future of the host that takes the request.
+/// How far an arrival may be ahead of the clock of the host that receives the request.
 pub const MAX_AHEAD: Duration = Duration::from_secs(30);
 
-/// How far an arrival may lie in the past of the host that takes the request. Slow
-/// uploads, authorizers and cold starts are no error.
+/// How far an arrival may be behind the clock of the host that receives the request. Slow uploads,
+/// authorizers and cold starts are not errors.
 pub const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
 
-/// How far a newer stored version, or a lone entity tag, may lie after the arrival of a request
-/// that is still given an id above it. One that was held up for longer may have been given
-/// up by its client, and must not overwrite the next one. Both times are the gateway's.
+/// A request gets an id above a newer stored version, or above a single entity tag, only if that is
+/// at most this long after the arrival of the request. A client may have given up a request that
+/// was delayed for longer, so it must not overwrite the client's next one. Both times are the
+/// gateway's.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// When a request arrived.
@@ -28,21 +28,21 @@ pub struct Arrival(Tick);
 /// The gateway's clock and the host's differ too much, in ms since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skew {
-    /// When the request arrived, by the gateway's clock, if it gave a time.
+    /// The arrival by the gateway's clock, if the gateway gave a time.
     pub gateway_ms: Option<u64>,
     /// The time by the host's clock.
     pub host_ms: u64,
 }
 
 impl Arrival {
-    /// The arrival by the gateway's clock, in ms since the Unix epoch, as seen by a host
-    /// whose clock shows `now` since the Unix epoch.
+    /// The arrival `ms` by the gateway's clock, checked against `now` by the host's clock. Both are
+    /// since the Unix epoch.
     ///
-    /// The 12 bits of an id below the millisecond stay zero: random bits there would
-    /// put two requests of one millisecond in the wrong order, and a finer time is not known.
+    /// The 12 bits of an id below the millisecond stay zero: random bits could put two requests of
+    /// the same millisecond in the wrong order, and the gateway gives no finer time.
     ///
     /// # Errors
-    /// [`Skew`] without a time, and past [`MAX_AHEAD`] or [`MAX_BEHIND`].
+    /// [`Skew`] without a time, and beyond [`MAX_AHEAD`] or [`MAX_BEHIND`].
     pub fn at_gateway(ms: Option<u64>, now: Duration) -> Result<Self, Skew> {
         let is_sane = |ms: &u64| {
             let arrived = Duration::from_millis(*ms);
@@ -53,20 +53,19 @@ impl Arrival {
         Ok(Self(Tick::from_unix_ms(sane)))
     }
 
-    /// The arrival at a host without a gateway, whose clock shows `now` since the Unix
-    /// epoch.
+    /// The arrival at a host without a gateway, at `now` since the Unix epoch.
     #[must_use]
     pub fn at_host(now: Duration) -> Self {
         Self(Tick::from_unix(now))
     }
 
-    /// The time of the arrival, as it stands in an operation id.
+    /// The time of the arrival, as in an operation id.
     #[must_use]
     pub fn tick(self) -> Tick {
         self.0
     }
 
-    /// Whether `id` lies at most [`WINDOW`] after this arrival.
+    /// Whether `id` is at most [`WINDOW`] after this arrival.
     #[must_use]
     pub fn is_followed_by(self, id: OperationId) -> bool {
         let latest = Tick::from_unix(self.0.to_unix().saturating_add(WINDOW));

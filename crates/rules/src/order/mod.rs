@@ -1,4 +1,4 @@
-//! The operation, its place in the order, and the one rule.
+//! The place of an operation in the order, and the one rule.
 
 pub mod arrival;
 pub mod place;

@@ -3,13 +3,13 @@
 use crate::order::arrival::Arrival;
 use crate::{OperationId, Precondition};
 
-/// The id of an operation with this precondition that arrived then, with the low 62 bits
-/// of `random`.
+/// The id of an operation with this arrival and precondition, and the low 62 bits of `random`.
 ///
-/// It is the arrival, or the successor of the entity tag that it names, so that a chain of
-/// conditional requests is in order. A tag counts only if it stands alone, since the write can
-/// then land on no other version, and lies at most [`WINDOW`](crate::order::arrival::WINDOW) after the arrival. Beside a
-/// real tag a forged one would let this write beat the newer deferred requests of other clients.
+/// The id is the arrival, or the successor of the entity tag in the precondition, so a chain of
+/// conditional requests is in order. A tag counts only if it is the only one, since then the write
+/// can land on no other version, and if it is at most [`WINDOW`](crate::order::arrival::WINDOW)
+/// after the arrival. With several tags, a forged tag would let this write beat other clients'
+/// newer deferred requests.
 #[must_use]
 pub fn operation_id(arrival: Arrival, random: u64, precondition: &Precondition) -> OperationId {
     let own = OperationId::new(arrival.tick(), random);

@@ -1,14 +1,14 @@
-//! The one rule, and what it makes of an operation.
+//! The one rule, and its verdict on an operation.
 //!
-//! **The resources table only ever moves up**: an item is replaced only by a newer
-//! operation. The `tables` crate states the same rule as DynamoDB condition
-//! expressions; a contract test holds the two together.
+//! **The resources table only ever moves up**: only a newer operation replaces an item. The
+//! `tables` crate states the same rule as DynamoDB condition expressions; a contract test compares
+//! the two.
 
 use crate::outcome::Outcome;
 use crate::precondition::live;
 use crate::{Operation, OperationId, Precondition, Problem, ProblemType, Version};
 
-/// What becomes of an operation that meets a resource.
+/// The verdict on an operation, given the stored version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// An earlier call of it landed.
@@ -24,7 +24,7 @@ pub enum Verdict {
 pub enum Refusal {
     /// Its precondition is false.
     PreconditionFailed {
-        /// What the resource was at; `None` if there is none, or it was not looked at.
+        /// The version of the resource; `None` if it does not exist or was not read.
         live: Option<OperationId>,
     },
     /// A newer operation won.
@@ -32,13 +32,13 @@ pub enum Refusal {
 }
 
 impl Operation {
-    /// Whether it may be written over what is stored.
+    /// Whether it may replace the stored version.
     #[must_use]
     pub fn may_replace(&self, stored: Option<Version>) -> bool {
         self.precondition.holds(stored) && stored.is_none_or(|stored| stored.written_by < self.id)
     }
 
-    /// Judges it against the version that is stored.
+    /// Judges it against the stored version.
     #[must_use]
     pub fn judge(&self, stored: Option<Version>) -> Verdict {
         if stored.is_some_and(|stored| stored.written_by == self.id) {
@@ -54,7 +54,7 @@ impl Operation {
 }
 
 impl Refusal {
-    /// The outcome to store of an operation with this precondition that is refused for this.
+    /// The outcome to record for an operation with this precondition.
     #[must_use]
     pub fn outcome(self, precondition: &Precondition) -> Outcome {
         match self {
@@ -63,7 +63,7 @@ impl Refusal {
         }
     }
 
-    /// The problem to answer with, for an operation with this precondition.
+    /// The problem for an operation with this precondition.
     #[must_use]
     pub fn problem(self, precondition: &Precondition) -> Problem {
         match self {

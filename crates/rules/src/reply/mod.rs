@@ -1,4 +1,4 @@
-//! What the client gets.
+//! The reply to the client.
 
 pub mod receipt;
 pub mod status;

@@ -1,4 +1,4 @@
-//! Receipts: signed operation ids, as they stand in status URLs.
+//! Receipts: the signed operation ids in status URLs.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ const MAC_BYTES: usize = 12;
 
 /// The key that signs receipts.
 ///
-/// A receipt is no password, since the API's authorizer decides who may ask. It
-/// keeps a made-up status URL from being answered with `pending`.
+/// A receipt is not a password: the API's authorizer decides who may ask. Without the signature, a
+/// forged status URL would be answered with `pending`.
 #[derive(Clone)]
 pub struct ReceiptKey(Hmac<Sha256>);
 
 impl ReceiptKey {
-    /// Fewest bytes of a key: the output of SHA-256 is no stronger than its key.
+    /// Fewest bytes of a key: as many as the output of SHA-256.
     pub const MIN_BYTES: usize = 32;
 
     /// The key with these bytes; `None` if there are fewer than [`Self::MIN_BYTES`].
@@ -51,8 +51,7 @@ impl ReceiptKey {
         (is_whole && self.mac(resource, id).verify_truncated_left(mac).is_ok()).then_some(id)
     }
 
-    /// The resource id has no fixed length but the operation id has, so no two pairs
-    /// feed the same bytes to the MAC.
+    /// The operation id has a fixed length, so no two pairs of ids give the MAC the same bytes.
     fn mac(&self, resource: &ResourceId, id: OperationId) -> Hmac<Sha256> {
         self.0.clone().chain_update(resource.as_str()).chain_update(id.to_bytes())
     }
@@ -63,12 +62,12 @@ impl ReceiptKey {
 pub struct ReceiptKeys {
     /// The key that signs.
     pub current: ReceiptKey,
-    /// A key that is about to sign, or has signed: its receipts are genuine too.
+    /// The next or the previous signing key: its receipts are genuine too.
     pub other: Option<ReceiptKey>,
 }
 
 impl ReceiptKeys {
-    /// The receipt of an operation, by the key that signs.
+    /// The receipt of an operation, signed with the current key.
     #[must_use]
     pub fn sign(&self, resource: &ResourceId, id: OperationId) -> String {
         self.current.sign(resource, id)
@@ -81,7 +80,7 @@ impl ReceiptKeys {
     pub fn verify(&self, resource: &ResourceId, receipt: &str) -> Result<OperationId, Problem> {
         let mut keys = std::iter::once(&self.current).chain(&self.other);
         keys.find_map(|key| key.verify(resource, receipt)).ok_or_else(|| {
-            let detail = "No operation of this resource has this receipt; take the URL from the Location of a 202.";
+            let detail = "This receipt was not issued for this resource; use the URL in the Location of a 202.";
             Problem::new(ProblemType::OperationNotFound, detail).field("path.receipt")
         })
     }

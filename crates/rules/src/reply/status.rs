@@ -23,16 +23,15 @@ pub enum State {
     },
     /// Decided.
     Decided(Decision),
-    /// Never decided, and never will be.
+    /// Not decided in time, and it never will be.
     Expired,
     /// Too old: its outcome is no longer kept.
     Gone,
 }
 
 impl State {
-    /// Derives the state at `now` since the Unix epoch from what is recorded: accepting
-    /// writes nothing, so that no record means pending for as long as the operation may
-    /// still be carried out.
+    /// Derives the state at `now` since the Unix epoch from the record. Accepting an operation
+    /// writes nothing, so while the operation may still be carried out, no record means pending.
     #[must_use]
     pub fn derive(id: OperationId, record: Option<Recorded>, now: Duration) -> Self {
         let age = age(id, now);
@@ -45,8 +44,8 @@ impl State {
         }
     }
 
-    /// Seconds until the state is worth asking for again, while it may change: for a
-    /// pending operation a quarter of its age, between 1 s and 60 s.
+    /// Seconds to wait before asking again, if the state may change: for a pending operation a
+    /// quarter of its age, between 1 s and 60 s.
     #[must_use]
     pub fn retry_after_seconds(&self, id: OperationId, now: Duration) -> Option<u64> {
         match self {
@@ -57,7 +56,7 @@ impl State {
     }
 }
 
-/// The representation of an operation.
+/// The status document of an operation.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusDocument<'a> {
@@ -77,8 +76,8 @@ pub struct StatusDocument<'a> {
 }
 
 impl<'a> StatusDocument<'a> {
-    /// The document, to be found at the URL path `location`, for the operation `id` of
-    /// `resource`, whose own URL path is `resource`; `None` if it is [`State::Gone`].
+    /// The document at the URL path `location`, about the operation `id` on the resource at the URL
+    /// path `resource`; `None` for [`State::Gone`].
     #[must_use]
     pub fn new(
         id: OperationId,
@@ -103,7 +102,7 @@ impl<'a> StatusDocument<'a> {
             receipt: location.rsplit('/').next().unwrap_or_default(),
             status,
             accepted_at: rfc_3339(arrived),
-            // By another clock, which may be behind the gateway's.
+            // This is the host's time, which may be behind the gateway's.
             completed_at: decision.map(|decision| rfc_3339(decision.completed_at.max(arrived))),
             etag: decision.is_some_and(is_version).then(|| id.etag()),
             resource,

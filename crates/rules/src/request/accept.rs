@@ -1,4 +1,4 @@
-//! Which PUTs and DELETEs are accepted: one check for both modes, before anything is sent.
+//! The check of a PUT or DELETE, before anything is sent. It is the same in every mode.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::request::key::IdempotencyKey;
 use crate::request::prefer::Preferences;
 use crate::{Method, Precondition, Problem, ProblemType, Resource, ResourceId, body as json};
 
-/// What a PUT or DELETE asks for, beside its body.
+/// An accepted PUT or DELETE, apart from its body.
 #[derive(Debug)]
 pub struct Accepted {
-    /// What it replaces or deletes.
+    /// The resource to replace or delete.
     pub resource: ResourceId,
-    /// What the client prefers.
+    /// The preferences of the client.
     pub preferences: Preferences,
-    /// What must be true of the stored resource.
+    /// The precondition on the stored resource.
     pub precondition: Precondition,
-    /// What makes another sending of this request the same operation.
+    /// The idempotency key: the same request with the same key is the same operation.
     pub key: Option<IdempotencyKey>,
 }
 
-/// Longest time that a request with `wait` is tried before it is queued. With the calls to
-/// queue it, it must fit into the timeout of `put` (29 s) and of the gateway (30 s).
+/// Longest attempt of a request with `wait` before it is queued. Together with the calls that queue
+/// it, it must fit into the timeouts of `put` (29 s) and of the gateway (30 s).
 pub const MAX_WAIT: Duration = Duration::from_secs(15);
 
 /// Whether the write is awaited or queued.
@@ -35,12 +35,12 @@ pub enum Mode {
     Inline,
     /// The write is queued.
     Deferred,
-    /// The write is awaited for this long, and queued if that is not enough.
+    /// The write is awaited for this long, then queued.
     Waiting(Duration),
 }
 
 impl Accepted {
-    /// How it is carried out where `default` is the mode without a preference.
+    /// The mode of the request; `default` applies without a preference.
     #[must_use]
     pub fn mode(&self, default: Mode) -> Mode {
         let mode = if self.preferences.respond_async { Mode::Deferred } else { default };
@@ -55,9 +55,8 @@ impl Accepted {
 
 /// Checks a PUT or DELETE of a resource with these path parameters.
 ///
-/// # Errors
-/// The first of: 400 for the id or a header field, what is wrong with the body (a DELETE must
-/// have none), and 412 for a precondition that no version can ever meet.
+/// # Errors The first of: 400 for the id or a header field, a problem with the body (a DELETE must
+/// not have one), and 412 for a precondition that no version can ever meet.
 pub fn accept<'a, R: Resource>(
     method: Method,
     parameter: impl Fn(&str) -> Cow<'a, str>,
@@ -88,11 +87,13 @@ pub fn without_body(body: &[u8]) -> Result<(), Problem> {
     if body.is_empty() {
         return Ok(());
     }
-    let detail = "The body was refused: a DELETE has none; send it without a body.";
+    let detail =
+        "The body was refused: a DELETE must not have one; send the request without a body.";
     Err(Problem::new(ProblemType::MalformedRequest, detail).field("body"))
 }
 
-/// 415, and what [`body::check`](json::check) and [`Resource::check`] find.
+/// Checks the body of a PUT: 415, and the problems of [`body::check`](json::check) and
+/// [`Resource::check`].
 fn check_body<R: Resource>(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     if !is_unencoded(headers) {
         let detail =
@@ -106,7 +107,7 @@ fn check_body<R: Resource>(headers: &HeaderMap, body: &[u8]) -> Result<(), Probl
     R::check(json::check(body)?)
 }
 
-/// Whether the body is not content-coded: `identity` is no coding (RFC 9110 section 12.5.3),
+/// Whether the body has no content coding. `identity` is not a coding (RFC 9110 section 12.5.3),
 /// and empty elements of a list do not count (section 5.6.1).
 fn is_unencoded(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(CONTENT_ENCODING).iter();
@@ -114,23 +115,22 @@ fn is_unencoded(headers: &HeaderMap) -> bool {
     codings.all(|coding| matches!(&coding.trim_ascii().to_ascii_lowercase()[..], b"" | b"identity"))
 }
 
-/// A gateway hands a body over as text, in which U+FFFD stands for whatever was not
-/// UTF-8. The length that the client gave then differs, unless the bytes replaced were
-/// three for each U+FFFD.
+/// A gateway passes a body on as text, with U+FFFD in place of bytes that are not UTF-8. The length
+/// then differs from the client's `Content-Length`, unless each U+FFFD replaced three bytes.
 fn check_length(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     let Some(field) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
     let digits = field.to_str().ok().map(str::trim);
     let digits = digits.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let length = digits.and_then(|text| text.parse::<usize>().ok());
     let Some(length) = length else {
-        let detail = "Content-Length was refused: it is not a number; send the body's length in bytes, or none.";
+        let detail = "Content-Length was refused: it is not a number; send the body's length in bytes, or leave the field out.";
         return Err(Problem::new(ProblemType::MalformedHeader, detail).field("Content-Length"));
     };
     if length == body.len() {
         return Ok(());
     }
     let detail = format!(
-        "The body was refused: Content-Length says {length} bytes and {} arrived, so it is not UTF-8 or not complete; send JSON in UTF-8.",
+        "The body was refused: Content-Length says {length} bytes but {} arrived, so the body is not UTF-8 or not complete; send all of it, in UTF-8.",
         body.len()
     );
     Err(Problem::new(ProblemType::MalformedJson, detail).field("body"))
@@ -154,9 +154,9 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let charset = value.trim_matches('"').to_ascii_lowercase();
         let is_utf_8 = matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii");
-        // It has no meaning (RFC 8259 section 11), but another one says that the body is not JSON.
+        // It has no meaning (RFC 8259 section 11), but another charset says that this is not JSON.
         if name.eq_ignore_ascii_case("charset") && !is_utf_8 {
-            return Err(refused(&format!("its charset is {value:?}, and JSON is UTF-8")));
+            return Err(refused(&format!("its charset is {value:?}, but JSON is UTF-8")));
         }
     }
     Ok(())

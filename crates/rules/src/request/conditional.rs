@@ -1,19 +1,19 @@
-//! Conditional requests (RFC 9110 section 13): parsing of their fields.
+//! The header fields of conditional requests (RFC 9110 section 13).
 
 use http::HeaderMap;
 use http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
 use crate::{Method, OperationId, Precondition, Problem, ProblemType};
 
-/// Most tags in an `If-Match`: DynamoDB's `IN` takes 100 operands.
+/// Most tags in an `If-Match`: DynamoDB's `IN` accepts 100 operands.
 const MAX_TAGS: usize = 100;
 
 /// The conditional fields of a PUT or DELETE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conditions {
-    /// What they ask for.
+    /// The precondition that they state.
     precondition: Precondition,
-    /// Whether `If-Match` holds weak tags, which match nothing.
+    /// Whether `If-Match` contains weak tags, which match nothing.
     has_weak_tags: bool,
 }
 
@@ -36,18 +36,19 @@ impl Conditions {
 /// # Errors
 /// [`ProblemType::MalformedHeader`]
 pub fn conditions(method: Method, headers: &HeaderMap) -> Result<Conditions, Problem> {
-    // A time has whole seconds, so that a second write within one would be missed. Beside
-    // If-Match it is ignored (RFC 9110 section 13.1.4).
+    // An HTTP date has whole seconds, so it would miss a second write in the same second. With
+    // If-Match the field is ignored (RFC 9110 section 13.1.4).
     if headers.contains_key(IF_UNMODIFIED_SINCE) && !headers.contains_key(IF_MATCH) {
-        let reason = "it would miss a write within the same second; use If-Match with the ETag";
+        let reason = "it misses a write within the same second; use If-Match with the ETag";
         return Err(malformed("If-Unmodified-Since", reason));
     }
     if method == Method::Delete && headers.contains_key(IF_NONE_MATCH) {
-        let reason = "a DELETE takes none; to delete a known version send If-Match with its ETag";
+        let reason =
+            "a DELETE does not support it; to delete a known version, send If-Match with its ETag";
         return Err(malformed("If-None-Match", reason));
     }
     let if_match = tags(headers, &IF_MATCH, "If-Match")?;
-    // Without a tag it is true.
+    // A list without a tag is true.
     let if_none_match = tags(headers, &IF_NONE_MATCH, "If-None-Match")?;
     let if_none_match = if_none_match.filter(|tags| !tags.is_empty());
     let has_weak_tags = if_match.as_ref().is_some_and(Tags::has_weak);
@@ -60,21 +61,21 @@ pub fn conditions(method: Method, headers: &HeaderMap) -> Result<Conditions, Pro
         (_, Some(Tags::List(_))) => {
             return Err(malformed(
                 "If-None-Match",
-                "a PUT takes only * here; to replace a known version send If-Match with its ETag",
+                "a PUT supports only * here; to replace a known version, send If-Match with its ETag",
             ));
         }
     };
     Ok(Conditions { precondition, has_weak_tags })
 }
 
-/// A weak tag is not one of ours: something on the way has changed it.
+/// This service sends no weak tags: a proxy has changed the tag.
 fn weakened() -> Problem {
-    let detail = "If-Match is false: its entity tags are weak (W/\"...\"), and If-Match compares strongly (RFC 9110 section 13.1.1), so nothing was written; a proxy weakened them, for example to compress the answer: send the tag without W/, or read the resource with Accept-Encoding: identity.";
+    let detail = "If-Match is false: its entity tags are weak (W/\"...\"), and If-Match uses strong comparison (RFC 9110 section 13.1.1), so nothing was written; a proxy weakened the tags, for example when it compressed a response. Send the tag without W/, or read the resource with Accept-Encoding: identity.";
     Problem::new(ProblemType::PreconditionFailed, detail).field("If-Match")
 }
 
-/// Evaluates the conditional fields of a GET or HEAD of a resource at `stored`: whether its
-/// representation is to be sent, or else 304.
+/// Evaluates the conditional fields of a GET or HEAD. `stored` is the version of the resource.
+/// Returns whether to send the representation; otherwise the answer is 304.
 ///
 /// # Errors
 /// [`ProblemType::MalformedHeader`], [`ProblemType::PreconditionFailed`]
@@ -90,8 +91,7 @@ pub fn wants_representation(headers: &HeaderMap, stored: OperationId) -> Result<
         if tags.has_weak() {
             return Err(weakened().etag(stored));
         }
-        let detail =
-            "If-Match is false: the resource is at another version; read it without If-Match.";
+        let detail = "If-Match is false: it does not name the resource's current version; read the resource without If-Match.";
         let problem = Problem::new(ProblemType::PreconditionFailed, detail);
         return Err(problem.field("If-Match").etag(stored));
     }
@@ -114,18 +114,18 @@ impl Tags {
     }
 }
 
-/// An entity tag; one that is not an operation id is of no version.
+/// An entity tag. Without an operation id it matches no version.
 struct Tag {
     id: Option<OperationId>,
     is_weak: bool,
 }
 
-/// If-Match compares strongly (RFC 9110 section 13.1.1): a weak tag matches nothing.
+/// If-Match uses strong comparison (RFC 9110 section 13.1.1): a weak tag matches nothing.
 fn strong(tags: &[Tag]) -> impl Iterator<Item = OperationId> {
     tags.iter().filter(|tag| !tag.is_weak).filter_map(|tag| tag.id)
 }
 
-/// The entity tags of a field, `None` where it is absent.
+/// The entity tags of a field; `None` if it is absent.
 fn tags(
     headers: &HeaderMap,
     name: &http::HeaderName,
@@ -165,11 +165,10 @@ fn tags(
     }
     match (stars, listed.len()) {
         (1, 0) => Ok(Some(Tags::Any)),
-        (1.., _) => Err(malformed(shown, "* must stand alone")),
-        (0, count) if count > MAX_TAGS => Err(malformed(
-            shown,
-            "it names more than 100 entity tags; name those you have seen last",
-        )),
+        (1.., _) => Err(malformed(shown, "* must be the only element")),
+        (0, count) if count > MAX_TAGS => {
+            Err(malformed(shown, "it has more than 100 entity tags; send only the latest ones"))
+        }
         (0, _) => Ok(Some(Tags::List(listed))),
     }
 }

@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
 
-/// How long a key is remembered from its first use, by the clock of the host that claims it.
+/// How long a key is kept from its first use, by the clock of the host that claims it.
 ///
-/// A client may repeat a request for 24 h, less the 5 min that it may be held up on its way
-/// ([`MAX_BEHIND`](crate::order::arrival::MAX_BEHIND)). The minute is for the host of the
-/// first sending, which may lag by [`MAX_AHEAD`](crate::order::arrival::MAX_AHEAD).
+/// A client may repeat a request for 24 h, less the 5 min that it may be delayed on its way
+/// ([`MAX_BEHIND`](crate::order::arrival::MAX_BEHIND)). The extra minute allows for the host of the
+/// first attempt, which may lag by [`MAX_AHEAD`](crate::order::arrival::MAX_AHEAD).
 pub const VALID_FOR: Duration = Duration::from_secs(24 * 60 * 60 + 60);
 
 const FIELD: &str = "Idempotency-Key";
@@ -30,10 +30,9 @@ impl IdempotencyKey {
 
     /// Reads the key of a request, if it has one.
     ///
-    /// # Errors
-    /// [`ProblemType::MalformedHeader`] if it is neither one structured-field string
-    /// (RFC 9651 section 3.3.3), whose parameters are ignored, nor a bare word as many clients
-    /// send it: letters, digits, `-`, `_`, `.` and `:`.
+    /// # Errors [`ProblemType::MalformedHeader`] unless it is a structured-field string (RFC 9651
+    /// section 3.3.3), with or without parameters, or a bare word as many clients send it: letters,
+    /// digits, `-`, `_`, `.` and `:`.
     pub fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -55,7 +54,7 @@ impl IdempotencyKey {
     }
 }
 
-/// Takes the text of an item that is a string.
+/// Reads the text of an item that is a string.
 struct Text;
 
 impl<'a> ItemVisitor<'a> for Text {
@@ -74,16 +73,16 @@ impl<'a> ItemVisitor<'a> for Text {
     }
 }
 
-/// A claim of a key: what it stands for, from its first use on.
+/// A claim: it binds a key to the operation of its first use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The name of the claim: a hash of caller, resource and key, so that none of them
-    /// stands in the table and a key says nothing to another caller.
+    /// The id of the claim: a hash of caller, resource and key. So the table contains none of them,
+    /// and a key means nothing to another caller.
     pub id: String,
-    /// A hash of what another request with the key must have in common with the first:
-    /// method, path, precondition and body.
+    /// A hash of method, path, precondition and body: every request with the key must have the
+    /// same.
     pub fingerprint: String,
-    /// The operation that the key stands for. It never changes.
+    /// The operation of the key. It never changes.
     pub operation: OperationId,
 }
 
@@ -105,7 +104,7 @@ fn fingerprint(operation: &Operation) -> String {
         Precondition::None => String::new(),
         Precondition::Exists => "exists".to_owned(),
         Precondition::Absent => "absent".to_owned(),
-        // Not what `None` is; and no list of tags is only a comma.
+        // Different from `None`, and from every list with tags.
         Precondition::OneOf(tags) if tags.is_empty() => ",".to_owned(),
         Precondition::OneOf(tags) => tags.iter().map(|tag| format!("{tag},")).collect(),
     };
@@ -113,7 +112,7 @@ fn fingerprint(operation: &Operation) -> String {
     hash(&[method, operation.resource.as_str(), &precondition, body])
 }
 
-/// SHA-256 of the parts, each behind its length so that no two lists feed it the same.
+/// SHA-256 of the parts, each after its length, so no two lists give the same input.
 fn hash(parts: &[&str]) -> String {
     let mut sha = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! What a request asks for: its path, header fields and mode.
+//! The request: its path, header fields and mode.
 
 pub mod accept;
 pub mod conditional;

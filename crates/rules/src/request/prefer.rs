@@ -5,7 +5,7 @@
 pub struct Preferences {
     /// `respond-async` (section 4.1).
     pub respond_async: bool,
-    /// `wait`, in seconds (section 4.3); one that is too long for it is the longest.
+    /// `wait`, in seconds (section 4.3); a number that does not fit becomes the largest.
     pub wait: Option<u32>,
     /// `return` (section 4.2).
     pub representation: Option<Return>,
@@ -23,8 +23,8 @@ pub enum Return {
 impl Preferences {
     /// Reads the values of all `Prefer` fields of a request, in their order.
     ///
-    /// Of several preferences of one name the first counts. What cannot be read is
-    /// ignored up to the next comma, since a preference is never binding.
+    /// Of several preferences with the same name the first counts. A malformed preference is
+    /// ignored up to the next comma, since preferences are never binding.
     ///
     /// ```
     /// use rules::request::prefer::Preferences;
@@ -38,7 +38,7 @@ impl Preferences {
         let mut found = Self::default();
         let (mut seen_wait, mut seen_return) = (false, false);
         for preference in fields.into_iter().flat_map(|field| split_outside_quotes(field, b',')) {
-            // Parameters follow the first semicolon; none is defined for what is honoured here.
+            // Parameters follow the first semicolon; the preferences used here have none.
             let Some((name, value)) =
                 split_outside_quotes(preference, b';').next().and_then(name_and_value)
             else {
@@ -81,7 +81,7 @@ fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<Item = &str>
 }
 
 /// `token [ BWS "=" BWS word ]`; an absent value and an empty one are the same (section 2).
-/// A name that is no token is nobody's, and needs no refusal.
+/// A name that is not a token matches no known preference, so it is not checked.
 fn name_and_value(preference: &str) -> Option<(&str, String)> {
     let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
     let (name, value) = (trim(name), trim(value));

@@ -1,9 +1,9 @@
-//! The attempt of `put` to write a resource: one conditional write, repeated until its fate
-//! is known.
+//! The attempt of `put` to write a resource: one conditional write, repeated until its result is
+//! known.
 //!
-//! The caller makes each call itself, without retries of the SDK, so that this state
-//! knows whether an earlier one may have landed. The service answers 200, 201 or 204 only for
-//! a write that is known to have landed.
+//! The caller makes each call itself, without retries of the SDK, so the attempt knows whether an
+//! earlier call may have landed. The service answers 200, 201 or 204 only for a write that is known
+//! to have landed.
 
 use std::time::Duration;
 
@@ -15,35 +15,35 @@ use crate::{Failure, Operation, OperationId, Version};
 /// Most newer ids that one operation steps over.
 pub const MAX_STEPS: u32 = 10;
 
-/// What may happen to the id of an operation.
+/// Whether the id of an operation may still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Only this host knows the id, of an operation that arrived then: it may step over a
-    /// newer stored one while no call may have landed.
+    /// Only this host knows the id. The operation, with this arrival, may step over a newer stored
+    /// id while none of its calls may have landed.
     Free(Arrival),
-    /// The request has an idempotency key, which may stand for another id.
+    /// The request has an idempotency key, which may already belong to another id.
     Unclaimed,
-    /// The key stands for this id, which never changes.
+    /// The key belongs to this id, which never changes.
     Claimed,
 }
 
 /// What to do after a call that did not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Call again, after this pause, with the operation as it is now.
+    /// Call again, after this pause, with the current operation.
     Call {
-        /// Zero where the write was refused only for its id.
+        /// Zero if the write was refused only for its id.
         after: Duration,
     },
-    /// An earlier call was carried out.
+    /// An earlier call landed.
     Landed {
-        /// Whether that made a new resource.
+        /// Whether it created the resource.
         created: bool,
     },
-    /// The operation is refused, and none of its calls so far landed or will.
+    /// The operation is refused: none of its calls has landed, and none will.
     Refused(Refusal),
-    /// No further call would help now; whether one landed tells
-    /// [`Attempt::may_have_landed`].
+    /// No further call would help now. [`Attempt::may_have_landed`] says whether a call may have
+    /// landed.
     Open,
 }
 
@@ -65,13 +65,13 @@ impl Attempt {
         Self { operation, identity, may_have_landed: false, steps: 0, retries }
     }
 
-    /// The operation as it is now.
+    /// The current operation.
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
-    /// What may happen to the operation's id.
+    /// Whether the operation's id may still change.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity
@@ -83,25 +83,25 @@ impl Attempt {
         self.operation
     }
 
-    /// Whether some call so far may have written or queued it, now or later.
+    /// Whether a call so far may have written or queued it, or may still do so.
     #[must_use]
     pub fn may_have_landed(&self) -> bool {
         self.may_have_landed
     }
 
-    /// Whether it was overtaken as often as it may step over a newer id.
+    /// Whether it has stepped over newer ids as often as it may.
     #[must_use]
     pub fn is_out_of_steps(&self) -> bool {
         self.steps >= MAX_STEPS
     }
 
-    /// The idempotency key stands for `holder`.
+    /// The idempotency key belongs to `holder`.
     pub fn on_claimed(&mut self, holder: OperationId) {
         (self.operation.id, self.operation.origin) = (holder, holder);
         self.identity = Identity::Claimed;
     }
 
-    /// The last call failed, maybe on a reused connection.
+    /// The last call failed.
     pub fn on_failed(
         &mut self,
         failure: Failure,
@@ -115,9 +115,9 @@ impl Attempt {
         }
     }
 
-    /// The condition of the last call was false of the `stored` version, or a read before
-    /// the first call found that version. A newer id is stepped over by giving the
-    /// operation its successor.
+    /// The last call's condition was false for the `stored` version, or a read before the first
+    /// call found that version. To step over a newer id, the operation gets the successor of that
+    /// id.
     pub fn on_met(&mut self, stored: Option<Version>, random: u64) -> Next {
         let created_by = stored.and_then(|stored| stored.created_by);
         if created_by == Some(self.operation.id) {
@@ -125,7 +125,8 @@ impl Attempt {
         }
         let refusal = match self.operation.judge(stored) {
             Verdict::Landed => return Next::Landed { created: false },
-            // The resource cannot have moved back, so the refusal was of another item's form.
+            // The resource cannot have moved back, so the condition refused an item of an unknown
+            // form.
             Verdict::Write => return self.on_failed(Failure::NotLanded, false, random),
             Verdict::Refused(refusal) => refusal,
         };
@@ -146,8 +147,8 @@ impl Attempt {
         }
     }
 
-    /// Whether an earlier call whose reply was lost may have landed and been overtaken, or
-    /// may be under way and land once the precondition is true.
+    /// Whether an earlier call with a lost reply may have landed and been overwritten since, or may
+    /// still land when the precondition becomes true.
     fn may_still_land(&self, stored: Option<Version>) -> bool {
         let id = self.operation.id;
         let is_overtaken = stored.is_some_and(|stored| stored.written_by > id);

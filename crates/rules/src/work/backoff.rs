@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Failure;
 
-/// Most calls for one thing that fail within one invocation.
+/// Most failed calls for one thing in one invocation.
 pub const MAX_FAILED_CALLS: u32 = 3;
 
 const RETRY_BASE: Duration = Duration::from_millis(50);
@@ -18,10 +18,10 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// The pause before the next call, 50 ms doubling, half of it jitter; `None` where
-    /// the last call is not worth repeating, or was the last one. No pause where it failed on a
-    /// reused connection: that says nothing of the service, the next call goes over another
-    /// connection, and a pause would let another writer overtake.
+    /// The pause before the next call: 50 ms, doubling, half of it jitter. `None` if a repetition
+    /// cannot help, or was the last one. Zero after a failure on a reused connection: the service
+    /// may be fine, the next call uses another connection, and during a pause another writer could
+    /// get ahead.
     pub fn after(
         &mut self,
         failure: Failure,
@@ -38,8 +38,8 @@ impl Retries {
     }
 }
 
-/// The visibility timeout of a message that failed at its `receive`th receive (from
-/// 1): 1 s doubling to 15 min, half of it jitter, in whole seconds and at least one.
+/// The visibility timeout of a message that failed at its `receive`th receive (from 1): 1 s,
+/// doubling up to 15 min, half of it jitter, in whole seconds and at least one.
 #[must_use]
 pub fn visibility(receive: u32, random: u64) -> Duration {
     let doubled = VISIBILITY_BASE * 2u32.saturating_pow(receive.saturating_sub(1).min(20));

@@ -1,24 +1,23 @@
-//! How the operations of one resource in one batch are carried out.
+//! How the operations on one resource in one batch are grouped.
 
 use crate::Operation;
 
-/// Most operations that one transaction decides: DynamoDB takes 100 actions, one of
-/// which updates the resource.
+/// Most operations in one transaction: DynamoDB accepts 100 actions, and one of them updates the
+/// resource.
 pub const MAX_DECIDED_AT_ONCE: usize = 99;
 
-/// Receives from which a message is suspected of ending the process, and is carried
-/// out last and alone.
+/// From this receive on, a message is suspected of ending the process, and runs last and alone.
 pub const SUSPECT_RECEIVES: u32 = 4;
 
-/// Receives from which a message that panics is taken for poison.
+/// From this receive on, a message on which the code panics is poison.
 pub const POISON_RECEIVES: u32 = 5;
 
-/// Splits the operations of one resource into groups, to be decided in this order. Of each
-/// group only the newest is written, and the others are superseded with it.
+/// Splits the operations on one resource into groups, to decide in this order. Only the newest of a
+/// group is written; it supersedes the others.
 ///
-/// Unconditional operations need no more than the newest of them; where any is
-/// conditional, each stands alone, oldest first, since its precondition may be about
-/// the one before it. `operations` are sorted and each occurs once.
+/// Unconditional operations form groups as large as possible. If any is conditional, each operation
+/// is a group, oldest first, since a precondition may depend on the operation before it.
+/// `operations` are sorted, without duplicates.
 #[must_use]
 pub fn groups<T>(operations: Vec<T>, of: impl Fn(&T) -> &Operation) -> Vec<Vec<T>> {
     debug_assert!(operations.is_sorted_by(|a, b| of(a).id < of(b).id));
@@ -34,12 +33,12 @@ pub fn groups<T>(operations: Vec<T>, of: impl Fn(&T) -> &Operation) -> Vec<Vec<T
     groups
 }
 
-/// The groups of suspects of one resource, in the order in which to decide them.
+/// The groups of suspects of one resource, to decide in this order.
 ///
-/// The order is random, so that an operation that ends the process does not always run before
-/// the same others; but a conditional one comes after every older one. Unconditional ones are
-/// coalesced as usual three times in four: else the newest, if it ends the process, would
-/// always take the others with it. `operations` are sorted and each occurs once.
+/// The order is random, so an operation that ends the process does not always run before the same
+/// others. But a conditional operation comes after every older one. Unconditional operations are
+/// coalesced only three times in four: otherwise, if the newest ends the process, it would always
+/// take the others with it. `operations` are sorted, without duplicates.
 #[must_use]
 pub fn suspect_groups<T>(
     operations: Vec<T>,

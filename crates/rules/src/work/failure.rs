@@ -1,13 +1,13 @@
-//! What a failed call leaves behind.
+//! The effect of a failed call.
 
-/// How a call that writes or sends failed.
+/// Whether a failed write or send may have had an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It had no effect; calling again may help.
+    /// The call had no effect. Another try may help.
     NotLanded,
-    /// It had no effect, and calling again as it is will have none.
+    /// The call had no effect, and the same call never will.
     NeverLands,
-    /// It may have had its effect, or have it later; calling again may tell.
+    /// The call may have had its effect, or may have it later. Another try may show.
     MayHaveLanded,
 }
 

@@ -1,5 +1,4 @@
-//! Applying one group of operations of a resource: which call comes next, and what its
-//! reply decides.
+//! The state of one group of operations on a resource: the next call, and what its reply decides.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,17 +18,17 @@ pub enum Call<'a> {
         /// Older operations, which become `superseded`.
         superseded: Vec<OperationId>,
     },
-    /// Record the outcome of an operation that writes no resource (any more).
+    /// Record the outcome of an operation that need not or may not write its resource.
     Record {
         /// The operation.
         operation: &'a Operation,
-        /// Why it writes none.
+        /// The reason.
         reason: Unwritten,
     },
 }
 
 impl<'a> Call<'a> {
-    /// The operation that the call is about first of all.
+    /// The main operation of the call.
     #[must_use]
     pub fn operation(&self) -> &'a Operation {
         match self {
@@ -38,7 +37,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Why an operation writes no resource (any more).
+/// Why an operation need not or may not write its resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unwritten {
     /// An earlier call of it landed.
@@ -50,7 +49,7 @@ pub enum Unwritten {
 }
 
 impl Unwritten {
-    /// The outcome to store of `operation`.
+    /// The outcome to record for `operation`.
     #[must_use]
     pub fn outcome(&self, operation: &Operation) -> Outcome {
         match self {
@@ -71,15 +70,15 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// A group of operations, sorted; only one that stands alone may be conditional.
+    /// A group of sorted operations. A conditional operation must be alone in its group.
     #[must_use]
     pub fn new(operations: Vec<&'a Operation>) -> Self {
         let retries = Retries::default();
         Self { open: operations, to_record: VecDeque::new(), retries, has_given_up: false }
     }
 
-    /// Drops the operations that are too old at `now` to be carried out, and returns
-    /// them: their status is `expired`, which is never taken back.
+    /// Drops and returns the operations that are too old at `now`: their status is `expired`, which
+    /// is final.
     pub fn drop_expired(&mut self, now: Duration) -> Vec<OperationId> {
         let before: Vec<_> = self.undecided().collect();
         self.open.retain(|operation| !outcome::is_too_old(operation.id, now));
@@ -88,7 +87,7 @@ impl<'a> Group<'a> {
         before.into_iter().filter(|id| !left.contains(id)).collect()
     }
 
-    /// The call to make; `None` when all is decided or no further call would help now.
+    /// The next call; `None` if everything is decided or no further call would help now.
     #[must_use]
     pub fn next_call(&self) -> Option<Call<'a>> {
         if self.has_given_up {
@@ -113,21 +112,21 @@ impl<'a> Group<'a> {
         self.open.clear();
     }
 
-    /// `update` refused the newest operation permanently; the next
-    /// older one is tried once that is recorded.
+    /// `update` refused the newest operation permanently. After this is recorded, the next older
+    /// operation is tried.
     pub fn on_refused_by_update(&mut self, problem: Problem) {
         let refused = self.open.pop().map(|newest| (newest, Unwritten::RefusedByUpdate(problem)));
         self.to_record.extend(refused);
     }
 
-    /// `update` is to be tried again later.
+    /// `update` must be tried again later.
     pub fn on_try_later(&mut self) {
         self.has_given_up = true;
     }
 
-    /// The transaction was cancelled, or a read before it found the same: because of the
-    /// version that the resource was `at`, if its own condition was false, and because the
-    /// operations `decided` have a final outcome. Returns the pause before the next call.
+    /// The transaction was cancelled, or a read before it found the same reasons. `at` is the
+    /// version of the resource if its condition was false, and the operations `decided` already
+    /// have a final outcome. Returns the pause before the next call.
     pub fn on_met(
         &mut self,
         at: Option<Option<Version>>,
@@ -156,14 +155,14 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The outcome of the last [`Call::Record`] stands.
+    /// The outcome of the last [`Call::Record`] is recorded, or another one was before.
     pub fn on_recorded(&mut self) {
         self.to_record.pop_front();
         self.retries = Retries::default();
     }
 
-    /// The call failed. Making it again is safe, whether it landed or not, since every
-    /// write of an operation refuses a second one. Returns the pause before it.
+    /// The call failed. It is safe to repeat, whether it landed or not, since every write of an
+    /// operation refuses a second one. Returns the pause before the next call.
     pub fn on_failed(
         &mut self,
         failure: Failure,

@@ -1,4 +1,4 @@
-//! Carrying operations out: what to do next, and when to try again.
+//! How operations are carried out: what to do next, and when to try again.
 
 pub mod attempt;
 pub mod backoff;
