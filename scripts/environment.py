@@ -9,8 +9,6 @@ import shlex
 import time
 from pathlib import Path
 
-from scripts.processes import Failure
-
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 HOST = "127.0.0.1"
@@ -18,15 +16,8 @@ HOST = "127.0.0.1"
 AWS_HOST = "localhost"
 REGION = "us-east-1"
 KEY = "test"  # MiniStack's root key and secret
-ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-def architecture() -> str:
-    """This machine's instruction set, as the template calls it."""
-    machine = platform.machine().lower()
-    if machine not in ARCHITECTURES:
-        raise Failure(f"Lambda has no functions for {machine}", "use an x86_64 or arm64 machine")
-    return ARCHITECTURES[machine]
+# This machine's instruction set, as the template calls it.
+ARCHITECTURE = "arm64" if platform.machine() == "aarch64" else "x86_64"
 
 
 def target() -> Path:

@@ -92,21 +92,23 @@ class Deployed:
             client.create_api_mapping(DomainName=HOST, ApiId=api, Stage="$default")
         return f"http://{HOST}:{self._port}"
 
-    def change(
-        self, function: str, variables: Mapping[str, str | None], code: bytes | None = None
+    def variables(self, function: str) -> dict[str, str]:
+        """The environment of a function, by its physical id."""
+        reply = self._client("lambda").get_function_configuration(FunctionName=function)
+        return dict(reply["Environment"]["Variables"])
+
+    def set_variables(
+        self, function: str, variables: Mapping[str, str], code: bytes | None = None
     ) -> None:
-        """Set these variables of a function, without those that are None, and perhaps its code,
-        in a new version behind the alias.
+        """Replace the environment of a function, and perhaps its code, in a new version behind its
+        alias.
         """
-        client = self._client("lambda")
-        name = self.physical_ids()[function]
-        own = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        kept = {key: value for key, value in {**own, **variables}.items() if value is not None}
-        client.update_function_configuration(FunctionName=name, Environment={"Variables": kept})
+        client, environment = self._client("lambda"), {"Variables": variables}
+        client.update_function_configuration(FunctionName=function, Environment=environment)
         if code is not None:
-            client.update_function_code(FunctionName=name, ZipFile=code)
-        version = client.publish_version(FunctionName=name)["Version"]
-        client.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
+            client.update_function_code(FunctionName=function, ZipFile=code)
+        version = client.publish_version(FunctionName=function)["Version"]
+        client.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
 
     def _client(self, service: str) -> Any:
         """A client of MiniStack, whatever AWS settings this machine has."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.environment import ROOT, TOOLS, architecture, replace
+from scripts.environment import ARCHITECTURE, ROOT, TOOLS, replace
 
 TEMPLATE = ROOT / "template.yaml"
 STACK_NAME = "async-put"
@@ -47,7 +47,7 @@ def compile_functions(*, release: bool) -> list[Command]:
     For a release each function by itself, since each has its own settings of it.
     """
     command: Command = [CARGO_LAMBDA, "lambda", "build"]
-    command += ["--arm64"] if architecture() == "arm64" else []
+    command += ["--arm64"] if ARCHITECTURE == "arm64" else []
     if not release:
         return [cargo_build(*command)]
     return [[*command, "--release", "--bin", name] for name in binaries().values()]
@@ -57,7 +57,7 @@ def build(local: Path) -> Command:
     """Sam build."""
     command = [*_sam("build", local), "--template-file", TEMPLATE]
     command += ["--build-dir", local / "build", "--cache-dir", local / "cache"]
-    return [*command, "--parameter-overrides", f"Architecture={architecture()}"]
+    return [*command, "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
 
 
 def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
@@ -73,7 +73,7 @@ def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
 def local(local: Path, command: str) -> Command:
     """Sam local COMMAND, with what was built."""
     line = [*_sam(f"local {command}", local), "--template-file", built_template(local)]
-    return [*line, "--parameter-overrides", f"Architecture={architecture()}"]
+    return [*line, "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
 
 
 def built_template(local: Path) -> Path:

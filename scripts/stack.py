@@ -187,8 +187,10 @@ class Stack:
     def _rebuilder(self) -> Callable[[], None]:
         """What builds the functions if their source has changed, and deploys those that did."""
         deployed, server, seen = self._deployed(), watch.ErrorServer(), watch.source()
-        # When the code of each function was built; that of the first deployment is not known.
-        code = dict.fromkeys(watch.built(), 0.0)
+        names = deployed.physical_ids()
+        variables = {each: deployed.variables(names[each]) for each in watch.built()}
+        # When the code of each was built; that of the first deployment is not known.
+        code = dict.fromkeys(variables, 0.0)
 
         def rebuild() -> None:
             nonlocal seen
@@ -199,16 +201,16 @@ class Stack:
                 self._tool("cargo-build", sam.cargo_build("cargo", "build"))
             except Failure as failure:
                 server.error = "\n".join(last_lines(self._log("cargo-build"), 60))
-                for function in code:
-                    deployed.change(function, {watch.PROXY_VARIABLE: server.url})
+                for each, own in variables.items():
+                    deployed.set_variables(names[each], own | {watch.PROXY_VARIABLE: server.url})
                 say(f"{failure}; requests are answered with the error:\n{server.error}")
                 return
-            for function, file in watch.built().items():
-                is_new = code[function] != (changed := file.stat().st_mtime)
-                code[function] = changed
+            for each, file in watch.built().items():
+                is_new = code[each] != (changed := file.stat().st_mtime)
+                code[each] = changed
                 if is_new or server.error:
                     zipped = watch.zipped(file) if is_new else None
-                    deployed.change(function, {watch.PROXY_VARIABLE: None}, zipped)
+                    deployed.set_variables(names[each], variables[each], zipped)
             server.error = ""
             say("the functions are those of the current source")
 

@@ -20,7 +20,7 @@ from samcli.yamlhelper import yaml_parse
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from scripts.environment import REGION, architecture, replace
+from scripts.environment import ARCHITECTURE, REGION, replace
 from scripts.processes import Failure
 from scripts.sam import STACK_NAME, TEMPLATE
 
@@ -83,7 +83,7 @@ def for_ministack(file: Path, parameters: Parameters) -> tuple[dict[str, str], A
             choice = f"choose from {', '.join(known)}"
             raise Failure(f"the template has no parameter {name}", choice)
     # All parameters are given: an update would else keep what an earlier one was given.
-    values = values_with({"Architecture": architecture(), "AuthMode": "none", **parameters})
+    values = values_with({"Architecture": ARCHITECTURE, "AuthMode": "none", **parameters})
     for name, value in values.items():
         known[name]["Default"] = value
     leave_out_metric_math(template)
