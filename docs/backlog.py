@@ -150,12 +150,6 @@ def batch_time(setting: Setting, share_of_suspects: float, *, is_down: bool) -> 
     return HAND_OVER + together + alone * in_time, in_time
 
 
-def capacity(setting: Setting) -> float:
-    """Operations a second that the invocations carry out, whatever the tables take."""
-    seconds, _ = batch_time(setting, 0.0, is_down=False)
-    return setting.concurrency * setting.batch / seconds
-
-
 def run(setting: Setting) -> Run:
     """The model."""
     queue, result, invocations = Queue(), Run(setting), 0.0
@@ -210,7 +204,10 @@ def table(runs: list[Run]) -> str:
     text = HEAD
     for done in runs:
         setting = done.setting
-        carried_out, taken = capacity(setting), setting.tables * setting.rate
+        seconds, _ = batch_time(setting, 0.0, is_down=False)
+        # Operations a second, whatever the tables take.
+        carried_out = setting.concurrency * setting.batch / seconds
+        taken = setting.tables * setting.rate
         text += f"| {setting.rate:,} | {setting.batch:,} | {setting.concurrency:,} "
         text += f"| {round(carried_out, -2):,.0f}/s | {taken:,}/s "
         text += f"| {done.backlog[CALM + OUTAGE - 1] / 1e6:,.1f} million | {done.suspects:.1%} "

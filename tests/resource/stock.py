@@ -83,12 +83,7 @@ def check_each_end_of_an_update(url: str, stock: Stock) -> None:
     `put` show; here it is the update of the page that ends so, in both functions.
     """
     orders = Orders(url)
-
-    stock.status = 204
     assert orders.put().status == 201 and orders.is_stored()
-    accepted = orders.put(**LATER)
-    assert accepted.status == 202 and orders.completed(accepted)["status"] == "succeeded"
-    assert stock.keys[-1] == accepted.json()["id"] and orders.is_stored()
 
     stock.status = 409
     refused = orders.put()

@@ -6,17 +6,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from scripts.environment import settings_in
+from scripts.environment import ROOT, TOOLS, settings_in, target, tool_environment
 
 from .stock import Stock, check_each_end_of_an_update
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 pytestmark = pytest.mark.skipif(
     '"/users/{id}"' not in (ROOT / "crates/resource/src/lib.rs").read_text(),
     reason="this copy has another resource already",
@@ -24,8 +22,8 @@ pytestmark = pytest.mark.skipif(
 PAGE = (ROOT / "docs" / "make-it-yours.md").read_text()
 # All that a new resource needs; what the copies change beside the crate's own files.
 EDITED = {"Cargo.lock", "Cargo.toml", "docs/openapi.yaml", "template.yaml"}
-PYTEST = (ROOT / ".tools/checks/bin/python", "-m", "pytest", "-q")
-STACK = (ROOT / ".tools/sam/bin/python", "-m", "scripts.stack")
+PYTEST = (TOOLS / "checks/bin/python", "-m", "pytest", "-q")
+STACK = (TOOLS / "sam/bin/python", "-m", "scripts.stack")
 # What of the deployed tests depends most on a path, ids and bodies.
 DEPLOYED = "events or routes or examples or schema or access"
 
@@ -72,18 +70,11 @@ def test_a_new_project_begins_as_this_one(tmp_path: Path) -> None:
     """By the commands of the page, but for git's."""
     source = plain_copy(tmp_path / "async-put")
     shutil.make_archive(str(tmp_path / "async-put"), "zip", tmp_path, source.name)
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("sam", "cargo-lambda"):
-        (tools / name).symlink_to(ROOT / ".tools" / name / "bin" / name)
     _, by_sam, by_cargo_lambda = blocks("sh")[0].splitlines()
-    path = {"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tmp_path)}
-    kept = {
-        name: os.environ.get(name, str(Path.home() / f".{name[:-5].lower()}"))
-        for name in ("CARGO_HOME", "RUSTUP_HOME")
-    }
+    environment = tool_environment(tmp_path)
+    environment["PATH"] = f"{TOOLS / 'sam' / 'bin'}{os.pathsep}{environment['PATH']}"
     for command in (by_sam, by_cargo_lambda):
-        run(["bash", "-euc", command], tmp_path, SAM_CLI_TELEMETRY="0", **path, **kept)
+        run(["bash", "-euc", command], tmp_path, **environment)
         assert files(tmp_path / "mine") == files(source), command
         shutil.rmtree(tmp_path / "mine")
 
@@ -96,22 +87,23 @@ class Copy:
 
     def __init__(self, path: Path) -> None:
         self.path = plain_copy(path)
-        self._target = TARGET / "copies" / path.name
-        (path / ".tools").symlink_to(ROOT / ".tools")
+        self.target = target() / "copies" / path.name
+        (path / ".tools").symlink_to(TOOLS)
         author = ("-c", "user.name=test", "-c", "user.email=test@test.invalid")
         self.run("git", "init", "--quiet")
         self.run("git", "add", "--all")
         self.run("git", *author, "commit", "--quiet", "--message", "as it came")
-        shutil.rmtree(self._target, ignore_errors=True)
+        shutil.rmtree(self.target, ignore_errors=True)
         for folder in {Path("debug"), Path(os.environ.get("CARGO_BUILD_TARGET", ""), "debug")}:
-            if (TARGET / folder).is_dir():
+            if (ours := target() / folder).is_dir():
+                theirs = self.target / folder
                 shutil.copytree(
-                    TARGET / folder, self._target / folder, ignore=not_taken, copy_function=take
+                    ours, theirs, ignore=shutil.ignore_patterns("incremental"), copy_function=take
                 )
 
     def run(self, *command: str | Path, **variables: str) -> str:
         """Run a command in it."""
-        return run(command, self.path, CARGO_TARGET_DIR=str(self._target), **variables)
+        return run(command, self.path, CARGO_TARGET_DIR=str(self.target), **variables)
 
     def replace(self, name: str, *pairs: tuple[str, str]) -> None:
         """Put each second text in the place of the first, which must be in the file."""
@@ -130,12 +122,6 @@ class Copy:
     def changed(self) -> set[str]:
         """The files that are not as they came."""
         return set(self.run("git", "status", "--porcelain", "--no-renames").split()[1::2])
-
-
-def not_taken(folder: str, names: list[str]) -> list[str]:
-    """Test programs, and what is compiled of this repository by parts: they are of no use there."""
-    is_deps = Path(folder).name == "deps"
-    return [name for name in names if name == "incremental" or (is_deps and "." not in name)]
 
 
 def take(source: str, to: str) -> None:
@@ -255,14 +241,21 @@ def indented(text: str, by: int) -> str:
     return re.sub("^", " " * by, text.rstrip("\n"), flags=re.MULTILINE) + "\n"
 
 
-# One after the other, since each has its share of the disk and the processors.
+# One after the other, since they share the disk and the processors.
 @pytest.fixture(scope="module", params=[devices, orders], ids=lambda of: of.__name__)
-def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+def copy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Copy]:
     """Each of the copies."""
     copy = Copy(tmp_path_factory.mktemp("copy") / request.param.__name__)
     request.param(copy)
     copy.run("make", "events")
-    return copy
+    yield copy
+    shutil.rmtree(copy.target)
+
+
+of_devices = pytest.mark.parametrize("copy", [devices], indirect=True, ids=["devices"])
+of_orders = pytest.mark.parametrize("copy", [orders], indirect=True, ids=["orders"])
 
 
 def test_nothing_else_was_edited(copy: Copy) -> None:
@@ -272,15 +265,16 @@ def test_nothing_else_was_edited(copy: Copy) -> None:
     assert not any(name.endswith((".rs", ".toml")) for name in own if name.startswith("events/"))
 
 
-def test_the_rust_tests_that_know_the_resource(copy: Copy) -> None:
-    """Those of its crate, and those that compare it with the template and the documents."""
-    packages = [word for name in ("resource", "events", "tests") for word in ("--package", name)]
+@of_devices
+def test_the_rust_tests_pass(copy: Copy) -> None:
+    """All but the simulation, whose resource is its own."""
     files = (copy.path / "tests").glob("*.rs")
     targets = [word for file in files for word in ("--test", file.stem)]
-    copy.run("cargo", "test", "--quiet", *packages, "--lib", "--bins", *targets)
+    # All packages, as in `make units`: else cargo compiles with other features.
+    copy.run("cargo", "test", "--quiet", "--workspace", "--lib", *targets)
 
 
-@pytest.mark.parametrize("copy", [orders], indirect=True, ids=["orders"])
+@of_orders
 def test_it_works_when_it_is_deployed(copy: Copy) -> None:
     """Each end of its update, and what of the deployed tests knows the resource."""
     stock = Stock()
@@ -289,6 +283,7 @@ def test_it_works_when_it_is_deployed(copy: Copy) -> None:
         copy.run(*STACK, "up", *place, "--parameters", f"StockUrl={stock.url}")
         file = copy.path / ".local/ends/stack.env"
         check_each_end_of_an_update(settings_in(file)["API_URL"], stock)
+        stock.status = 204
         copy.run(*PYTEST, "-k", DEPLOYED, STACK_ENV=str(file))
     finally:
         copy.run(*STACK, "down", *place)
