@@ -58,7 +58,7 @@ bench-short:
 
 .PHONY: events
 events: ## write the sample events and the test data of the resource, from crates/resource
-	@cargo build --locked --quiet --workspace --bin events
+	@cargo build --quiet --workspace --bin events
 	@$(BUILT)/debug/events
 
 # With STACK_ENV=.local/stack.env the tests use that running stack and keep it.
