@@ -20,7 +20,7 @@ HERE     := $(if $(findstring $(ROOT)/,$(CURDIR)),$(subst $(ROOT)/,-C ,$(CURDIR)
 AT_ROOT   = cd '$(ROOT)' &&
 TOOLS     = $(AT_ROOT) $(PYTHON) -m scripts.tools
 CHECKS    = $(AT_ROOT) .tools/checks/bin/python -m pytest
-BUILT     = $(ROOT)/target/$(CARGO_BUILD_TARGET)
+BUILT     = $(or $(CARGO_TARGET_DIR),$(ROOT)/target)/$(CARGO_BUILD_TARGET)
 
 # With symbols, which tell make bench what the binaries consist of.
 RELEASE   = CARGO_PROFILE_RELEASE_STRIP=none cargo build --locked --quiet --release
