@@ -1,9 +1,6 @@
 //! Dead letters: the operation is marked as stalled, and the message is
 //! parked unchanged, for an operator to look at and to move back.
 
-#[cfg(test)]
-mod tests;
-
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::Error;
 use lambda_shell::sqs_event::{batch_response, receives};
@@ -84,3 +81,6 @@ fn reason(message: &SqsMessage) -> String {
         format!("The code that carries out the operation failed on it; {next}.")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,17 +14,11 @@
 mod answer;
 mod attempt;
 mod cancel;
-#[cfg(test)]
-mod cancel_tests;
 mod claim;
-#[cfg(test)]
-mod delete_tests;
 mod outcome;
 mod prepare;
 mod queue;
 mod report;
-#[cfg(test)]
-mod tests;
 mod update;
 
 use std::time::Duration;
@@ -137,3 +131,10 @@ where
         self.queue(request, attempt).await
     }
 }
+
+#[cfg(test)]
+mod cancel_tests;
+#[cfg(test)]
+mod delete_tests;
+#[cfg(test)]
+mod tests;
