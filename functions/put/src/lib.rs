@@ -135,6 +135,8 @@ where
 #[cfg(test)]
 mod cancel_tests;
 #[cfg(test)]
-mod delete_tests;
+mod key_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod update_tests;
