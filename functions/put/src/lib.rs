@@ -32,6 +32,7 @@ use rules::{Problem, ReceiptKeys, Resource};
 use world::{Claims, Host, Invocation, Outbox, Outcomes, Resources};
 
 use crate::answer::{Answer, Ending};
+use crate::attempt::NotWritten;
 use crate::prepare::WriteRequest;
 
 /// The function's timeout in `template.yaml`.
@@ -120,12 +121,13 @@ where
         attempt: &mut Attempt,
     ) -> Result<Answer, Problem> {
         if let Some(until) = request.attempt_until(self.host.now()) {
-            match self.attempt(request, attempt, until).await? {
+            match self.attempt(request, attempt, until).await {
                 Ok(answer) => return Ok(answer),
-                Err(open) if request.mode == Mode::Inline => {
+                Err(NotWritten::Problem(problem)) => return Err(problem),
+                Err(NotWritten::Open(open)) if request.mode == Mode::Inline => {
                     return Err(self.open(request, attempt, &open));
                 }
-                Err(_) => {}
+                Err(NotWritten::Open(_)) => {}
             }
         }
         self.queue(request, attempt).await

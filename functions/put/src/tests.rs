@@ -157,6 +157,7 @@ async fn what_was_written_is_answered_as_the_client_prefers() {
             assert_eq!((answered.status, answered.header("preference-applied")), (status, prefer));
             let expected = if replaced == 204 { &Value::Null } else { &shown };
             assert_eq!(&answered.body, expected, "{prefer}");
+            assert_eq!(answered.header("content-location").is_empty(), replaced == 204);
             let stored = put.resources.table.read(&ResourceId::new(id).unwrap()).await.unwrap();
             let stored = stored.unwrap();
             assert_eq!(

@@ -61,10 +61,10 @@ async fn each_end_of_an_update_has_its_answer_in_each_mode_and_under_a_key() {
 #[tokio::test]
 async fn an_update_costs_one_read_and_does_not_run_for_what_is_refused_already() {
     let put = start_with(ByBody::default()).await;
-    let keyed = sent(0).await.with(KEY, "\"k\"");
     let arrived = |ago_ms| Sent::put("42", &sample(0), now_ms() - ago_ms);
+    let keyed = arrived(0).with(KEY, "\"k\"");
     for (sent, brief, expected, updates) in [
-        (&arrived(0), "201", "version write", 1),
+        (&arrived(100), "201", "version write", 1),
         (&keyed, "200", "claim version transact version", 1),
         (&keyed, "200", "claim recorded version", 0),
         (&arrived(0).with("if-none-match", "*"), "412 precondition-failed", "version", 0),
