@@ -122,7 +122,10 @@ async fn a_key_is_never_told_not_written_by_a_503() {
     assert_eq!(Some(answer(&put, &later).await.header("location").to_owned()), told);
     // Without a key no outcome is recorded.
     put.resources.faults.plan("write", 3, Fate::LosesReply);
-    assert_eq!(unknown(&put, &sent(0).await).await, None);
+    let answered = answer(&put, &sent(0).await).await;
+    assert_eq!((&*answered.brief(), answered.body.get("self")), ("503 outcome-unknown", None));
+    let detail = answered.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("The table did not confirm"), "{detail}");
 }
 
 /// Where it is no longer known whether a PUT made a new resource, its status is the answer.
