@@ -22,8 +22,7 @@ TOOLS     = $(AT_ROOT) $(PYTHON) -m scripts.tools
 CHECKS    = $(AT_ROOT) .tools/checks/bin/python -m pytest
 BUILT     = $(or $(CARGO_TARGET_DIR),$(ROOT)/target)/$(CARGO_BUILD_TARGET)
 
-# With symbols, which tell make bench what the binaries consist of.
-RELEASE   = CARGO_PROFILE_RELEASE_STRIP=none cargo build --locked --quiet --release
+RELEASE   = cargo build --locked --quiet --release
 # As `cargo lambda build` reads it in the manifests of all functions but apply.
 ABORT     = --config 'profile.release.panic = "abort"'
 define RELEASE_FUNCTIONS

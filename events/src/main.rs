@@ -4,8 +4,6 @@
 mod example;
 mod expected;
 mod payload;
-#[cfg(test)]
-mod tests;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -115,3 +113,6 @@ fn resource(time: Time) -> Value {
         "secondsOfOperations": time.0.as_secs(),
     })
 }
+
+#[cfg(test)]
+mod tests;

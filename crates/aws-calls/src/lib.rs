@@ -6,9 +6,10 @@ mod connect;
 mod error;
 mod http;
 mod pool;
-#[cfg(test)]
-mod tests;
 
 pub use config::{Account, config};
 pub use error::call_error;
 pub use http::http_client;
+
+#[cfg(test)]
+mod tests;

@@ -108,13 +108,13 @@ fn principal(request: &Request) -> Option<&str> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A request for resource 42 from an HTTP API, with this authorizer.
+    /// A request for the resource ada from an HTTP API, with this authorizer.
     pub(crate) fn http_request(method: &str, authorizer: &str) -> Request {
         let event = format!(
-            r#"{{"version":"2.0","routeKey":"{method} /users/{{id}}","rawPath":"/users/42","rawQueryString":"",
+            r#"{{"version":"2.0","routeKey":"{method} /users/{{id}}","rawPath":"/users/ada","rawQueryString":"",
             "headers":{{}},"requestContext":{{"stage":"$default","timeEpoch":7,"authorizer":{authorizer},
-            "http":{{"method":"{method}","path":"/users/42","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}}}},
-            "pathParameters":{{"id":"42"}},"isBase64Encoded":false}}"#
+            "http":{{"method":"{method}","path":"/users/ada","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}}}},
+            "pathParameters":{{"id":"ada"}},"isBase64Encoded":false}}"#
         );
         lambda_http::request::from_str(&event).unwrap()
     }
@@ -122,10 +122,10 @@ pub(crate) mod tests {
     /// The same from a REST API, with this identity too.
     pub(crate) fn rest_request(identity: &str, authorizer: &str) -> Request {
         let event = format!(
-            r#"{{"resource":"/users/{{id}}","path":"/users/42","httpMethod":"PUT","headers":{{}},
+            r#"{{"resource":"/users/{{id}}","path":"/users/ada","httpMethod":"PUT","headers":{{}},
             "multiValueHeaders":{{}},"queryStringParameters":{{}},"multiValueQueryStringParameters":{{}},
-            "pathParameters":{{"id":"42"}},"stageVariables":{{}},"body":"","isBase64Encoded":false,
-            "requestContext":{{"httpMethod":"PUT","path":"/prod/users/42","requestTimeEpoch":7,
+            "pathParameters":{{"id":"ada"}},"stageVariables":{{}},"body":"","isBase64Encoded":false,
+            "requestContext":{{"httpMethod":"PUT","path":"/prod/users/ada","requestTimeEpoch":7,
             "identity":{identity},"authorizer":{authorizer}}}}}"#
         );
         lambda_http::request::from_str(&event).unwrap()
@@ -133,57 +133,27 @@ pub(crate) mod tests {
 
     #[test]
     fn the_authorizer_names_the_caller() {
-        let role = "arn:aws:sts::1:assumed-role/r";
-        let assumed = format!(r#"{{"iam":{{"userArn":"{role}/session"}}}}"#);
+        let arn = "arn:aws:sts::1:assumed-role/r";
+        let assumed = format!(r#"{{"userArn":"{arn}/session","cognitoIdentity":null}}"#);
         let cognito = format!(
-            r#"{{"iam":{{"userArn":"{role}/CognitoIdentityCredentials","cognitoIdentity":{{"amr":[],"identityId":"eu-west-1:7"}}}}}}"#
+            r#"{{"userArn":"{arn}/s","cognitoIdentityId":"eu-west-1:7","cognitoIdentity":{{"amr":[],"identityId":"eu-west-1:7"}}}}"#
         );
-        for (authorizer, expected) in [
-            ("null", ""),
-            (r#"{"jwt":{"claims":{"iss":"https://i","sub":"s"}}}"#, "https://i s"),
-            (
-                r#"{"iam":{"userArn":"arn:aws:iam::1:user/a/b","cognitoIdentity":null}}"#,
-                "arn:aws:iam::1:user/a/b",
-            ),
-            (&assumed, role),
-            (&cognito, "eu-west-1:7"),
-            (r#"{"lambda":{"principalId":"p"}}"#, "p"),
+        let user = r#"{"userArn":"arn:aws:iam::1:user/a/b"}"#;
+        for (identity, expected) in
+            [(&*assumed, arn), (&cognito, "eu-west-1:7"), (user, "arn:aws:iam::1:user/a/b")]
+        {
+            let http = http_request("PUT", &format!(r#"{{"iam":{identity}}}"#));
+            let rest = rest_request(identity, "null");
+            assert_eq!([caller(&http), caller(&rest)], [expected; 2], "{identity}");
+        }
+        let token = r#"{"claims":{"iss":"https://i","sub":"s"}}"#;
+        for (of_http, of_rest, expected) in [
+            ("null", "null", ""),
+            (&*format!(r#"{{"jwt":{token}}}"#), token, "https://i s"),
+            (r#"{"lambda":{"principalId":"p"}}"#, r#"{"principalId":"p"}"#, "p"),
         ] {
-            assert_eq!(caller(&http_request("PUT", authorizer)), expected, "{authorizer}");
-        }
-    }
-
-    #[test]
-    fn the_authorizer_of_a_rest_api_names_the_caller_too() {
-        let assumed = r#"{"userArn":"arn:aws:sts::1:assumed-role/r/session"}"#;
-        let cognito =
-            r#"{"userArn":"arn:aws:sts::1:assumed-role/r/s","cognitoIdentityId":"eu-west-1:7"}"#;
-        for (identity, authorizer, expected) in [
-            ("{}", "null", ""),
-            ("{}", r#"{"claims":{"iss":"https://i","sub":"s"}}"#, "https://i s"),
-            ("{}", r#"{"principalId":"p"}"#, "p"),
-            (assumed, "null", "arn:aws:sts::1:assumed-role/r"),
-            (cognito, "null", "eu-west-1:7"),
-        ] {
-            assert_eq!(
-                caller(&rest_request(identity, authorizer)),
-                expected,
-                "{identity} {authorizer}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_scope_is_granted_by_its_whole_name() {
-        let grants = |claims: &str| {
-            let request = http_request("PUT", &format!(r#"{{"jwt":{{"claims":{claims}}}}}"#));
-            Claims::of(&request).unwrap().grant("a:b")
-        };
-        for claims in [r#"{"scope":"c a:b"}"#, r#"{"scp":"a:b"}"#, r#"{"scp":"[c a:b]"}"#] {
-            assert!(grants(claims), "{claims}");
-        }
-        for claims in ["{}", r#"{"scope":"a:bc c:a:b server/a:b"}"#, r#"{"scope":""}"#] {
-            assert!(!grants(claims), "{claims}");
+            let (http, rest) = (http_request("PUT", of_http), rest_request("{}", of_rest));
+            assert_eq!([caller(&http), caller(&rest)], [expected; 2], "{of_http}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use lambda_http::{Adapter, Body, Error, IntoResponse, Request, RequestExt, Response, service_fn};
 use lambda_runtime::{LambdaEvent, Service};
-use rules::Problem;
+use rules::{Problem, ProblemType};
 use serde::Serialize;
 use world::{Host, Invocation, Report};
 
@@ -64,18 +64,12 @@ where
     A: Future<Output = Response<Body>>,
 {
     let is_head = request.method() == Method::HEAD;
-    let report = |report: fn(&Invocation, &Problem, &H), problem: &Problem| {
-        let context = request.lambda_context_ref();
-        report(&invocation(context, host.now(), Duration::ZERO), problem, host);
-    };
-    let checked = match access.check(&request) {
-        Ok(()) => problem.map_or(Ok(()), Err).inspect_err(|problem| report(refused, problem)),
-        Err(problem) => {
-            report(forbidden, &problem);
-            Err(problem)
-        }
-    };
-    let checked = checked.map_err(|problem| problem.request_id(request_id(&request)));
+    let checked = access.check(&request).and_then(|()| problem.map_or(Ok(()), Err));
+    let checked = checked.map_err(|problem| {
+        let invocation = invocation(request.lambda_context_ref(), host.now(), Duration::ZERO);
+        host.report(&refused(&invocation, &problem));
+        problem.request_id(request_id(&request))
+    });
     // The future of a request has kilobytes, which would be moved repeatedly without the box.
     let handled = checked.map(|()| Box::pin(handle(request)));
     async move {
@@ -87,13 +81,12 @@ where
     }
 }
 
-fn forbidden<H: Host>(invocation: &Invocation, problem: &Problem, host: &H) {
-    host.report(&Report::forbidden(invocation, problem));
-}
-
-fn refused<H: Host>(invocation: &Invocation, problem: &Problem, host: &H) {
-    let report = Report::info(invocation, "refused a request");
-    host.report(&report.problem(problem.problem_type()));
+/// The report of a request that no function sees.
+fn refused<'a>(invocation: &'a Invocation, problem: &Problem) -> Report<'a> {
+    match problem.problem_type() {
+        ProblemType::Forbidden => Report::forbidden(invocation, problem),
+        problem_type => Report::info(invocation, "refused a request").problem(problem_type),
+    }
 }
 
 /// A response with a text body. `lambda_http` would treat the body as a stream of bytes in any

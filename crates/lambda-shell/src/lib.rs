@@ -8,8 +8,6 @@ mod event;
 pub mod gateway;
 mod host;
 pub mod log;
-#[cfg(test)]
-mod process_tests;
 pub mod reply;
 pub mod sqs_event;
 pub mod target;
@@ -18,3 +16,6 @@ pub use access::Access;
 pub use caller::caller;
 pub use event::GatewayEvent;
 pub use host::{LambdaHost, invocation};
+
+#[cfg(test)]
+mod process_tests;

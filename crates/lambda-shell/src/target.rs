@@ -91,6 +91,7 @@ fn prefix(path: &str, segments: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::tests::{http_request, rest_request};
     use rules::resource::Example;
 
     struct User;
@@ -101,34 +102,33 @@ mod tests {
         const EXAMPLE: Example = Example { parameters: &["42"], body: "{}" };
     }
 
-    /// A PUT as an HTTP API hands it over, with this authorizer.
-    fn request(authorizer: &str) -> Request {
-        let event = format!(
-            r#"{{"version":"2.0","routeKey":"PUT /users/{{id}}","rawPath":"/prod/users/42","rawQueryString":"",
-            "headers":{{}},"requestContext":{{"stage":"prod","timeEpoch":7,"authorizer":{authorizer},
-            "http":{{"method":"PUT","path":"/prod/users/42","protocol":"HTTP/1.1","sourceIp":"::1","userAgent":""}}}},
-            "pathParameters":{{"id":"42"}},"isBase64Encoded":false}}"#
-        );
-        lambda_http::request::from_str(&event).unwrap()
-    }
-
     #[test]
     fn a_request_names_its_target() {
-        let request = request("null");
-        assert_eq!((&*parameter(&request, "id"), &*parameter(&request, "receipt")), ("42", ""));
-        assert_eq!(gateway_time_ms(&request), Some(7));
-        let paths = Paths::of::<User>(&request, &ResourceId::new("42").unwrap(), 0);
-        assert_eq!(paths.operation("r"), "/prod/users/42/operations/r");
+        let id = ResourceId::new("ada").unwrap();
+        // The context of a REST API gives the path with the stage.
+        for (request, expected) in [
+            (http_request("PUT", "null"), "/users/ada/operations/r"),
+            (rest_request("{}", "null"), "/prod/users/ada/operations/r"),
+        ] {
+            assert_eq!(
+                (&*parameter(&request, "id"), &*parameter(&request, "receipt")),
+                ("ada", "")
+            );
+            assert_eq!(gateway_time_ms(&request), Some(7));
+            assert_eq!(Paths::of::<User>(&request, &id, 0).operation("r"), expected);
+        }
     }
 
     #[test]
     fn the_prefix_is_what_stands_before_the_path() {
-        assert_eq!(prefix("/users/42", 2), "");
-        assert_eq!(prefix("/prod/users/42", 2), "/prod");
-        assert_eq!(prefix("/prod/users/42/", 2), "/prod");
-        assert_eq!(prefix("/users/42/operations/r/", 4), "");
-        assert_eq!(prefix("/users/resources/operations/users", 4), "");
-        assert_eq!(prefix("/v1/users/resources/operations/r", 4), "/v1");
-        assert_eq!(prefix("", 2), "");
+        for (path, segments, expected) in [
+            ("/users/42", 2, ""),
+            ("/prod/users/42/", 2, "/prod"),
+            ("/users/42/operations/r/", 4, ""),
+            ("/v1/users/resources/operations/r", 4, "/v1"),
+            ("", 2, ""),
+        ] {
+            assert_eq!(prefix(path, segments), expected, "{path}");
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 pub mod message;
 mod sqs;
-#[cfg(test)]
-mod tests;
 mod trace;
 
 pub use sqs::Sqs;
+
+#[cfg(test)]
+mod tests;

@@ -193,41 +193,28 @@ mod tests {
     #[test]
     fn refuses_with_a_position() {
         use ProblemType::*;
-        for (body, expected, line, column) in [
-            (&b"{\"a\":1,\n \"b\": tru}"[..], MalformedJson, 2, 10),
-            (b"", MalformedJson, 1, 0),
-            (b"{\"a\":1}x", MalformedJson, 1, 8),
-            (b"{\"a\":\"\xff\"}", MalformedJson, 1, 7),
-            (b"[1]", InvalidBody, 1, 1),
-            (b"\n null", InvalidBody, 2, 2),
-            (b"[1", MalformedJson, 1, 2),
-            (b"{\"a\":1,\n\"\\u0061\":2}", DuplicateMember, 2, 10),
-            (b"{\"a\":\"\xef\xbf\xbe\"}", ForbiddenCharacter, 1, 7),
-            (br#"{"a":"\ud800"}"#, MalformedJson, 1, 13),
-            (br#"{"a":"\udc00"}"#, MalformedJson, 1, 12),
-            (b"\xEF\xBB\xBF{}", MalformedJson, 1, 1),
+        let half = "half of a surrogate pair";
+        for (body, expected, line, column, reason) in [
+            (&b"{\"a\":1,\n \"b\": tru}"[..], MalformedJson, 2, 10, "correct the JSON"),
+            (b"", MalformedJson, 1, 0, "correct the JSON"),
+            (b"{\"a\":1}x", MalformedJson, 1, 8, "correct the JSON"),
+            (b"{\"a\":\"\xff\"}", MalformedJson, 1, 7, "not UTF-8"),
+            (b"[1]", InvalidBody, 1, 1, "JSON object"),
+            (b"\n null", InvalidBody, 2, 2, "JSON object"),
+            (b"[1", MalformedJson, 1, 2, "correct the JSON"),
+            (b"{\"a\":1,\n\"\\u0061\":2}", DuplicateMember, 2, 10, "twice"),
+            (b"{\"a\":\"\xef\xbf\xbe\"}", ForbiddenCharacter, 1, 7, "U+FFFE"),
+            (br#"{"a":"\ud800"}"#, MalformedJson, 1, 13, "correct the JSON"),
+            (br#"{"a":"\ud800\u0041"}"#, MalformedJson, 1, 18, half),
+            (br#"{"a":"\udc00"}"#, MalformedJson, 1, 12, half),
+            (b"\xEF\xBB\xBF{}", MalformedJson, 1, 1, "byte order mark"),
         ] {
             let problem = check(body).unwrap_err();
-            let shown = String::from_utf8_lossy(body);
-            assert_eq!(problem.problem_type(), expected, "{shown}");
+            assert_eq!(problem.problem_type(), expected, "{problem:?}");
             let document = serde_json::to_value(&problem).unwrap();
-            assert_eq!(
-                (&document["line"], &document["column"]),
-                (&line.into(), &column.into()),
-                "{shown} {document}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_misleads_has_a_text_of_its_own() {
-        for (body, told) in [
-            (&b"\xEF\xBB\xBF{}"[..], "byte order mark"),
-            (br#"{"a":"\udc00"}"#, "half of a surrogate pair"),
-            (br#"{"a":"\ud800\u0041"}"#, "half of a surrogate pair"),
-        ] {
-            let problem = check(body).unwrap_err();
-            assert!(problem.detail().contains(told), "{problem:?}");
+            let position = (&document["line"], &document["column"]);
+            assert_eq!(position, (&line.into(), &column.into()), "{document}");
+            assert!(problem.detail().contains(reason), "{document}");
         }
     }
 
@@ -301,36 +288,21 @@ mod tests {
         if expected.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {
             return Ok(());
         }
-        let refused = kind(body);
-        let shown = String::from_utf8_lossy(body);
-        prop_assert_eq!(
-            expected.is_err(),
-            refused == Some(ProblemType::MalformedJson),
-            "{}: {:?}",
-            shown,
-            refused
-        );
+        let (refused, shown) = (kind(body), String::from_utf8_lossy(body));
+        let is_malformed = refused == Some(ProblemType::MalformedJson);
+        prop_assert_eq!(expected.is_err(), is_malformed, "{}: {:?}", shown, refused);
         if let Ok(value) = expected {
-            prop_assert_eq!(
-                !value.is_object(),
-                refused == Some(ProblemType::InvalidBody),
-                "{}",
-                shown
-            );
+            let is_no_object = refused == Some(ProblemType::InvalidBody);
+            prop_assert_eq!(!value.is_object(), is_no_object, "{}", shown);
         }
         Ok(())
     }
 
     proptest! {
         #[test]
-        fn agrees_with_serde_json_on_valid_json(value in value(), pretty: bool) {
-            let text = if pretty { serde_json::to_vec_pretty(&value) } else { serde_json::to_vec(&value) }.unwrap();
+        fn agrees_with_serde_json(value in value(), pretty: bool, at: prop::sample::Index, with in any::<u8>()) {
+            let mut text = if pretty { serde_json::to_vec_pretty(&value) } else { serde_json::to_vec(&value) }.unwrap();
             agrees(&text)?;
-        }
-
-        #[test]
-        fn agrees_with_serde_json_on_broken_json(value in value(), at: prop::sample::Index, with in any::<u8>()) {
-            let mut text = serde_json::to_vec(&value).unwrap();
             let at = at.index(text.len());
             text[at] = with;
             agrees(&text)?;

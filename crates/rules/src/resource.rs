@@ -177,22 +177,6 @@ const fn is_at(path: &[u8], start: usize, end: usize, name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    struct Device;
-
-    impl Resource for Device {
-        const PATH: &'static str = "/v1/tenants/{tenant}/devices/{id}";
-        const OWNER: &'static str = "tenant";
-        const EXAMPLE: Example = Example { parameters: &["acme", "7"], body: "{}" };
-    }
-
-    #[test]
-    fn a_path_has_its_parameters_in_order() {
-        let id = ResourceId::new("ac\"me/7").unwrap();
-        assert_eq!(path_of::<Device>(&id), "/v1/tenants/ac%22me/devices/7");
-        assert_eq!(parameters::<Device>().collect::<Vec<_>>(), ["tenant", "id"]);
-        assert_eq!(segments::<Device>(), 5);
-    }
-
     #[test]
     fn a_path_that_cannot_work_is_found_with_its_reason() {
         for (path, owner, reason) in [

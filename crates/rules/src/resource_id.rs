@@ -119,7 +119,7 @@ fn invalid(parameter: &str, reason: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{Example, path_of};
+    use crate::resource::{Example, parameters, path_of, segments};
     use proptest::prelude::*;
 
     struct Nested;
@@ -136,6 +136,14 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_path_has_its_parameters_in_order() {
+        let id = ResourceId::new("ac\"me/7").unwrap();
+        assert_eq!(path_of::<Nested>(&id), "/tenants/ac%22me/devices/7");
+        assert_eq!(parameters::<Nested>().collect::<Vec<_>>(), ["tenant", "id"]);
+        assert_eq!(segments::<Nested>(), 4);
     }
 
     fn id_of(tenant: &str, id: &str) -> Result<ResourceId, Problem> {

@@ -25,8 +25,6 @@ mod condition;
 mod item;
 mod outcomes;
 mod resources;
-#[cfg(test)]
-mod tests;
 
 use std::sync::{Arc, OnceLock};
 
@@ -94,3 +92,6 @@ impl Operations {
         self.dynamo_db.client()
     }
 }
+
+#[cfg(test)]
+mod tests;

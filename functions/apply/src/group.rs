@@ -124,7 +124,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         invocation: &Invocation,
     ) -> Result<bool, CallError> {
         let look = self.resources.look(operation, self.host.now());
-        let (stored, recorded) = within(&self.host, invocation.deadline, look).await?;
+        let (stored, recorded) = within(&self.host, end_of_update(invocation), look).await?;
         if matches!(recorded, Some(Recorded::Decided(_))) {
             self.report_decided(&operation.resource, operation.id, invocation);
             group.on_met(None, &[operation.id], self.host.random());
@@ -139,7 +139,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
 
     /// Runs the update, within the time that is left for it.
     async fn update(&self, operation: &Operation, invocation: &Invocation) -> Updated {
-        let until = invocation.deadline.saturating_sub(TIME_FOR_A_CALL);
+        let until = end_of_update(invocation);
         world::update(&self.host, &self.resource, operation, until, invocation).await
     }
 
@@ -184,4 +184,9 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     fn has_time_for_a_call(&self, invocation: &Invocation) -> bool {
         invocation.deadline.saturating_sub(self.host.now()) >= TIME_FOR_A_CALL
     }
+}
+
+/// When an update must have ended, and the look before it.
+fn end_of_update(invocation: &Invocation) -> Duration {
+    invocation.deadline.saturating_sub(TIME_FOR_A_CALL)
 }

@@ -2,13 +2,9 @@
 
 mod batch;
 mod group;
-#[cfg(test)]
-mod large_batch_tests;
 mod messages;
 mod run;
 mod sort;
-#[cfg(test)]
-mod tests;
 
 #[cfg(panic = "abort")]
 compile_error!("apply must unwind: otherwise a record that panics would end its whole batch");
@@ -95,3 +91,8 @@ fn sent_ms(message: &SqsMessage) -> Option<i64> {
 fn unix_ms(since_epoch: Duration) -> i64 {
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod large_batch_tests;
+#[cfg(test)]
+mod tests;

@@ -98,29 +98,21 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         group: Vec<Delivered<'a>>,
         invocation: &Invocation,
     ) -> Vec<(Delivered<'a>, Option<Open>)> {
-        let is_alone = group.len() == 1;
-        match self.catch(&group, invocation).await {
-            Some(undecided) => group
-                .into_iter()
-                .map(|one| {
-                    let is_open = undecided.contains(&one.operation.id);
-                    (one, is_open.then_some(Open::Undecided))
-                })
-                .collect(),
-            None if is_alone => group.into_iter().map(|one| (one, Some(Open::Panicked))).collect(),
-            None => {
-                let mut applied = Vec::new();
-                for one in group {
-                    let open = match self.catch(std::slice::from_ref(&one), invocation).await {
-                        Some(undecided) if undecided.is_empty() => None,
-                        Some(_) => Some(Open::Undecided),
-                        None => Some(Open::Panicked),
-                    };
-                    applied.push((one, open));
-                }
-                applied
-            }
+        let undecided = self.catch(&group, invocation).await;
+        if undecided.is_some() || group.len() == 1 {
+            let with_reason = |one| {
+                let open = why_open(&one, undecided.as_deref());
+                (one, open)
+            };
+            return group.into_iter().map(with_reason).collect();
         }
+        let mut applied = Vec::new();
+        for one in group {
+            let undecided = self.catch(std::slice::from_ref(&one), invocation).await;
+            let open = why_open(&one, undecided.as_deref());
+            applied.push((one, open));
+        }
+        applied
     }
 
     /// The operations of a group that still have no outcome; `None` after a panic.
@@ -138,4 +130,12 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
 
 fn of<'b>(delivered: &'b Delivered<'_>) -> &'b rules::Operation {
     &delivered.operation
+}
+
+/// Why an operation is open, if it is, after a run that left these `undecided` or panicked.
+fn why_open(delivered: &Delivered<'_>, undecided: Option<&[OperationId]>) -> Option<Open> {
+    match undecided {
+        None => Some(Open::Panicked),
+        Some(undecided) => undecided.contains(&delivered.operation.id).then_some(Open::Undecided),
+    }
 }

@@ -1,9 +1,6 @@
 //! Handles dead letters: marks the operation as stalled, and parks the message unchanged, for an
 //! operator to check and to move back.
 
-#[cfg(test)]
-mod tests;
-
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::Error;
 use lambda_shell::sqs_event::{batch_response, receives};
@@ -84,3 +81,6 @@ fn reason(message: &SqsMessage) -> String {
         format!("The service failed to carry out the operation; {next}.")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,26 @@ use crate::answer::Answer;
 use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
+/// Why an attempt did not write.
+pub(crate) enum NotWritten {
+    /// The operation is open.
+    Open(Open),
+    /// It is refused, or the refusal could not be recorded.
+    Problem(Problem),
+}
+
+impl From<Open> for NotWritten {
+    fn from(open: Open) -> Self {
+        Self::Open(open)
+    }
+}
+
+impl From<Problem> for NotWritten {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
 /// The reply to a call.
 enum Reply {
     /// The resource was written.
@@ -36,22 +56,19 @@ where
     Q: Outbox,
 {
     /// Runs the update and writes the resource, in one or more calls, until the time `until` since
-    /// the Unix epoch. The inner error says why the operation is still open.
+    /// the Unix epoch.
     ///
     /// # Errors
-    /// The problem of a refused operation, and 503.
+    /// [`NotWritten`]
     pub(crate) async fn attempt(
         &self,
         request: &WriteRequest,
         attempt: &mut Attempt,
         until: Duration,
-    ) -> Result<Result<Answer, Open>, Problem> {
+    ) -> Result<Answer, NotWritten> {
         let mut next = Next::Call { after: Duration::ZERO };
         if R::HAS_UPDATE {
-            next = match self.look(request, attempt, until).await {
-                Ok(next) => next,
-                Err(open) => return Ok(Err(open)),
-            };
+            next = self.look(request, attempt, until).await?;
         }
         let mut is_updated = !R::HAS_UPDATE;
         loop {
@@ -59,14 +76,14 @@ where
                 Next::Call { after } if self.host.now() + after < until => {
                     self.host.sleep(after).await;
                 }
-                Next::Open if attempt.is_out_of_steps() => return Ok(Err(Open::Overtaken)),
-                Next::Call { .. } | Next::Open => return Ok(Err(Open::Table)),
-                Next::Landed { created } => return Ok(Ok(Answer::Written { created })),
+                Next::Open if attempt.is_out_of_steps() => return Err(Open::Overtaken.into()),
+                Next::Call { .. } | Next::Open => return Err(Open::Table.into()),
+                Next::Landed { created } => return Ok(Answer::Written { created }),
                 Next::Refused(refusal) => {
                     let precondition = &attempt.operation().precondition;
                     let problem = refusal.problem(precondition);
                     let outcome = refusal.outcome(precondition);
-                    return self.refuse(request, attempt, problem, outcome).await.map(Ok);
+                    return Ok(self.refuse(request, attempt, problem, outcome).await?);
                 }
             }
             if !is_updated {
@@ -75,21 +92,21 @@ where
                     Updated::Refused(problem) => {
                         let problem = problem.final_or_refused();
                         let outcome = Outcome::failed(&problem);
-                        return self.refuse(request, attempt, problem, outcome).await.map(Ok);
+                        return Ok(self.refuse(request, attempt, problem, outcome).await?);
                     }
-                    Updated::TryLater(reason) => return Ok(Err(Open::Update(reason))),
+                    Updated::TryLater(reason) => return Err(Open::Update(reason).into()),
                 }
             }
             next = match within(&self.host, until, self.write(request, attempt)).await {
-                Ok(Reply::Written { created }) => return Ok(Ok(Answer::Written { created })),
+                Ok(Reply::Written { created }) => return Ok(Answer::Written { created }),
                 Ok(Reply::WrittenWithOutcome { completed_at }) => {
-                    return Ok(Ok(self.written(request, attempt, completed_at).await));
+                    return Ok(self.written(request, attempt, completed_at).await);
                 }
                 Ok(Reply::Decided) => {
                     let Some(decision) = self.decision(request, attempt).await? else {
-                        return Ok(Err(Open::Table));
+                        return Err(Open::Table.into());
                     };
-                    return self.outcome(request, attempt, decision).await.map(Ok);
+                    return Ok(self.outcome(request, attempt, decision).await?);
                 }
                 Ok(Reply::Met { stored }) => attempt.on_met(stored, self.host.random()),
                 Err(error) => self.on_failed(request, attempt, &error, until),

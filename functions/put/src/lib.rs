@@ -14,17 +14,11 @@
 mod answer;
 mod attempt;
 mod cancel;
-#[cfg(test)]
-mod cancel_tests;
 mod claim;
-#[cfg(test)]
-mod delete_tests;
 mod outcome;
 mod prepare;
 mod queue;
 mod report;
-#[cfg(test)]
-mod tests;
 mod update;
 
 use std::time::Duration;
@@ -38,6 +32,7 @@ use rules::{Problem, ReceiptKeys, Resource};
 use world::{Claims, Host, Invocation, Outbox, Outcomes, Resources};
 
 use crate::answer::{Answer, Ending};
+use crate::attempt::NotWritten;
 use crate::prepare::WriteRequest;
 
 /// The function's timeout in `template.yaml`.
@@ -126,14 +121,24 @@ where
         attempt: &mut Attempt,
     ) -> Result<Answer, Problem> {
         if let Some(until) = request.attempt_until(self.host.now()) {
-            match self.attempt(request, attempt, until).await? {
+            match self.attempt(request, attempt, until).await {
                 Ok(answer) => return Ok(answer),
-                Err(open) if request.mode == Mode::Inline => {
+                Err(NotWritten::Problem(problem)) => return Err(problem),
+                Err(NotWritten::Open(open)) if request.mode == Mode::Inline => {
                     return Err(self.open(request, attempt, &open));
                 }
-                Err(_) => {}
+                Err(NotWritten::Open(_)) => {}
             }
         }
         self.queue(request, attempt).await
     }
 }
+
+#[cfg(test)]
+mod cancel_tests;
+#[cfg(test)]
+mod key_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod update_tests;

@@ -15,7 +15,7 @@ use crate::prepare::WriteRequest;
 /// Why an operation is open: not known to have landed, and not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Open {
-    /// The table could not accept or confirm the write.
+    /// The table did not accept or confirm the write.
     Table,
     /// The operation met newer ones more often than it may step over them.
     Overtaken,
@@ -152,8 +152,8 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
     }
 
     /// The answer to a write that landed together with its outcome, at `completed_at` since the
-    /// Unix epoch. If it cannot be read whether a PUT created the resource, or a DELETE has hidden
-    /// it, the answer is the status, which is known.
+    /// Unix epoch. If it is not known whether a PUT created the resource, because that cannot be
+    /// read or the resource was deleted since, the answer is the status.
     pub(crate) async fn written(
         &self,
         request: &WriteRequest,

@@ -1,8 +1,5 @@
 //! `GET` of a resource, and of the status of an operation on it.
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, ETAG, LAST_MODIFIED};
@@ -133,3 +130,6 @@ fn method_not_allowed(request: &Request, allow: &'static str) -> Response<Body> 
 fn http_date(since_epoch: Duration) -> String {
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + since_epoch)
 }
+
+#[cfg(test)]
+mod tests;

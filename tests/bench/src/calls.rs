@@ -2,14 +2,14 @@
 //! exact, so they are judged, and `docs/prices.py` reckons with them.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use crate::contender::Contenders;
+use crate::contender::{Contenders, Process};
 use crate::event;
 use crate::measure::Results;
 use crate::meter::{Counted, Meter};
-use crate::process::Process;
 use crate::warm::kinds;
+
+const SECTION: &str = "Network calls of a request, counted at the wire";
 
 /// What was counted when it was looked at last.
 const KNOWN: &str = include_str!("../calls.json");
@@ -19,6 +19,9 @@ const COUNTED: &str = "target/calls.json";
 
 /// A body with which an item of both tables is one write unit, and two larger ones.
 const BODIES: [usize; 3] = [900, 10_000, 50_000];
+
+/// Batches for `apply`, and how many of their records are of one resource.
+const BATCHES: [(usize, usize); 4] = [(10, 1), (100, 1), (100, 10), (100, 100)];
 
 /// One kind of request, of one size.
 #[derive(Debug, Serialize)]
@@ -33,58 +36,41 @@ struct Line {
 /// Counts them; names what is not as it was.
 pub async fn measure(contenders: &Contenders, results: &mut Results) -> Option<String> {
     let mut lines = Vec::new();
-    for body in BODIES {
-        let meter = Meter::start().await;
-        let kinds = kinds(contenders, &meter.urls, body).await.into_iter();
-        let mut events: Vec<_> =
-            kinds.map(|kind| (kind.name.to_owned(), kind.function, kind.event)).collect();
+    for bytes in BODIES {
+        let (meter, body) = (Meter::start().await, event::body(bytes));
+        let kinds = kinds(contenders, &meter.endpoints, bytes).await.into_iter();
+        let mut requests: Vec<_> =
+            kinds.map(|kind| (kind.name, kind.function, kind.request)).collect();
         let fields = [("prefer", "respond-async"), ("idempotency-key", "\"another\"")];
-        let both = event::put(&event::body(body), &fields);
-        events.push(("keyed, deferred".to_owned(), "put", both));
-        let batches = [(10, 1), (100, 1), (100, 10), (100, 100)];
-        for (serial, (batch, together)) in (0..).zip(batches) {
-            let event = event::batch(batch, batch / together, &event::body(body), serial);
-            events.push((format!("batch of {batch}, {together} together"), "apply", event));
-        }
-        for (kind, function, event) in events {
-            // Each arrives later than the one before.
-            let event = arriving_now(event);
-            let process = Process::start(&contenders.function(function), &meter.urls).await;
+        requests.push(("keyed, deferred", "put", event::put(&body, &fields)));
+        let mut count = async |kind: &str, function, event: &dyn Fn() -> String| {
+            let process = Process::start(&contenders.function(function), &meter.endpoints).await;
             meter.take();
-            process.invoke(event.to_string()).await;
+            process.invoke(event()).await;
             let counted = meter.take();
-            if body == BODIES[0] {
-                add(results, &kind, function, &counted);
+            if bytes == BODIES[0] {
+                let calls: Vec<_> =
+                    counted.calls.iter().map(|(call, count)| format!("{call} {count}")).collect();
+                let what = format!("{kind}: {}", calls.join(", "));
+                let count: u64 = counted.calls.values().sum();
+                results.add_exact(SECTION, &what, function, "calls", count as f64);
             }
-            lines.push(Line { kind, body, counted });
+            lines.push(Line { kind: kind.to_owned(), body: bytes, counted });
+        };
+        for (kind, function, request) in requests {
+            // Each arrives later than the one before.
+            count(kind, function, &|| event::now(&request)).await;
+        }
+        for (serial, (batch, together)) in (0..).zip(BATCHES) {
+            let kind = format!("batch of {batch}, {together} together");
+            let event = || event::batch(batch, batch / together, &body, serial);
+            count(&kind, "apply", &event).await;
         }
     }
-    let text = text(&lines);
+    let lines: Vec<_> = lines.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
+    let text = format!("[\n{}\n]\n", lines.join(",\n"));
     (text != KNOWN).then(|| {
         std::fs::write(COUNTED, text).expect("the file can be written");
         format!("{COUNTED} is what is counted now and differs from tests/bench/calls.json: put it there if that is meant")
     })
-}
-
-fn arriving_now(mut event: Value) -> Value {
-    if event.get("requestContext").is_some() {
-        event["requestContext"]["timeEpoch"] = json!(event::now_ms());
-    }
-    event
-}
-
-fn add(results: &mut Results, kind: &str, function: &str, counted: &Counted) {
-    let calls: Vec<_> =
-        counted.calls.iter().map(|(call, count)| format!("{call} {count}")).collect();
-    let what = format!("{kind}: {}", calls.join(", "));
-    let count: u64 = counted.calls.values().sum();
-    let section = "Network calls of a request, counted at the wire";
-    results.add_exact(section, &what, function, "calls", count as f64);
-}
-
-/// JSON with a line for each.
-fn text(lines: &[Line]) -> String {
-    let lines: Vec<_> =
-        lines.iter().map(|line| serde_json::to_string(line).expect("numbers and names")).collect();
-    format!("[\n{}\n]\n", lines.join(",\n"))
 }

@@ -7,65 +7,48 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use rig::environment::Endpoints;
+use rig::http::{HangUp, Reply, Server, json};
+use rig::{resource, wire};
 use serde_json::Value;
-use soak::rig::http::{HangUp, Reply, json, serve};
-use soak::rig::names;
-use tokio::net::TcpListener;
-
-/// The body of the one stored resource.
-pub const STORED: &str = r#"{"name": "Ada", "languages": ["en", "fr"]}"#;
 
 /// The services, at one address.
 #[derive(Debug)]
-pub struct Endpoints {
-    /// Where they are.
-    pub urls: names::Endpoints,
-    state: Arc<State>,
+pub struct Canned {
+    pub endpoints: Endpoints,
+    latency_us: Arc<AtomicU64>,
+    _server: Server,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    latency_us: AtomicU64,
-}
-
-impl Endpoints {
+impl Canned {
     pub async fn start() -> Self {
-        let state = Arc::new(State::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("a bound address"));
-        let serving = Arc::clone(&state);
-        tokio::spawn(async move {
-            let never = serve(listener, move |request| {
-                let state = Arc::clone(&serving);
-                async move { state.answer(&request).await }
-            });
-            match never.await {}
+        let latency_us = Arc::new(AtomicU64::default());
+        let latency = Arc::clone(&latency_us);
+        let server = Server::start(move |request| {
+            answer(Duration::from_micros(latency.load(Ordering::Relaxed)), request)
         });
-        Self { urls: names::Endpoints { dynamodb: url.clone(), sqs: url }, state }
+        let server = server.await;
+        Self { endpoints: at(&server), latency_us, _server: server }
     }
 
     /// How long every call takes from now on.
     pub fn set_latency(&self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).expect("a short time");
-        self.state.latency_us.store(us, Ordering::Relaxed);
+        self.latency_us.store(us, Ordering::Relaxed);
     }
 }
 
-impl State {
-    async fn answer(&self, request: &Request<Bytes>) -> Result<Reply, HangUp> {
-        let latency = Duration::from_micros(self.latency_us.load(Ordering::Relaxed));
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
-        Ok(json(200, reply(call_of(request), request.body())))
-    }
+/// Both services at one server.
+pub fn at(server: &Server) -> Endpoints {
+    Endpoints { dynamodb: server.url(), sqs: server.url() }
 }
 
-/// Which call it is, such as `UpdateItem`.
-pub fn call_of(request: &Request<Bytes>) -> &str {
-    let target = request.headers().get("x-amz-target");
-    let target = target.and_then(|target| target.to_str().ok()).unwrap_or_default();
-    target.rsplit('.').next().unwrap_or_default()
+async fn answer(latency: Duration, request: Request<Bytes>) -> Result<Reply, HangUp> {
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let (parts, body) = request.into_parts();
+    Ok(json(200, reply(wire::target(&parts), &body)))
 }
 
 /// A reply that says that the call succeeded.
@@ -75,8 +58,9 @@ pub fn reply(call: &str, body: &[u8]) -> Bytes {
         "GetItem" if is_resources() => {
             let id = "01a1f866-10e8-75a3-9f2e-3d4c5b6a7988";
             let text = |text: &str| serde_json::json!({ "S": text });
+            let body = text(&resource::body(1));
             let item = serde_json::json!({
-                "Item": { "id": text("42"), "body": text(STORED), "op": text(id), "created_by": text(id) },
+                "Item": { "id": text("42"), "body": body, "op": text(id), "created_by": text(id) },
             });
             Bytes::from(item.to_string())
         }

@@ -1,114 +1,76 @@
 //! Measures the release binaries from outside, side by side with bare ones.
+//!
+//! `bench --bins FOLDER [--peers FILE] [--only PART,PART] [--rounds N] [--json FILE]`, where the parts
+//! are size, start-up, calls, instructions, warm, memory and apply.
 
 mod apply;
 mod budgets;
 mod calls;
 mod contender;
-mod contributors;
 mod endpoint;
 mod event;
+mod instructions;
 mod machine;
 mod measure;
 mod memory;
 mod meter;
 mod peers;
-mod process;
 mod size;
 mod start_up;
 mod table;
 mod warm;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use contender::Contenders;
-use endpoint::Endpoints;
+use endpoint::Canned;
 use measure::Results;
-
-/// How to call it.
-const USAGE: &str = "usage: bench --functions FOLDER --bare FOLDER \
-    [--symbols FOLDER] [--peers FILE] \
-    [--only size,start-up,calls,warm,memory,apply] [--rounds N] [--json FILE]";
-
-/// What the command line chose.
-#[derive(Debug)]
-struct Settings {
-    functions: PathBuf,
-    bare: PathBuf,
-    symbols: Option<PathBuf>,
-    peers: Option<PathBuf>,
-    only: Vec<String>,
-    rounds: usize,
-    json: Option<PathBuf>,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Some(settings) = settings(std::env::args().skip(1)) else {
-        eprintln!("{USAGE}");
-        return ExitCode::FAILURE;
-    };
-    let contenders =
-        Contenders::new(&settings.functions, &settings.bare, settings.peers.as_deref());
-    let machine = machine::describe(settings.rounds);
-    let endpoints = Endpoints::start().await;
-    let mut results = Results::default();
-    let rounds = settings.rounds;
-    let is_chosen =
-        |part: &str| settings.only.is_empty() || settings.only.iter().any(|it| it == part);
-    let mut wrong = peers::check(&contenders, &endpoints).await;
+    let options = rig::options();
+    let option = |name| options.get(name).map(String::as_str);
+    let rounds = option("rounds").map_or(9, |rounds| rounds.parse().expect("--rounds N"));
+    let only = option("only").map(|only| only.split(',').collect::<Vec<_>>());
+    let is_chosen = |part| only.as_ref().is_none_or(|only| only.contains(&part));
+    let bins = option("bins").expect("--bins FOLDER");
+    let contenders = &Contenders::new(Path::new(bins), option("peers").map(Path::new));
+    let machine = machine::describe(rounds);
+    let canned = &Canned::start().await;
+    let results = &mut Results::default();
+    let mut wrong = peers::check(contenders, canned).await;
     if is_chosen("size") {
-        size::measure(&contenders, &mut results);
-        if let Some(symbols) = &settings.symbols {
-            contributors::measure(symbols, &mut results);
-        }
+        size::measure(contenders, results);
     }
     if is_chosen("start-up") {
-        start_up::measure(&contenders, &endpoints, rounds * 20, &mut results).await;
+        start_up::measure(contenders, canned, rounds * 20, results).await;
     }
     if is_chosen("calls") {
-        wrong.extend(calls::measure(&contenders, &mut results).await);
+        wrong.extend(calls::measure(contenders, results).await);
+    }
+    if is_chosen("instructions") {
+        wrong.extend(instructions::measure(contenders, canned, results).await);
     }
     if is_chosen("warm") {
-        warm::measure(&contenders, &endpoints, rounds, &mut results).await;
+        warm::measure(contenders, canned, rounds, results).await;
     }
     if is_chosen("memory") {
-        memory::measure(&contenders, &endpoints, &mut results).await;
+        memory::measure(contenders, canned, results).await;
     }
     if is_chosen("apply") {
-        apply::measure(&contenders, &endpoints, rounds, &mut results).await;
+        apply::measure(contenders, canned, rounds, results).await;
     }
-    let (budgets, unmet) = budgets::judge(&results);
+    let (budgets, unmet) = budgets::judge(results);
     wrong.extend(unmet);
-    let table = format!("{machine}\n{}", table::markdown(&results, &budgets));
-    println!("{table}");
-    results.table = table;
-    if let Some(path) = settings.json {
-        let json = serde_json::to_string_pretty(&results).expect("numbers and names");
-        std::fs::write(&path, json + "\n").expect("the file can be written");
+    results.table = format!("{machine}\n{}", table::markdown(results, &budgets));
+    println!("{}", results.table);
+    if let Some(path) = option("json") {
+        let json = serde_json::to_string_pretty(results).expect("numbers and names");
+        std::fs::write(path, json + "\n").expect("the file can be written");
     }
     for what in &wrong {
         eprintln!("error: {what}");
     }
     if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn settings(mut arguments: impl Iterator<Item = String>) -> Option<Settings> {
-    let (mut functions, mut bare, mut json) = (None, None, None);
-    let (mut symbols, mut peers) = (None, None);
-    let (mut only, mut rounds) = (Vec::new(), 9);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next()?;
-        match name.as_str() {
-            "--functions" => functions = Some(PathBuf::from(value)),
-            "--bare" => bare = Some(PathBuf::from(value)),
-            "--symbols" => symbols = Some(PathBuf::from(value)),
-            "--peers" => peers = Some(PathBuf::from(value)),
-            "--only" => only = value.split(',').map(str::to_owned).collect(),
-            "--rounds" => rounds = value.parse().ok()?,
-            "--json" => json = Some(PathBuf::from(value)),
-            _ => return None,
-        }
-    }
-    Some(Settings { functions: functions?, bare: bare?, symbols, peers, only, rounds, json })
 }

@@ -1,15 +1,17 @@
-//! Samples and what is told of them: the median, with the quartiles as its spread.
+//! Samples and what is shown of them: the median, with the quartiles as its spread.
+
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+use crate::contender::{Contender, Process};
+use crate::endpoint::Canned;
 
 /// A median with its quartiles.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spread {
-    /// A quarter of the samples are below.
     pub low: f64,
-    /// The median.
     pub median: f64,
-    /// A quarter of the samples are above.
     pub high: f64,
 }
 
@@ -21,11 +23,56 @@ impl Spread {
         let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
         Self { low: at(0.25), median: at(0.5), high: at(0.75) }
     }
+}
 
-    /// Of one number that is exact.
-    pub fn exactly(value: f64) -> Self {
-        Self { low: value, median: value, high: value }
+/// Samples of each contender, by its name.
+pub type Samples = Vec<(String, Vec<f64>)>;
+
+/// None so far.
+pub fn samples_of(all: &[Contender]) -> Samples {
+    all.iter().map(|contender| (contender.name.clone(), Vec::new())).collect()
+}
+
+/// How long a sample takes at least.
+pub struct Least {
+    pub events: usize,
+    pub time: Duration,
+}
+
+/// Measures contenders in turns, `rounds` times each: operations per second, and µs of CPU that an
+/// operation takes, where each event has so many operations.
+pub async fn in_turns(
+    all: &[Contender],
+    canned: &Canned,
+    (warm_up, least, rounds): (usize, Least, usize),
+    operations: usize,
+    mut next: impl FnMut() -> String,
+) -> (Samples, Samples) {
+    let mut processes = Vec::new();
+    for contender in all {
+        let process = Process::start(contender, &canned.endpoints).await;
+        for _ in 0..warm_up {
+            process.invoke(next()).await;
+        }
+        processes.push(process);
     }
+    let (mut rates, mut used) = (samples_of(all), samples_of(all));
+    for _ in 0..rounds {
+        for (number, process) in processes.iter().enumerate() {
+            let (mut events, mut time, before) = (0, Duration::ZERO, process.cpu());
+            while time < least.time || events < least.events {
+                let event = next();
+                let started = Instant::now();
+                process.invoke(event).await;
+                time += started.elapsed();
+                events += 1;
+            }
+            let (cpu, operations) = (process.cpu() - before, (events * operations) as f64);
+            rates[number].1.push(operations / time.as_secs_f64());
+            used[number].1.push(cpu.as_secs_f64() * 1e6 / operations);
+        }
+    }
+    (rates, used)
 }
 
 /// One thing measured of one contender.
@@ -33,15 +80,11 @@ impl Spread {
 pub struct Row {
     /// Which table it stands in.
     pub section: &'static str,
-    /// What was measured.
     pub what: String,
-    /// Of whom.
     pub who: String,
-    /// In which unit.
     pub unit: &'static str,
-    /// The value.
     pub value: Spread,
-    /// The ratio to whom it stands against, pair by pair of samples.
+    /// The ratio to the contender of this name, pair by pair of samples.
     pub ratio: Option<(String, Spread)>,
 }
 
@@ -82,8 +125,6 @@ impl Results {
         unit: &'static str,
         value: f64,
     ) {
-        let (what, who) = (what.to_owned(), who.to_owned());
-        let value = Spread::exactly(value);
-        self.rows.push(Row { section, what, who, unit, value, ratio: None });
+        self.add(section, what, unit, &[(who.to_owned(), vec![value])]);
     }
 }

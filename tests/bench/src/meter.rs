@@ -6,23 +6,22 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::Request;
+use rig::engine::Engine;
+use rig::environment::Endpoints;
+use rig::http::{HangUp, Reply, Server, json};
+use rig::wire;
 use serde::Serialize;
 use serde_json::{Value, json};
-use soak::rig::engine::Engine;
-use soak::rig::http::{HangUp, Reply, json, serve};
-use soak::rig::names::Endpoints as Urls;
-use tokio::net::TcpListener;
 
-use crate::endpoint::{call_of, reply};
+use crate::endpoint::{at, reply};
 
 /// What was counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counted {
     /// The calls, by name.
     pub calls: BTreeMap<String, u64>,
-    /// Read units of DynamoDB.
     pub read_units: u64,
-    /// Write units of DynamoDB, twofold in transactions.
+    /// Twofold in transactions.
     pub write_units: u64,
     /// KiB, begun, of the message that was sent: its body and attributes.
     pub message_kib: usize,
@@ -31,30 +30,25 @@ pub struct Counted {
 /// The services, at one address.
 #[derive(Debug)]
 pub struct Meter {
-    /// Where they are.
-    pub urls: Urls,
+    pub endpoints: Endpoints,
     counted: Arc<Mutex<Counted>>,
+    _server: Server,
 }
 
 impl Meter {
     /// With empty tables.
     pub async fn start() -> Self {
         let counted = Arc::new(Mutex::new(Counted::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("a bound address"));
         let (engine, counting) = (Engine::start().await, Arc::clone(&counted));
-        tokio::spawn(async move {
-            let never = serve(listener, move |request| {
-                answer(engine.clone(), Arc::clone(&counting), request)
-            });
-            match never.await {}
-        });
-        Self { urls: Urls { dynamodb: url.clone(), sqs: url }, counted }
+        let server =
+            Server::start(move |request| answer(engine.clone(), Arc::clone(&counting), request));
+        let server = server.await;
+        Self { endpoints: at(&server), counted, _server: server }
     }
 
-    /// What was counted since this was asked for last.
+    /// What was counted since the last time.
     pub fn take(&self) -> Counted {
-        std::mem::take(&mut *self.counted.lock().expect("nothing panics with it"))
+        std::mem::take(&mut *self.counted.lock().unwrap())
     }
 }
 
@@ -63,24 +57,25 @@ async fn answer(
     counted: Arc<Mutex<Counted>>,
     request: Request<Bytes>,
 ) -> Result<Reply, HangUp> {
-    let name = call_of(&request).to_owned();
-    let mut call: Value = serde_json::from_slice(request.body()).expect("a call is JSON");
+    let (parts, body) = request.into_parts();
+    let name = wire::target(&parts);
+    let mut call: Value = serde_json::from_slice(&body).expect("a call is JSON");
     let (status, body, units, message) = if name == "SendMessage" {
-        (200, reply(&name, request.body()), 0, message_bytes(&call))
+        (200, reply(name, &body), 0, message_bytes(&call))
     } else {
         call["ReturnConsumedCapacity"] = json!("TOTAL");
-        let (status, body) = engine.call(&request.into_parts().0, call.to_string().into()).await;
+        let (status, body) = engine.call(&parts, call.to_string().into()).await;
         let units = units(&serde_json::from_slice(&body).expect("a reply is JSON"));
         (status, body, units, 0)
     };
-    let mut counted = counted.lock().expect("nothing panics with it");
+    let mut counted = counted.lock().unwrap();
     if name == "GetItem" {
         counted.read_units += units;
     } else {
         counted.write_units += units;
     }
     counted.message_kib += message.div_ceil(1024);
-    *counted.calls.entry(name).or_default() += 1;
+    *counted.calls.entry(name.to_owned()).or_default() += 1;
     Ok(json(status, body))
 }
 

@@ -1,4 +1,4 @@
-//! The size of each function, as a binary and as the zip that is deployed.
+//! The size of what is deployed, unpacked and as a zip.
 
 use std::fs::File;
 use std::io;
@@ -7,29 +7,18 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::read::DeflateEncoder;
 
-use crate::contender::{Contenders, FUNCTIONS};
+use crate::contender::{Contender, Contenders, FUNCTIONS};
 use crate::measure::Results;
 
 pub fn measure(contenders: &Contenders, results: &mut Results) {
-    let functions = FUNCTIONS.map(|name| contenders.function(name));
-    let bare = ["bare-http", "bare-events", "bare-calls"].map(|name| contenders.bare(name, ""));
-    // The gate builds none of these.
-    let bare = bare.iter().filter(|contender| contender.command[0].exists());
-    for contender in functions.iter().chain(bare) {
-        let (binary, zip) = sizes(&contender.command[0]);
-        let (section, name) = ("Size", &contender.name);
-        results.add_exact(section, "zip", name, "MB", zip as f64 / 1e6);
-        results.add_exact(section, "binary", name, "MB", binary as f64 / 1e6);
-    }
-    for peer in &contenders.peers {
-        let files = files(&peer.package);
-        let (unpacked, zip) = files
-            .iter()
-            .map(|file| sizes(file))
-            .fold((0, 0), |sum, sizes| (sum.0 + sizes.0, sum.1 + sizes.1));
-        let name = peer.contender().name;
-        results.add_exact("Size", "zip", &name, "MB", zip as f64 / 1e6);
-        results.add_exact("Size", "unpacked", &name, "MB", unpacked as f64 / 1e6);
+    let ours = FUNCTIONS.into_iter().chain(["bare-http", "bare-events", "bare-calls"]);
+    let ours: Vec<_> = ours.map(|name| contenders.function(name)).collect();
+    for Contender { name, package, .. } in ours.iter().chain(&contenders.peers) {
+        let sizes: Vec<_> = files(package).iter().map(|file| sizes(file)).collect();
+        let unpacked: u64 = sizes.iter().map(|(file, _)| file).sum();
+        let zip: u64 = sizes.iter().map(|(_, zip)| zip).sum();
+        results.add_exact("Size", "zip", name, "MB", zip as f64 / 1e6);
+        results.add_exact("Size", "unpacked", name, "MB", unpacked as f64 / 1e6);
     }
 }
 

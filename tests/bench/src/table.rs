@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::contributors;
 use crate::measure::{Results, Row, Spread};
 
 /// All results, the budgets first, then a table for each section.
@@ -20,75 +19,18 @@ pub fn markdown(results: &Results, budgets: &str) -> String {
         }
     }
     for (section, rows) in sections {
-        let _ = write!(text, "\n### {section}\n\n");
-        text += &match section {
-            contributors::SECTION => crossed(&rows, |row| (row.what.clone(), row.who.clone())),
-            _ if section.ends_with("of apply") => crossed(&rows, by_latency),
-            _ => list(&rows),
-        };
+        let head = "| what | of | median (quartiles) | ratio |\n|---|---|---|---|\n";
+        let _ = write!(text, "\n### {section}\n\n{head}");
+        rows.into_iter().for_each(|row| line(&mut text, row));
     }
     text
 }
 
-fn list(rows: &[&Row]) -> String {
-    let mut text = "| what | of | median (quartiles) | ratio |\n|---|---|---|---|\n".to_owned();
-    for Row { what, who, unit, value, ratio, .. } in rows {
-        let ratio = ratio
-            .as_ref()
-            .map_or_else(String::new, |(against, ratio)| format!("{} × {against}", spread(*ratio)));
-        let _ = writeln!(text, "| {what} | {who} | {} {unit} | {ratio} |", spread(*value));
-    }
-    text
-}
-
-/// With a column for each latency of the table.
-fn by_latency(row: &Row) -> (String, String) {
-    let (what, latency) = row.what.rsplit_once(", ").unwrap_or((&row.what, ""));
-    (format!("{what}: {}", row.who), format!("{latency} table latency"))
-}
-
-/// A table whose rows and columns `place` tells.
-fn crossed(rows: &[&Row], place: fn(&Row) -> (String, String)) -> String {
-    let (mut lines, mut columns) = (Vec::new(), Vec::new());
-    for row in rows {
-        let (line, column) = place(row);
-        lines.push(line);
-        columns.push(column);
-    }
-    let unit = rows.first().map_or("", |row| row.unit);
-    let against = rows.iter().find_map(|row| row.ratio.as_ref()).map(|(against, _)| against);
-    let cells: Vec<_> = rows.iter().zip(lines.iter().zip(&columns)).collect();
-    let (lines, columns) = (once_each(&lines), once_each(&columns));
-    let compared = against.map_or_else(String::new, |against| format!(", × {against}"));
-    let mut text = format!(
-        "| {unit}{compared} | {} |\n|---{}|\n",
-        columns.join(" | "),
-        "|--:".repeat(columns.len())
-    );
-    for line in lines {
-        let cells = columns.iter().map(|column| {
-            let cell = cells.iter().find(|(_, place)| *place == (&line, column));
-            cell.map_or_else(String::new, |(row, _)| {
-                let ratio = row.ratio.as_ref().filter(|(other, _)| Some(other) == against);
-                let ratio = ratio.map(|(_, ratio)| number(ratio.median));
-                let ratio = ratio.map_or_else(String::new, |ratio| format!(", {ratio} ×"));
-                format!("{}{ratio}", spread(row.value))
-            })
-        });
-        let _ = writeln!(text, "| {line} | {} |", cells.collect::<Vec<_>>().join(" | "));
-    }
-    text
-}
-
-/// Without repetitions, in the order in which they come first.
-fn once_each(all: &[String]) -> Vec<String> {
-    let mut some: Vec<String> = Vec::new();
-    for one in all {
-        if !some.contains(one) {
-            some.push(one.clone());
-        }
-    }
-    some
+fn line(text: &mut String, row: &Row) {
+    let Row { what, who, unit, value, ratio, .. } = row;
+    let ratio = ratio.as_ref().map(|(against, ratio)| format!("{} × {against}", spread(*ratio)));
+    let ratio = ratio.unwrap_or_default();
+    let _ = writeln!(text, "| {what} | {who} | {} {unit} | {ratio} |", spread(*value));
 }
 
 fn spread(Spread { low, median, high }: Spread) -> String {

@@ -1,18 +1,18 @@
 //! The clients of one resource: they send, they listen, and they write down all of it.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use rules::Method;
-use tokio::task::JoinHandle;
+use rig::Rig;
+use rig::gateway::{Answer as Reply, Request, unix_ms};
+use rig::resource;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::plan::{Key, Plan, Step, What, Wish};
-use crate::record::{Answer, Cancel, Change, Condition, Get, Mode, Sending, Status, Story};
-use crate::rig::Rig;
-use crate::rig::gateway::{self, Request, problem_type};
-use crate::served;
+use crate::reading::{answer, status};
+use crate::record::{Change, Condition, Fate, Get, Method, Mode, Said, Sending, Story};
 
 /// How often a keyed PUT or DELETE is sent again while its outcome is not known.
 const MAX_SENDINGS: usize = 6;
@@ -20,31 +20,36 @@ const MAX_SENDINGS: usize = 6;
 /// How long a status is asked for. A message that was parked needs some seconds.
 const LONGEST_PENDING: Duration = Duration::from_secs(300);
 
+/// After so many polls in a row without a message or a call about the resource, its status never
+/// changes again.
+const MAX_QUIET_POLLS: u32 = 20;
+
 /// One resource, and what its clients know.
-#[derive(Debug)]
 pub struct Target {
     rig: Arc<Rig>,
     name: String,
     known: Mutex<Known>,
+    /// Each asks for the status of a PUT or DELETE that was accepted.
+    polls: tokio::sync::Mutex<JoinSet<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Known {
     last_answer_ms: u64,
     versions: Vec<String>,
     changes: Vec<Change>,
     gets: Vec<Get>,
     troubles: Vec<String>,
-    polls: Vec<JoinHandle<()>>,
-    /// Where the status of each PUT and DELETE is that was accepted.
-    locations: Vec<(usize, String)>,
 }
 
 impl Target {
-    /// A resource that nobody has heard of.
-    #[must_use]
     pub fn new(rig: &Arc<Rig>, name: String) -> Arc<Self> {
-        Arc::new(Self { rig: Arc::clone(rig), name, known: Mutex::default() })
+        let (known, polls) = (Mutex::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { rig: Arc::clone(rig), name, known, polls })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap()
     }
 
     /// Carries out a plan, until every client is done and, unless that takes long, all
@@ -67,20 +72,22 @@ impl Target {
         let deadline = Instant::now() + LONGEST_PENDING;
         while !self.is_quiet() {
             if Instant::now() > deadline {
-                self.trouble(format!(
-                    "{} messages never end",
-                    self.rig.queues.of_resource(&self.name)
-                ));
+                let count = self.rig.queues.of_resource(&self.name);
+                self.known().troubles.push(format!("{count} messages never end"));
                 break;
             }
             sleep(Duration::from_millis(20)).await;
         }
         // What was final must be so still.
-        for (change, location) in self.locations() {
-            self.ask("GET", change, &location).await;
+        let changes = self.known().changes.len();
+        for change in 0..changes {
+            let location = self.known().changes[change].location.clone();
+            if let Some(location) = location {
+                self.ask("GET", change, &location).await;
+            }
         }
         self.get(Duration::ZERO).await;
-        let mut known = self.known.lock().unwrap();
+        let mut known = self.known();
         Story {
             resource: self.name.clone(),
             changes: std::mem::take(&mut known.changes),
@@ -91,84 +98,62 @@ impl Target {
         }
     }
 
-    /// Each PUT and DELETE that was accepted, and where its status is.
-    #[must_use]
-    pub fn locations(&self) -> Vec<(usize, String)> {
-        self.known.lock().unwrap().locations.clone()
-    }
-
     fn is_quiet(&self) -> bool {
-        self.rig.queues.of_resource(&self.name) == 0 && self.rig.watch.is_quiet(&self.name)
+        self.rig.watch.is_quiet(&self.name) && self.rig.queues.of_resource(&self.name) == 0
     }
 
     async fn decided(&self) {
-        loop {
-            let Some(poll) = self.known.lock().unwrap().polls.pop() else { return };
-            let mut poll = Some(poll);
-            // Change back if this is given up.
-            let guard = PutBack { known: &self.known, poll: &mut poll };
-            if let Some(poll) = guard.poll.as_mut() {
-                let _ = poll.await;
-            }
-            guard.poll.take();
-        }
+        let mut polls = self.polls.lock().await;
+        while polls.join_next().await.is_some() {}
     }
 
     async fn take(self: &Arc<Self>, step: &Step) {
         sleep(step.pause).await;
-        match step.what {
-            What::Get => self.get(step.held_up).await,
-            What::Change { method, mode, condition, key, cancel } => {
-                let change = self.new_change(method, condition, key);
-                let send = |mode, held_up| self.change(change, mode, held_up, cancel);
-                match key {
-                    Key::Raced(after, other) => {
-                        let second = async {
-                            sleep(after).await;
-                            send(other, Duration::ZERO).await;
-                        };
-                        tokio::join!(send(mode, step.held_up), second);
-                    }
-                    Key::None | Key::One => send(mode, step.held_up).await,
-                }
-                if matches!(key, Key::None) {
-                    return;
-                }
-                for again in 1..MAX_SENDINGS {
-                    if !self.is_unknown(change) {
-                        break;
-                    }
-                    sleep(Duration::from_millis(20 << again)).await;
-                    send(mode, Duration::ZERO).await;
-                }
+        let What::Change { method, mode, condition, key, cancel } = step.what else {
+            return self.get(step.held_up).await;
+        };
+        let change = self.new_change(method, condition, key);
+        let send = |mode, held_up| self.change(change, mode, held_up, cancel);
+        if let Key::Raced(after, other) = key {
+            let second = async {
+                sleep(after).await;
+                send(other, Duration::ZERO).await;
+            };
+            tokio::join!(send(mode, step.held_up), second);
+        } else {
+            send(mode, step.held_up).await;
+        }
+        let is_unknown = || {
+            let known = self.known();
+            known.changes[change].sendings.iter().all(|sending| sending.said.is_unknown())
+        };
+        for again in 1..MAX_SENDINGS {
+            if key == Key::None || !is_unknown() {
+                break;
             }
+            sleep(Duration::from_millis(20 << again)).await;
+            send(mode, Duration::ZERO).await;
         }
     }
 
     fn new_change(&self, method: Method, wish: Wish, key: Key) -> usize {
-        let mut known = self.known.lock().unwrap();
+        let mut known = self.known();
         let number = known.changes.len();
         let condition = condition(wish, &known.versions);
         known.changes.push(Change {
             method,
             mark: match method {
-                Method::Put => served::body(number + 1),
+                Method::Put => resource::body(number + 1),
                 Method::Delete => format!("delete-{number}"),
             },
             condition,
-            is_keyed: !matches!(key, Key::None),
+            is_keyed: key != Key::None,
             sendings: vec![],
+            location: None,
             statuses: vec![],
             cancels: vec![],
         });
         number
-    }
-
-    fn is_unknown(&self, change: usize) -> bool {
-        let known = self.known.lock().unwrap();
-        known.changes[change].sendings.iter().all(|sending| {
-            matches!(sending.answer, Answer::OutcomeUnknown | Answer::NotWritten(_) | Answer::None)
-        })
     }
 
     async fn change(
@@ -178,64 +163,79 @@ impl Target {
         held_up: Duration,
         cancel: Option<Duration>,
     ) {
-        let mut request = self.request("PUT", served::path(&self.name), held_up);
-        {
-            let known = self.known.lock().unwrap();
-            let Change { method, mark, condition, is_keyed, .. } = &known.changes[change];
-            request.method = method.as_str();
-            match method {
-                Method::Put => request.body = Some(mark.clone()),
-                Method::Delete => request.id.clone_from(mark),
-            }
-            let mut add = |name, value| request.headers.push((name, value));
-            match condition {
-                Condition::None => {}
-                Condition::Match(tags) => {
-                    let tags: Vec<_> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
-                    add("if-match", tags.join(", "));
-                }
-                Condition::Exists => add("if-match", "*".to_owned()),
-                Condition::Absent => add("if-none-match", "*".to_owned()),
-            }
-            if *is_keyed {
-                add("idempotency-key", format!("\"key-{change}\""));
-            }
-            match mode {
-                Mode::Inline => {}
-                Mode::Deferred => add("prefer", "respond-async".to_owned()),
-                Mode::Wait(seconds) => add("prefer", format!("respond-async, wait={seconds}")),
-            }
-        }
+        let mut request = self.request(&self.known().changes[change], change, mode);
+        request.held_up = held_up;
         let (sent, reply) = self.send(&mut request).await;
-        let answer = answer(&reply, request.body.as_deref());
-        let mut known = self.known.lock().unwrap();
-        match &answer {
-            Answer::Written { etag, .. } => known.versions.push(etag.clone()),
-            // No version has the id of a DELETE, not even the tombstone that it leaves.
-            Answer::Accepted { operation, .. } if request.body.is_none() => {
-                known.versions.push(operation.clone());
+        let said = answer(&reply, request.body.as_deref());
+        let Some(location) = self.heard(change, mode, sent, said, &reply) else { return };
+        let target = Arc::clone(self);
+        let poll = async move { target.poll(change, &location, cancel).await };
+        self.polls.lock().await.spawn(poll);
+    }
+
+    /// Writes down an answer; returns where the status is, if this is the first to say so.
+    fn heard(
+        &self,
+        number: usize,
+        mode: Mode,
+        sent: Duration,
+        said: Said,
+        reply: &Reply,
+    ) -> Option<String> {
+        let mut guard = self.known();
+        let known = &mut *guard;
+        let answered = self.answered(known);
+        let change = &mut known.changes[number];
+        let key = if change.is_keyed { ", key" } else { "" };
+        self.rig.tally.add(&format!("{:?} {mode:?}{key}: {}", change.method, said.text));
+        // No version has the id of a DELETE, not even the tombstone that it leaves. It is named
+        // in a precondition all the same.
+        if said.fate == Fate::Written || change.method == Method::Delete {
+            known.versions.extend(said.operation.clone());
+        }
+        let is_accepted = said.is_accepted();
+        change.sendings.push(Sending { sent, answered, said });
+        if !is_accepted || change.location.is_some() {
+            return None;
+        }
+        change.location = Some(reply.header("location").unwrap_or_default().to_owned());
+        change.location.clone()
+    }
+
+    fn request(&self, change: &Change, number: usize, mode: Mode) -> Request {
+        let mut request = Request::new("PUT", resource::path(&self.name));
+        match change.method {
+            Method::Put => request.body = Some(change.mark.clone()),
+            Method::Delete => (request.method, request.id) = ("DELETE", change.mark.clone()),
+        }
+        let mut add = |name, value| request.headers.push((name, value));
+        match &change.condition {
+            Condition::None => {}
+            Condition::Match(tags) => {
+                let tags: Vec<_> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
+                add("if-match", tags.join(", "));
             }
-            _ => {}
+            Condition::Exists => add("if-match", "*".to_owned()),
+            Condition::Absent => add("if-none-match", "*".to_owned()),
         }
-        let answered = self.answered(&mut known);
-        let sending = Sending { mode, sent, answered, answer: answer.clone() };
-        known.changes[change].sendings.push(sending);
-        if let Answer::Accepted { location, .. } = answer
-            && known.locations.iter().all(|(of, _)| *of != change)
-        {
-            known.locations.push((change, location.clone()));
-            let resource = Arc::clone(self);
-            let poll = async move { resource.poll(change, &location, cancel).await };
-            known.polls.push(tokio::spawn(poll));
+        if change.is_keyed {
+            add("idempotency-key", format!("\"key-{number}\""));
         }
+        match mode {
+            Mode::Inline => {}
+            Mode::Deferred => add("prefer", "respond-async".to_owned()),
+            Mode::Wait(seconds) => add("prefer", format!("respond-async, wait={seconds}")),
+        }
+        request
     }
 
     /// Asks for the status until it is final, and after so long cancels first.
-    async fn poll(self: Arc<Self>, change: usize, location: &str, cancel: Option<Duration>) {
+    async fn poll(&self, change: usize, location: &str, cancel: Option<Duration>) {
         let mut cancel = cancel.map(|after| Instant::now() + after);
         let deadline = Instant::now() + LONGEST_PENDING;
-        let mut pause = Duration::from_millis(40);
-        while Instant::now() < deadline {
+        let (mut pause, mut quiet_polls) = (Duration::from_millis(40), 0);
+        while Instant::now() < deadline && quiet_polls < MAX_QUIET_POLLS {
+            quiet_polls = if self.is_quiet() { quiet_polls + 1 } else { 0 };
             let next = Instant::now() + pause;
             if let Some(at) = cancel.take_if(|at| *at < next) {
                 sleep_until(at).await;
@@ -255,61 +255,56 @@ impl Target {
 
     /// Asks for a status, or by a DELETE to cancel; whether the status is final.
     async fn ask(&self, method: &'static str, change: usize, location: &str) -> bool {
-        let mut request = self.request(method, location.to_owned(), Duration::ZERO);
+        let mut request = Request::new(method, location.to_owned());
         let (sent, reply) = self.send(&mut request).await;
-        let mut known = self.known.lock().unwrap();
-        let at = self.answered(&mut known);
-        let status = if method == "DELETE" {
-            let answer = match reply.is_ours {
-                true => format!("{} {}", reply.status, reply.problem()).trim_end().to_owned(),
-                false => "none".to_owned(),
-            };
-            known.changes[change].cancels.push(Cancel { sent, answer });
-            cancelled(&reply)
-        } else {
-            status(&reply)
-        };
-        let Some(status) = status else { return false };
-        if let Status::Succeeded(etag) = &status {
-            known.versions.extend(etag.clone());
+        let mut guard = self.known();
+        let known = &mut *guard;
+        let at = self.answered(known);
+        let change = &mut known.changes[change];
+        let is_cancel = method == "DELETE";
+        if is_cancel {
+            self.rig.tally.add(&format!("cancel: {}", reply.brief()));
         }
-        let is_final = status.is_final();
-        let statuses = &mut known.changes[change].statuses;
-        if statuses.last().is_none_or(|(_, last)| *last != status) {
-            statuses.push((at, status));
+        if is_cancel && reply.brief() != "503 not-written" {
+            change.cancels.push(sent);
+        }
+        let Some(said) = status(&reply, change.method, is_cancel) else { return false };
+        known.versions.extend(said.operation.clone());
+        let is_final = said.is_final();
+        if change.statuses.last().is_none_or(|(_, last)| *last != said) {
+            self.rig.tally.add(&format!("status {}", said.text));
+            change.statuses.push((at, said));
         }
         is_final
     }
 
     async fn get(&self, held_up: Duration) {
-        let mut request = self.request("GET", served::path(&self.name), held_up);
+        let mut request = Request::new("GET", resource::path(&self.name));
+        request.held_up = held_up;
         let (sent, reply) = self.send(&mut request).await;
-        let seen = match reply.status {
-            200 => {
-                let etag = reply.header("etag").unwrap_or_default().trim_matches('"').to_owned();
-                Some((etag, reply.body))
+        let seen = match (reply.status, reply.problem().as_str()) {
+            (200, _) => Some((reply.etag().unwrap_or_default(), reply.body)),
+            (404, "not-found") => None,
+            (503, "not-read") => return,
+            (500, _) if !reply.is_functions_own => return,
+            (status, _) => {
+                let trouble = format!("a GET: {status} {}", reply.body);
+                return self.known().troubles.push(trouble);
             }
-            404 if reply.problem() == "not-found" => None,
-            503 if reply.problem() == "not-read" => return,
-            500 if !reply.is_ours => return,
-            status => return self.trouble(format!("a GET was answered {status} {}", reply.body)),
         };
-        let mut known = self.known.lock().unwrap();
+        let mut known = self.known();
         known.versions.extend(seen.iter().map(|(etag, _)| etag.clone()));
         let answered = self.answered(&mut known);
+        self.rig.tally.add("GET answered");
         known.gets.push(Get { sent, answered, seen });
     }
 
-    fn request(&self, method: &'static str, path: String, held_up: Duration) -> Request {
-        Request { method, id: "r".to_owned(), path, held_up, ..Request::default() }
-    }
-
-    /// Sends a request, and tells when that was. Its millisecond is later than that of any
-    /// answer before it: the one thing that the order by arrival asks of clients.
-    async fn send(&self, request: &mut Request) -> (Duration, gateway::Answer) {
+    /// Sends a request; returns when that was, and the reply. Its millisecond is later than
+    /// that of any answer before it: the one thing that the order by arrival asks of clients.
+    async fn send(&self, request: &mut Request) -> (Duration, Reply) {
         let sent = loop {
             {
-                let known = self.known.lock().unwrap();
+                let known = self.known();
                 request.arrival_ms = unix_ms();
                 if request.arrival_ms > known.last_answer_ms {
                     break self.rig.watch.now();
@@ -324,32 +319,6 @@ impl Target {
         known.last_answer_ms = unix_ms();
         self.rig.watch.now()
     }
-
-    fn trouble(&self, text: String) {
-        self.known.lock().unwrap().troubles.push(text);
-    }
-}
-
-/// A poll that goes back to the others where nobody waited for its end.
-struct PutBack<'a> {
-    known: &'a Mutex<Known>,
-    poll: &'a mut Option<JoinHandle<()>>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if let Some(poll) = self.poll.take() {
-            self.known.lock().unwrap().polls.push(poll);
-        }
-    }
-}
-
-/// Asks for the status at `location`, of any resource.
-pub async fn ask(rig: &Rig, location: String) -> Option<Status> {
-    let arrival_ms = unix_ms();
-    let id = "r".to_owned();
-    let request = Request { method: "GET", id, path: location, arrival_ms, ..Request::default() };
-    status(&rig.gateway.send(&request).await)
 }
 
 fn condition(wish: Wish, versions: &[String]) -> Condition {
@@ -366,68 +335,4 @@ fn condition(wish: Wish, versions: &[String]) -> Condition {
         }
         Wish::None | Wish::Newest | Wish::Some(_) => Condition::None,
     }
-}
-
-fn answer(reply: &gateway::Answer, body: Option<&str>) -> Answer {
-    let problem = reply.problem();
-    let header = |name| reply.header(name).unwrap_or_default();
-    match reply.status {
-        200 | 201 if Some(reply.body.as_str()) == body && reply.header("etag").is_some() => {
-            let etag = header("etag").trim_matches('"').to_owned();
-            Answer::Written { etag, created: reply.status == 201 }
-        }
-        204 if body.is_none() && reply.header("etag").is_none() => Answer::Deleted,
-        202 => match status(reply) {
-            // Of a DELETE it is known that it was written.
-            Some(Status::Pending | Status::Succeeded(Some(_))) => Answer::Accepted {
-                is_written: reply.json()["status"] == "succeeded",
-                operation: reply.json()["id"].as_str().unwrap_or_default().to_owned(),
-                location: header("location").to_owned(),
-            },
-            status => Answer::Unexpected(format!("202 {status:?}")),
-        },
-        412 => Answer::PreconditionFailed,
-        409 => Answer::Refused(problem),
-        503 if problem == "outcome-unknown" => Answer::OutcomeUnknown,
-        503 if problem == "not-written" || problem == "clock-skew" => Answer::NotWritten(problem),
-        500 if !reply.is_ours => Answer::None,
-        status => Answer::Unexpected(format!("{status} {}", reply.body)),
-    }
-}
-
-/// What the answer to a cancel says of the status. `None` if it need not say it.
-fn cancelled(reply: &gateway::Answer) -> Option<Status> {
-    match (reply.status, status(reply)?) {
-        (200, Status::Cancelled) => Some(Status::Cancelled),
-        (409, _) if reply.problem() == "already-decided" => Some(Status::AlreadyDecided),
-        (code, _) => Some(Status::Unexpected(format!("{code} {} to a cancel", reply.body))),
-    }
-}
-
-/// `None` if the answer is no status document and need not be one.
-fn status(reply: &gateway::Answer) -> Option<Status> {
-    if reply.status == 503 || !reply.is_ours {
-        return None;
-    }
-    let document = reply.json();
-    let is_provisional = document["provisional"] == true;
-    Some(match document["status"].as_str() {
-        Some("pending") => Status::Pending,
-        Some("stalled") => Status::Stalled,
-        // What `stalled` was called before.
-        Some("failed") if is_provisional => Status::Stalled,
-        Some("succeeded") => {
-            let etag = document["etag"].as_str();
-            Status::Succeeded(etag.map(|etag| etag.trim_matches('"').to_owned()))
-        }
-        Some("cancelled") => Status::Cancelled,
-        Some("superseded") => Status::Superseded,
-        Some("failed") => Status::Failed(problem_type(&document["error"])),
-        _ => Status::Unexpected(format!("{} {}", reply.status, reply.body)),
-    })
-}
-
-fn unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_millis() as u64
 }

@@ -3,36 +3,27 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use rules::Method;
+use rig::fault::Weather;
 
-use crate::record::Mode;
-use crate::rig::fault::Weather;
+use crate::record::{Method, Mode};
 
 /// What a client does next.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// After so long.
     pub pause: Duration,
     /// How long the gateway holds it up.
     pub held_up: Duration,
-    /// What.
     pub what: What,
 }
 
 /// A request.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
-    /// A GET.
     Get,
-    /// A PUT or a DELETE.
     Change {
-        /// Which of them.
         method: Method,
-        /// How it is to be carried out.
         mode: Mode,
-        /// Its precondition.
         condition: Wish,
-        /// Its idempotency key.
         key: Key,
         /// So much later it is cancelled, if it was accepted.
         cancel: Option<Duration>,
@@ -42,9 +33,8 @@ pub enum What {
 /// A precondition, before it is known which versions there are.
 #[derive(Clone, Copy, Debug)]
 pub enum Wish {
-    /// None.
     None,
-    /// The newest version that anyone has heard of.
+    /// The newest version that any client has heard of.
     Newest,
     /// Some version that was heard of, the choice by this number; with another one beside
     /// it where the number is odd.
@@ -56,48 +46,52 @@ pub enum Wish {
 }
 
 /// Whether a PUT or DELETE has an idempotency key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Key {
-    /// No.
     None,
-    /// Yes, and it is sent again only where its answer leaves it open.
+    /// It is sent again only where its answer leaves it open.
     One,
-    /// Yes, and so much later a second sender sends it too, in this mode.
+    /// So much later a second sender sends it too, in this mode.
     Raced(Duration, Mode),
 }
 
 /// What is done to one resource.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plan {
     /// What each client does.
     pub clients: Vec<Vec<Step>>,
     /// What happens to its calls.
     pub weather: Weather,
     /// How long the table takes no write of it from the start on.
-    pub hot: Option<Duration>,
+    pub hot: Duration,
     /// For whatever happens at random to its calls.
     pub seed: u64,
 }
 
 impl Plan {
     /// The plan of the resource `number`.
-    #[must_use]
     pub fn new(seed: u64, number: u64) -> Self {
         let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number);
         let weather = match rng.u8(..10) {
-            0..4 => Weather::MILD,
-            4 => Weather::FAIR,
-            5..7 => Weather::THROTTLED,
-            _ => Weather::LOSSY,
+            0..4 => Weather::Mild,
+            4 => Weather::Fair,
+            5..7 => Weather::Throttled,
+            _ => Weather::Lossy,
         };
         // Long enough for some messages to become dead letters.
-        let hot = (rng.u8(..100) == 0).then(|| Duration::from_millis(rng.u64(500..4000)));
+        let hot = if rng.u8(..100) == 0 { rng.u64(500..4000) } else { 0 };
         // Before a message is applied, or after it was parked.
-        let latest_cancel = if hot.is_some() { 4000 } else { 5 };
+        let latest_cancel = if hot > 0 { 4000 } else { 5 };
         let clients = (0..rng.usize(2..=6))
             .map(|_| (0..rng.usize(3..=8)).map(|_| step(rng, latest_cancel)).collect())
             .collect();
-        Self { clients, weather, hot, seed: rng.u64(..) }
+        Self { clients, weather, hot: Duration::from_millis(hot), seed: rng.u64(..) }
+    }
+
+    /// How many PUTs and DELETEs it has.
+    pub fn changes(&self) -> u64 {
+        let steps = self.clients.iter().flatten();
+        steps.filter(|step| matches!(step.what, What::Change { .. })).count() as u64
     }
 }
 
@@ -110,18 +104,17 @@ fn step(rng: &mut Rng, latest_cancel: u64) -> Step {
         43 => ms(rng, 3000),
         _ => Duration::ZERO,
     };
-    let what = if rng.u8(..100) < 22 {
-        What::Get
-    } else {
-        let method = if rng.u8(..100) < 15 { Method::Delete } else { Method::Put };
-        let condition = match (method, wish(rng)) {
-            // A DELETE has no If-None-Match.
-            (Method::Delete, Wish::Absent) => Wish::None,
-            (_, wish) => wish,
-        };
-        let cancel = (rng.u8(..100) < 10).then(|| ms(rng, latest_cancel));
-        What::Change { method, mode: mode(rng), condition, key: key(rng), cancel }
+    if rng.u8(..100) < 22 {
+        return Step { pause, held_up, what: What::Get };
+    }
+    let method = if rng.u8(..100) < 15 { Method::Delete } else { Method::Put };
+    let condition = match (method, wish(rng)) {
+        // A DELETE has no If-None-Match.
+        (Method::Delete, Wish::Absent) => Wish::None,
+        (_, wish) => wish,
     };
+    let cancel = (rng.u8(..100) < 10).then(|| ms(rng, latest_cancel));
+    let what = What::Change { method, mode: mode(rng), condition, key: key(rng), cancel };
     Step { pause, held_up, what }
 }
 

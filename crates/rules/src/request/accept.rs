@@ -183,148 +183,127 @@ mod tests {
 
     const SAMPLE: &str = r#"{"name":"VALUE"}"#;
 
-    fn accept_with(id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Accepted, Problem> {
-        accept::<Thing>(Method::Put, |_| id.into(), headers, body)
-    }
-
-    fn refusal(id: &str, fields: &[(&'static str, &str)], body: &[u8]) -> Option<ProblemType> {
+    fn accept_with(
+        method: Method,
+        id: &str,
+        fields: &[(&'static str, &str)],
+        body: &str,
+    ) -> Result<Accepted, Problem> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        accept_with(id, &headers, body).err().map(|problem| problem.problem_type())
+        accept::<Thing>(method, |_| id.into(), &headers, body.as_bytes())
     }
+
+    fn refusal(
+        method: Method,
+        id: &str,
+        fields: &[(&'static str, &str)],
+        body: &str,
+    ) -> Option<ProblemType> {
+        accept_with(method, id, fields, body).err().map(|problem| problem.problem_type())
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json");
 
     #[test]
     fn refusals_come_in_their_order() {
-        let json = ("content-type", "application/json");
         let gzip = ("content-encoding", "gzip");
         let range = ("content-range", "bytes 0-1/2");
-        let bad_match = ("if-match", "x");
-        assert_eq!(refusal("", &[range], b""), Some(InvalidId));
-        assert_eq!(refusal("1", &[range, bad_match], b""), Some(PartialPut));
-        assert_eq!(refusal("1", &[bad_match, gzip], b""), Some(MalformedHeader));
-        assert_eq!(refusal("1", &[gzip], b""), Some(UnsupportedContentCoding));
-        assert_eq!(refusal("1", &[], b""), Some(UnsupportedMediaType));
-        assert_eq!(refusal("1", &[json, ("content-length", "x")], b""), Some(MalformedHeader));
-        assert_eq!(refusal("1", &[json], b""), Some(MalformedJson));
-        let never = ("if-match", "\"x\"");
-        assert_eq!(refusal("1", &[json, never], b"{}"), Some(InvalidBody));
-        assert_eq!(refusal("1", &[json, never], SAMPLE.as_bytes()), Some(PreconditionFailed));
-        assert_eq!(refusal("1", &[json], SAMPLE.as_bytes()), None);
-    }
-
-    #[test]
-    fn a_delete_has_no_body_and_needs_no_content_type() {
-        let delete = |headers: &HeaderMap, body: &[u8]| {
-            let accepted = accept::<Thing>(Method::Delete, |_| "1".into(), headers, body);
-            accepted.map(|accepted| accepted.precondition).map_err(|problem| {
-                let document = serde_json::to_value(&problem).unwrap();
-                (problem.problem_type(), document["field"].as_str().map(str::to_owned))
-            })
-        };
-        let none = HeaderMap::new();
-        assert_eq!(delete(&none, b""), Ok(Precondition::None));
-        assert_eq!(delete(&none, b"{}"), Err((MalformedRequest, Some("body".to_owned()))));
-        let range = HeaderMap::from_iter([(CONTENT_RANGE, "bytes 0-1/2".parse().unwrap())]);
-        assert_eq!(delete(&range, b""), Ok(Precondition::None));
-        let never = HeaderMap::from_iter([(http::header::IF_MATCH, "\"x\"".parse().unwrap())]);
-        assert_eq!(delete(&never, b""), Err((PreconditionFailed, Some("If-Match".to_owned()))));
+        let (bad_match, never) = (("if-match", "x"), ("if-match", "\"x\""));
+        for (id, fields, body, expected) in [
+            ("", &[range][..], "", Some(InvalidId)),
+            ("1", &[range, bad_match], "", Some(PartialPut)),
+            ("1", &[bad_match, gzip], "", Some(MalformedHeader)),
+            ("1", &[gzip], "", Some(UnsupportedContentCoding)),
+            ("1", &[], "", Some(UnsupportedMediaType)),
+            ("1", &[JSON, ("content-length", "x")], "", Some(MalformedHeader)),
+            ("1", &[JSON], "", Some(MalformedJson)),
+            ("1", &[JSON, never], "{}", Some(InvalidBody)),
+            ("1", &[JSON, never], SAMPLE, Some(PreconditionFailed)),
+            ("1", &[JSON], SAMPLE, None),
+        ] {
+            assert_eq!(refusal(Method::Put, id, fields, body), expected, "{fields:?} {body}");
+        }
+        // A DELETE has no body, and needs no content type.
+        for (fields, body, expected) in [
+            (&[][..], "", None),
+            (&[range], "", None),
+            (&[], "{}", Some(MalformedRequest)),
+            (&[never], "", Some(PreconditionFailed)),
+        ] {
+            assert_eq!(refusal(Method::Delete, "1", fields, body), expected, "{fields:?} {body}");
+        }
+        let problem = without_body(b"{}").unwrap_err();
+        assert_eq!(serde_json::to_value(problem).unwrap()["field"], "body");
     }
 
     #[test]
     fn a_body_that_was_not_utf_8_is_found_by_its_length() {
-        let json = ("content-type", "application/json");
-        let with = |length: String, body: &str| {
-            refusal("1", &[json, ("content-length", &length)], body.as_bytes())
-        };
         let body = SAMPLE.replace("VALUE", "Ren\u{e9}");
-        let length = body.len();
         // One byte that is not UTF-8 takes three as U+FFFD, in which the gateway hands it over.
-        let mended = body.replace('\u{e9}', "\u{FFFD}");
-        assert_eq!(with((length - 1).to_string(), &mended), Some(MalformedJson));
-        assert_eq!(with((length + 1).to_string(), &mended), None);
-        assert_eq!(with(format!(" {length} "), &body), None);
-        assert_eq!(with(format!("-{length}"), &body), Some(MalformedHeader));
-        assert_eq!(with(format!("+{length}"), &body), Some(MalformedHeader));
-        let headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, "application/json".parse().unwrap()),
-            (CONTENT_LENGTH, "3".parse().unwrap()),
-        ]);
-        let problem = accept_with("1", &headers, b"{}").unwrap_err();
-        assert!(problem.detail().contains("not UTF-8"), "{}", problem.detail());
-    }
-
-    #[test]
-    fn only_the_identity_coding_is_taken() {
-        let json = ("content-type", "application/json");
-        let coded = |values: &[&str]| {
-            let fields = values.iter().map(|value| ("content-encoding", *value));
-            refusal("1", &fields.chain([json]).collect::<Vec<_>>(), SAMPLE.as_bytes())
-        };
-        for values in [
-            &["identity"][..],
-            &["Identity , identity"],
-            &["identity", "identity"],
-            &["identity,"],
-            &[""],
-            &[", ,"],
+        let replaced = body.replace('\u{e9}', "\u{FFFD}");
+        let length = body.len();
+        for (given, body, expected) in [
+            (format!(" {length} "), &body, None),
+            ((length + 1).to_string(), &replaced, None),
+            ((length - 1).to_string(), &replaced, Some(MalformedJson)),
+            (format!("-{length}"), &body, Some(MalformedHeader)),
+            (format!("+{length}"), &body, Some(MalformedHeader)),
         ] {
-            assert_eq!(coded(values), None, "{values:?}");
-        }
-        for values in [&["gzip"][..], &["identity, gzip"], &["identity", "br"], &[",gzip"]] {
-            assert_eq!(coded(values), Some(UnsupportedContentCoding), "{values:?}");
+            let fields = [JSON, ("content-length", &given)];
+            assert_eq!(refusal(Method::Put, "1", &fields, body), expected, "{given}");
         }
     }
 
     #[test]
-    fn content_types() {
-        for (value, is_taken) in [
-            ("application/json", true),
-            ("Application/JSON; charset=UTF-8", true),
-            ("application/json;charset=\"utf-8\"; x=y", true),
-            ("application/json; charset=utf8", true),
-            ("application/json; charset=US-ASCII", true),
-            ("application/json; charset=latin1", false),
-            ("application/json; charset=", false),
-            ("application/x-www-form-urlencoded", false),
-            ("application/jsonp", false),
-            ("text/json", false),
-            ("", false),
+    fn codings_and_content_types() {
+        for (name, values, is_taken) in [
+            ("content-encoding", &["identity"][..], true),
+            ("content-encoding", &["Identity , identity"], true),
+            ("content-encoding", &["identity", "identity,"], true),
+            ("content-encoding", &[", ,"], true),
+            ("content-encoding", &["identity, gzip"], false),
+            ("content-encoding", &["identity", "br"], false),
+            ("content-encoding", &[",gzip"], false),
+            ("content-type", &["Application/JSON; charset=UTF-8"], true),
+            ("content-type", &["application/json;charset=\"utf-8\"; x=y"], true),
+            ("content-type", &["application/json; charset=utf8"], true),
+            ("content-type", &["application/json; charset=US-ASCII"], true),
+            ("content-type", &["application/json; charset=latin1"], false),
+            ("content-type", &["application/json; charset="], false),
+            ("content-type", &["application/jsonp"], false),
+            ("content-type", &["text/json"], false),
+            ("content-type", &[""], false),
         ] {
-            let expected = (!is_taken).then_some(UnsupportedMediaType);
-            assert_eq!(
-                refusal("1", &[("content-type", value)], SAMPLE.as_bytes()),
-                expected,
-                "{value}"
-            );
+            let mut fields: Vec<_> = values.iter().map(|value| (name, *value)).collect();
+            let refused = match name {
+                "content-type" => UnsupportedMediaType,
+                _ => UnsupportedContentCoding,
+            };
+            fields.extend([JSON]);
+            let expected = (!is_taken).then_some(refused);
+            assert_eq!(refusal(Method::Put, "1", &fields, SAMPLE), expected, "{values:?}");
         }
     }
 
     #[test]
     fn preferences_choose_the_mode() {
         use Mode::*;
-        let mode = |prefer: &str, default| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
-            headers.insert("prefer", prefer.parse().unwrap());
-            accept_with("1", &headers, SAMPLE.as_bytes()).unwrap().mode(default)
-        };
+        let waiting = |seconds| Waiting(Duration::from_secs(seconds));
         for (prefer, by_default_inline, by_default_deferred) in [
             ("", Inline, Deferred),
             ("respond-async", Deferred, Deferred),
-            ("wait=5", Inline, Waiting(Duration::from_secs(5))),
-            (
-                "respond-async, wait=5",
-                Waiting(Duration::from_secs(5)),
-                Waiting(Duration::from_secs(5)),
-            ),
+            ("wait=5", Inline, waiting(5)),
+            ("respond-async, wait=5", waiting(5), waiting(5)),
             ("respond-async, wait=0", Deferred, Deferred),
             ("respond-async, wait=999", Waiting(MAX_WAIT), Waiting(MAX_WAIT)),
-            ("respond-async, wait=9999999999", Waiting(MAX_WAIT), Waiting(MAX_WAIT)),
         ] {
-            assert_eq!(mode(prefer, Inline), by_default_inline, "{prefer}");
-            assert_eq!(mode(prefer, Deferred), by_default_deferred, "{prefer}");
+            let accepted = accept_with(Method::Put, "1", &[JSON, ("prefer", prefer)], SAMPLE);
+            let accepted = accepted.unwrap();
+            assert_eq!(accepted.mode(Inline), by_default_inline, "{prefer}");
+            assert_eq!(accepted.mode(Deferred), by_default_deferred, "{prefer}");
         }
     }
 }

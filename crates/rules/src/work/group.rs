@@ -180,8 +180,6 @@ mod tests {
     use super::*;
     use crate::{Method, Precondition, ProblemType, ResourceId, Tick};
 
-    const NOW: Duration = Duration::from_secs(1000);
-
     fn operation(ms: u64) -> Operation {
         let id = OperationId::new(Tick::from_unix_ms(ms), 1);
         let resource = ResourceId::new("42").unwrap();
@@ -198,10 +196,6 @@ mod tests {
         ms.map(operation)
     }
 
-    fn group(operations: &[Operation]) -> Group<'_> {
-        Group::new(operations.iter().collect())
-    }
-
     fn write<'a>(operation: &'a Operation, older: &[&Operation]) -> Option<Call<'a>> {
         let superseded = older.iter().map(|older| older.id).collect();
         Some(Call::Write { operation, superseded })
@@ -211,136 +205,94 @@ mod tests {
         Some(Call::Record { operation, reason: Unwritten::Refused(refusal) })
     }
 
+    /// What is left: the next call, and how many operations have no outcome.
+    fn left<'a>(group: &Group<'a>) -> (Option<Call<'a>>, usize) {
+        (group.next_call(), group.undecided().count())
+    }
+
     #[test]
     fn the_newest_is_written_and_the_others_superseded() {
         let [a, b, c] = &operations([1, 2, 3]);
         let mut group = Group::new(vec![a, b, c]);
-        assert_eq!(group.next_call(), write(c, &[a, b]));
+        assert_eq!(left(&group), (write(c, &[a, b]), 3));
+        // Decided before.
+        assert_eq!(group.on_met(None, &[c.id], 0), Duration::ZERO);
+        assert_eq!(left(&group), (write(b, &[a]), 2));
         group.on_written();
-        assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
+        assert_eq!(left(&group), (None, 0));
     }
 
     #[test]
-    fn what_is_decided_already_is_left_out() {
-        let [a, b, c] = &operations([1, 2, 3]);
-        let mut group = Group::new(vec![a, b, c]);
-        assert_eq!(group.on_met(None, &[c.id, a.id], 0), Duration::ZERO);
-        assert_eq!(group.next_call(), write(b, &[]));
-    }
-
-    #[test]
-    fn a_newer_resource_supersedes_all() {
+    fn what_meets_its_own_version_landed_and_what_meets_a_newer_one_is_superseded() {
         let [a, b] = &operations([1, 2]);
-        let mut group = Group::new(vec![a, b]);
-        group.on_met(at(5), &[], 0);
-        assert_eq!(group.next_call(), record(a, Refusal::Superseded));
-        assert_eq!(group.undecided().count(), 2);
-        group.on_recorded();
-        assert_eq!(group.next_call(), record(b, Refusal::Superseded));
-        group.on_recorded();
-        assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
-    }
-
-    #[test]
-    fn an_earlier_attempt_of_the_newest_has_succeeded() {
-        let [a, b] = &operations([1, 2]);
-        let mut group = Group::new(vec![a, b]);
-        group.on_met(at(2), &[], 0);
-        assert_eq!(group.next_call(), record(a, Refusal::Superseded));
-        group.on_recorded();
         let landed = Some(Call::Record { operation: b, reason: Unwritten::Landed });
-        assert_eq!(group.next_call(), landed);
+        let superseded = record(b, Refusal::Superseded);
+        for (stored_ms, of_newest) in [(2, landed), (5, superseded)] {
+            let mut group = Group::new(vec![a, b]);
+            assert_eq!(group.on_met(at(stored_ms), &[], 0), Duration::ZERO);
+            assert_eq!(left(&group), (record(a, Refusal::Superseded), 2));
+            group.on_recorded();
+            assert_eq!(left(&group), (of_newest, 1));
+            group.on_recorded();
+            assert_eq!(left(&group), (None, 0));
+        }
         assert_eq!(Unwritten::Landed.outcome(b), Outcome::Succeeded(Method::Put));
     }
 
     #[test]
-    fn a_refused_newest_makes_way_for_the_next_older() {
+    fn an_update_that_refuses_makes_way_for_the_next_older_and_one_for_later_ends_the_group() {
         let [a, b, c] = &operations([1, 2, 3]);
         let mut group = Group::new(vec![a, b, c]);
         let problem = Problem::new(ProblemType::Refused, "Why.");
         group.on_refused_by_update(problem.clone());
-        let reason = Unwritten::RefusedByUpdate(problem);
-        assert!(matches!(reason.outcome(c), Outcome::Failed { .. }));
-        assert_eq!(group.next_call(), Some(Call::Record { operation: c, reason }));
+        let reason = Unwritten::RefusedByUpdate(problem.clone());
+        assert_eq!(reason.outcome(c), Outcome::failed(&problem));
+        assert_eq!(left(&group), (Some(Call::Record { operation: c, reason }), 3));
         group.on_recorded();
-        assert_eq!(group.next_call(), write(b, &[a]));
-    }
-
-    #[test]
-    fn work_that_is_to_be_tried_later_leaves_all_undecided() {
-        let operations = operations([1, 2]);
-        let mut group = group(&operations);
+        assert_eq!(left(&group), (write(b, &[a]), 2));
         group.on_try_later();
-        assert_eq!((group.next_call(), group.undecided().count()), (None, 2));
+        assert_eq!(left(&group), (None, 2));
     }
 
     #[test]
-    fn it_gives_up_after_three_failures_in_a_row_or_one_for_good() {
-        let operations = operations([1]);
-        let mut group = group(&operations);
-        for _ in 0..2 {
-            group.on_failed(Failure::MayHaveLanded, false, 0);
-            assert_eq!(group.next_call(), write(&operations[0], &[]));
-        }
-        group.on_failed(Failure::NotLanded, false, 0);
-        assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
-        let mut group = self::group(&operations);
-        group.on_failed(Failure::NeverLands, false, 0);
-        assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
-    }
-
-    #[test]
-    fn a_refusal_that_decides_nothing_counts_as_a_failure() {
-        let operations = operations([1]);
-        let mut group = group(&operations);
-        for pause_ms in [25, 50, 0] {
-            assert!(group.next_call().is_some());
-            let pause = group.on_met(None, &[], 0);
-            assert_eq!(pause, Duration::from_millis(pause_ms));
-        }
-        assert_eq!((group.next_call(), group.undecided().count()), (None, 1));
-    }
-
-    #[test]
-    fn what_decides_something_ends_a_row_of_failures() {
-        let operations = operations([1, 2, 3]);
-        let mut group = group(&operations);
+    fn it_gives_up_after_three_failures_in_a_row_or_one_that_never_lands() {
+        let [a, b, c] = &operations([1, 2, 3]);
         let fail_twice = |group: &mut Group<'_>| {
             for _ in 0..2 {
-                group.on_failed(Failure::NotLanded, false, 0);
+                group.on_failed(Failure::MayHaveLanded, false, 0);
                 assert!(group.next_call().is_some());
             }
         };
+        let mut group = Group::new(vec![a, b, c]);
+        // What decides something ends the row.
         fail_twice(&mut group);
-        group.on_met(None, &[operations[2].id], 0);
+        group.on_met(None, &[c.id], 0);
         fail_twice(&mut group);
         group.on_met(at(5), &[], 0);
         fail_twice(&mut group);
         group.on_recorded();
         fail_twice(&mut group);
-        assert_eq!(group.next_call(), record(&operations[1], Refusal::Superseded));
-    }
-
-    #[test]
-    fn a_false_precondition_is_a_failure() {
-        let conditional = Operation { precondition: Precondition::Exists, ..operation(2) };
-        let mut group = Group::new(vec![&conditional]);
-        group.on_met(Some(None), &[], 0);
-        assert_eq!(
-            group.next_call(),
-            record(&conditional, Refusal::PreconditionFailed { live: None })
-        );
+        group.on_failed(Failure::NotLanded, false, 0);
+        assert_eq!(left(&group), (None, 1));
+        let mut group = Group::new(vec![a]);
+        group.on_failed(Failure::NeverLands, false, 0);
+        assert_eq!(left(&group), (None, 1));
+        // A refusal that decides nothing counts as a failure.
+        let mut group = Group::new(vec![a]);
+        let pauses = [25, 50, 0].map(Duration::from_millis);
+        assert_eq!([0; 3].map(|random| group.on_met(None, &[], random)), pauses);
+        assert_eq!(left(&group), (None, 1));
     }
 
     #[test]
     fn what_is_too_old_is_dropped_whatever_was_decided_of_it() {
-        let operations = operations([1, 60_000]);
-        let mut group = group(&operations);
+        let [a, b] = &operations([1, 60_000]);
+        let mut group = Group::new(vec![a, b]);
         let too_old = Duration::from_millis(2) + outcome::MAX_AGE;
-        assert_eq!(group.drop_expired(too_old), [operations[0].id]);
-        assert_eq!(group.next_call(), write(&operations[1], &[]));
+        assert_eq!(group.drop_expired(too_old), [a.id]);
+        assert_eq!(group.next_call(), write(b, &[]));
         group.on_met(at(70_000), &[], 0);
-        assert_eq!(group.drop_expired(too_old + NOW), [operations[1].id]);
-        assert_eq!((group.next_call(), group.undecided().count()), (None, 0));
+        assert_eq!(group.drop_expired(too_old + Duration::from_secs(1000)), [b.id]);
+        assert_eq!(left(&group), (None, 0));
     }
 }

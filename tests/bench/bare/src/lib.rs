@@ -27,9 +27,6 @@ pub struct Calls {
 
 impl Calls {
     /// Clients as the environment says.
-    ///
-    /// # Errors
-    /// If a variable is missing.
     pub fn from_environment() -> Result<Self, Error> {
         let http = http_client();
         let of = |service: &str| {
@@ -52,9 +49,6 @@ impl Calls {
     }
 
     /// The conditional write of a resource.
-    ///
-    /// # Errors
-    /// The SDK's.
     pub async fn update_item(&self, resource: &str, body: &str) -> Result<(), Error> {
         let call = self.dynamodb.update_item().table_name("resources");
         call.key("id", text(resource))
@@ -70,9 +64,6 @@ impl Calls {
     }
 
     /// The write of a resource and of an outcome.
-    ///
-    /// # Errors
-    /// The SDK's.
     pub async fn transact(&self, resource: &str, body: &str) -> Result<(), Error> {
         let update = Update::builder()
             .table_name("resources")
@@ -101,9 +92,6 @@ impl Calls {
     }
 
     /// The read that tells 201 from 200 after a transaction.
-    ///
-    /// # Errors
-    /// The SDK's.
     pub async fn get_creator(&self, resource: &str) -> Result<(), Error> {
         let call = self.dynamodb.get_item().table_name("resources").key("id", text(resource));
         call.projection_expression("created_by").consistent_read(true).send().await?;
@@ -111,9 +99,6 @@ impl Calls {
     }
 
     /// The claim of a key.
-    ///
-    /// # Errors
-    /// The SDK's.
     pub async fn put_claim(&self) -> Result<(), Error> {
         let call = self.dynamodb.put_item().table_name("operations");
         call.item("id", text("key#n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg"))
@@ -129,9 +114,6 @@ impl Calls {
     }
 
     /// A strongly consistent read; the attribute `body`, if there is one.
-    ///
-    /// # Errors
-    /// The SDK's.
     pub async fn get_item(&self, table: &str, id: &str) -> Result<Option<String>, Error> {
         let call = self.dynamodb.get_item().table_name(table).key("id", text(id));
         let reply = call.consistent_read(true).send().await?;
@@ -143,9 +125,6 @@ impl Calls {
     }
 
     /// The message of a deferred write.
-    ///
-    /// # Errors
-    /// The SDK's.
     pub async fn send_message(&self, resource: &str, body: &str) -> Result<(), Error> {
         let mut call = self.sqs.send_message().queue_url(&self.queue_url);
         call = call.message_body(body).message_group_id(resource);

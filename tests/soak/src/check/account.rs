@@ -2,200 +2,164 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use rules::Method;
-
 use super::Finding;
-use crate::record::{Answer, Change, Fate, Landed, Status, Stored, Story, Version};
+use crate::record::{Change, Fate, Landed, Stored, Story};
 
 /// Everything that is wrong with a story.
-#[must_use]
 pub fn account(story: &Story) -> Vec<Finding> {
-    let mut landed: HashMap<&str, Vec<&Landed>> = HashMap::new();
-    for write in &story.landed {
-        landed.entry(&write.mark).or_default().push(write);
+    let mut found = Found(vec![]);
+    for trouble in &story.troubles {
+        found.add("LIE", trouble.clone());
     }
-    let mut found: Vec<_> =
-        story.troubles.iter().map(|trouble| Finding::new("LIE", trouble)).collect();
     for change in &story.changes {
-        let landed = landed.get(change.mark.as_str()).map_or(&[][..], Vec::as_slice);
-        found.extend(lost(change, landed));
-        found.extend(doubled(change, landed));
-        found.extend(lies(change, landed));
-        found.extend(cancelled(change));
-        found.extend(refused_for_no_reason(change, &story.landed));
+        let own = |write: &&Landed| write.mark == change.mark;
+        let landed: Vec<_> = story.landed.iter().filter(own).collect();
+        lost(change, &landed, &mut found);
+        doubled(change, &landed, &mut found);
+        contradictory(change, &landed, &mut found);
+        unexpected(change, &mut found);
+        cancelled(change, &mut found);
+        superseded(change, &story.landed, &mut found);
     }
-    found.extend(made_up(story));
-    found.extend(stale(story));
-    found.extend(end(story));
-    found
+    made_up(story, &mut found);
+    landed_late(story, &mut found);
+    settled_before(story, &mut found);
+    end(story, &mut found);
+    found.0
 }
 
-/// What was said to be written is; what was accepted is decided.
-fn lost(change: &Change, landed: &[&Landed]) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let is_written = |(fate, _): &(Fate, String)| matches!(fate, Fate::Written(_));
-    if let Some((_, claim)) = change.claims().into_iter().find(is_written)
+struct Found(Vec<Finding>);
+
+impl Found {
+    fn add(&mut self, word: &'static str, text: String) {
+        self.0.push(Finding { word, text });
+    }
+
+    fn about(&mut self, change: &Change, word: &'static str, text: String) {
+        self.add(word, format!("{}: {text}", change.mark));
+    }
+}
+
+/// What an answer or a status says was written is; what was accepted is decided.
+fn lost(change: &Change, landed: &[&Landed], found: &mut Found) {
+    let claims = change.claims();
+    if let Some((_, said)) = claims.iter().find(|(_, said)| said.fate == Fate::Written)
         && landed.is_empty()
     {
-        found.push(Finding::new("LOST", format!("{}: {claim}, and it never landed", change.mark)));
+        found.about(change, "LOST", format!("{said:?}, and it never landed"));
     }
-    let is_accepted =
-        change.sendings.iter().any(|sending| matches!(sending.answer, Answer::Accepted { .. }));
-    let last = change.statuses.last().map(|(_, status)| status);
-    if is_accepted && !last.is_some_and(Status::is_final) {
-        found.push(Finding::new(
-            "LOST",
-            format!("{}: accepted, and its last status is {last:?}", change.mark),
-        ));
+    let is_accepted = change.sendings.iter().any(|sending| sending.said.is_accepted());
+    let last = change.statuses.last().map(|(_, said)| said);
+    if is_accepted && !last.is_some_and(|last| last.is_final()) {
+        found.about(change, "LOST", format!("accepted, and its last status is {last:?}"));
     }
-    found
-}
-
-/// What is superseded is so by something newer, and nothing fails but a precondition: all
-/// clocks are right here.
-fn refused_for_no_reason(change: &Change, landed: &[Landed]) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut lost =
-        |text: String| found.push(Finding::new("LOST", format!("{}: {text}", change.mark)));
-    let newest = landed.iter().map(|write| write.operation.as_str()).max();
-    let own = change.operations().into_iter().min();
-    for (_, status) in &change.statuses {
-        match status {
-            Status::Superseded if newest <= own => {
-                lost(format!("{own:?} is superseded, but the newest is {newest:?}"));
-            }
-            Status::Failed(problem) if problem != "precondition-failed" => {
-                lost(format!("it failed as {problem}"));
-            }
-            _ => {}
-        }
-    }
-    for sending in &change.sendings {
-        if let Answer::Refused(problem) = &sending.answer
-            && problem != "cancelled"
-            && (problem != "superseded" || landed.iter().all(|write| write.mark == change.mark))
-        {
-            lost(format!("refused as {problem}, and there is nothing newer"));
-        }
-    }
-    found
 }
 
 /// One PUT or DELETE takes effect at most once.
-fn doubled(change: &Change, landed: &[&Landed]) -> Option<Finding> {
-    let ids: Vec<_> = landed.iter().map(|write| &write.operation).collect();
-    (ids.len() > 1).then(|| Finding::new("DOUBLED", format!("{}: landed as {ids:?}", change.mark)))
+fn doubled(change: &Change, landed: &[&Landed], found: &mut Found) {
+    if landed.len() > 1 {
+        let ids: Vec<_> = landed.iter().map(|write| &write.operation).collect();
+        found.about(change, "DOUBLED", format!("landed as {ids:?}"));
+    }
 }
 
 /// Answers and statuses agree with one another and with what landed.
-fn lies(change: &Change, landed: &[&Landed]) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut lie =
-        |text: String| found.push(Finding::new("LIE", format!("{}: {text}", change.mark)));
-    let claims = change.claims();
-    let kind = |fate: &Fate| matches!(fate, Fate::Written(_));
-    if let Some((_, no)) = claims.iter().find(|(fate, _)| !kind(fate)) {
-        if let Some(write) = landed.first() {
-            lie(format!("{no}, and it landed as {} at {:?}", write.operation, write.at));
-        }
-        if let Some((_, yes)) = claims.iter().find(|(fate, _)| kind(fate)) {
-            lie(format!("{no}, but {yes}"));
-        }
+fn contradictory(change: &Change, landed: &[&Landed], found: &mut Found) {
+    let (yes, no): (Vec<_>, Vec<_>) =
+        change.claims().into_iter().partition(|(_, said)| said.fate == Fate::Written);
+    if let ([_, ..], Some(no)) = (landed, no.first()) {
+        found.about(change, "LIE", format!("{no:?}, and it landed as {:?}", landed[0]));
+    }
+    if let (Some(yes), Some(no)) = (yes.first(), no.first()) {
+        found.about(change, "LIE", format!("{no:?}, but {yes:?}"));
     }
     let mut ids: BTreeSet<_> = change.operations().into_iter().collect();
     ids.extend(landed.iter().map(|write| write.operation.as_str()));
     if ids.len() > 1 {
-        lie(format!("it has several ids: {ids:?}"));
+        found.about(change, "LIE", format!("it has several ids: {ids:?}"));
     }
-    for (number, (_, status)) in change.statuses.iter().enumerate() {
+    for (number, (_, said)) in change.statuses.iter().enumerate() {
         let mut later = change.statuses[number + 1..].iter().map(|(_, later)| later);
-        if let Some(other) = later.find(|later| !status.may_precede(later)) {
-            lie(format!("its status was {status:?} and then {other:?}"));
-        }
-        match status {
-            Status::Unexpected(status) => lie(format!("an unexpected status: {status}")),
-            Status::Succeeded(etag) if etag.is_some() != (change.method == Method::Put) => {
-                lie(format!("a {} succeeded with the entity tag {etag:?}", change.method.as_str()));
-            }
-            _ => {}
+        if let Some(other) = later.find(|later| !said.may_precede(later)) {
+            found.about(change, "LIE", format!("its status was {said:?} and then {other:?}"));
         }
     }
-    for sending in &change.sendings {
-        match &sending.answer {
-            Answer::Unexpected(answer) => lie(format!("an unexpected answer: {answer}")),
-            // Another sending may have landed it.
-            Answer::NotWritten(problem) if change.is_keyed => {
-                lie(format!("503 {problem} under a key"));
-            }
-            _ => {}
+}
+
+/// Nothing is answered that no request of a soak should get.
+fn unexpected(change: &Change, found: &mut Found) {
+    for (_, said) in change.heard() {
+        // Under a key, another sending may have landed it.
+        let is_promise = change.is_keyed && said.is_unknown() && said.fate == Fate::Never;
+        if said.fate == Fate::Unexpected || is_promise {
+            found.about(change, "LIE", format!("unexpected: {said:?}"));
         }
     }
-    found
 }
 
 /// What is cancelled was so by a client, and has no other outcome.
-fn cancelled(change: &Change) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut lie =
-        |text: String| found.push(Finding::new("LIE", format!("{}: {text}", change.mark)));
+fn cancelled(change: &Change, found: &mut Found) {
     let claims = change.claims();
-    for (fate, claim) in &claims {
-        let Fate::Cancelled(at) = fate else { continue };
-        let mut cancels = change.cancels.iter().filter(|cancel| cancel.sent < *at);
-        if cancels.all(|cancel| cancel.answer == "503 not-written") {
-            lie(format!("{claim}, and nobody cancelled it"));
+    for (at, said) in claims.iter().filter(|(_, said)| said.fate == Fate::Cancelled) {
+        if !change.cancels.iter().any(|sent| sent < at) {
+            found.about(change, "LIE", format!("{said:?}, and no client cancelled it"));
         }
-        let is_refused = |fate: &Fate| matches!(fate, Fate::PreconditionFailed(_) | Fate::Never);
-        if let Some((_, other)) = claims.iter().find(|(fate, _)| is_refused(fate)) {
-            lie(format!("{claim}, but {other}"));
+        if let Some((_, other)) = claims.iter().find(|(_, other)| other.fate != said.fate) {
+            found.about(change, "LIE", format!("{said:?}, but {other:?}"));
         }
     }
-    found
+}
+
+/// What is superseded is so by something newer.
+fn superseded(change: &Change, landed: &[Landed], found: &mut Found) {
+    let newest = landed.iter().map(|write| write.operation.as_str()).max();
+    let own = change.operations().into_iter().min();
+    let has_other = landed.iter().any(|write| write.mark != change.mark);
+    let has_newer = if own.is_some() { newest > own } else { has_other };
+    let is_superseded = change.heard().any(|(_, said)| said.text.ends_with("superseded"));
+    if is_superseded && !has_newer {
+        found.about(change, "LOST", format!("{own:?} is superseded by nothing: {newest:?}"));
+    }
 }
 
 /// Whatever a GET shows was stored, byte for byte, and whatever was stored was sent.
-fn made_up(story: &Story) -> Vec<Finding> {
+fn made_up(story: &Story, found: &mut Found) {
+    for (etag, body) in story.gets.iter().filter_map(|get| get.seen.as_ref()) {
+        if !story.landed.iter().any(|write| write.operation == *etag && write.mark == *body) {
+            found.add("LIE", format!("a GET showed {etag} {body}"));
+        }
+    }
     let numbers = story.numbers();
-    let is_landed = |(etag, body): &&Version| {
-        story.landed.iter().any(|write| write.operation == *etag && write.mark == *body)
-    };
-    let seen = story.gets.iter().filter_map(|get| get.seen.as_ref());
-    let seen = seen.filter(|version| !is_landed(version));
-    let seen = seen.map(|version| Finding::new("LIE", format!("a GET showed {version:?}")));
-    let sent = story.landed.iter().filter(|write| !numbers.contains_key(write.mark.as_str()));
-    let sent = sent.map(|write| Finding::new("LIE", format!("nobody sent {write:?}")));
-    seen.chain(sent).collect()
+    for write in story.landed.iter().filter(|write| !numbers.contains_key(write.mark.as_str())) {
+        found.add("LIE", format!("no client sent {write:?}"));
+    }
 }
 
-/// Of two changes that landed, the one that was settled before the other was sent is older, and
-/// so is the one that landed first: nothing that is older than a DELETE brings a resource back.
-fn stale(story: &Story) -> Vec<Finding> {
+/// What landed first is older: nothing that is older than a DELETE brings a resource back.
+fn landed_late(story: &Story, found: &mut Found) {
+    for first in &story.landed {
+        let after = story.landed.iter().filter(|write| first.at < write.called);
+        for second in after.filter(|write| write.operation < first.operation) {
+            found.add("STALE", format!("{second:?} landed after {first:?}"));
+        }
+    }
+}
+
+/// Of two changes that landed, the one that was settled before the other was sent is older.
+fn settled_before(story: &Story, found: &mut Found) {
     let ids: HashMap<_, _> =
         story.landed.iter().map(|write| (write.mark.as_str(), write.operation.as_str())).collect();
     let id = |change: &Change| ids.get(change.mark.as_str()).copied();
     let landed: Vec<_> =
         story.changes.iter().filter_map(|change| Some((change, id(change)?))).collect();
-    let mut found = Vec::new();
-    for first in &story.landed {
-        let after = story.landed.iter().filter(|write| first.at < write.called);
-        for second in after.filter(|write| write.operation < first.operation) {
-            found.push(Finding::new("STALE", format!("{second:?} landed after {first:?}")));
-        }
-    }
     for (first, first_id) in &landed {
         for (second, second_id) in &landed {
             if first.settled() < second.sent() && first_id > second_id {
-                let text = format!(
-                    "{} as {first_id} over {} as {second_id}, which was sent {:?} after it was settled",
-                    first.mark,
-                    second.mark,
-                    second.sent().saturating_sub(first.settled())
-                );
-                found.push(Finding::new("STALE", text));
+                let text = format!("as {first_id} over {} as {second_id}, sent later", second.mark);
+                found.about(first, "STALE", text);
             }
         }
     }
-    found
 }
 
 /// What is to be stored at the end.
@@ -214,16 +178,16 @@ fn newest(landed: &[Landed]) -> Option<Stored> {
 
 /// The resource is at the newest write that landed, which is as new as any that is known to
 /// have succeeded.
-fn end(story: &Story) -> Option<Finding> {
+fn end(story: &Story, found: &mut Found) {
     let newest = newest(&story.landed);
     if newest != story.stored {
         let text = format!("{:?} is stored at the end, and not {newest:?}", story.stored);
-        return Some(Finding::new("LOST", text));
+        return found.add("LOST", text);
     }
-    let succeeded = story.changes.iter().filter(|change| matches!(change.fate(), Fate::Written(_)));
-    let promised = succeeded.flat_map(Change::operations).max()?;
-    (newest.as_ref().is_none_or(|newest| newest.operation.as_str() < promised)).then(|| {
-        let text = format!("{promised} succeeded, and {newest:?} is stored at the end");
-        Finding::new("LOST", text)
-    })
+    let succeeded = story.changes.iter().filter(|change| change.fate().0 == Fate::Written);
+    let promised = succeeded.flat_map(Change::operations).max();
+    if promised > newest.as_ref().map(|newest| newest.operation.as_str()) {
+        let text = format!("{promised:?} succeeded, and {newest:?} is stored at the end");
+        found.add("LOST", text);
+    }
 }

@@ -4,15 +4,13 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use rules::Method;
 use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
-use crate::record::{Change, Condition, Fate, Story};
+use crate::record::{Condition, Fate, Method, Story};
 
 /// Most steps of the search. What is fine takes some hundreds.
 const MAX_STEPS: u32 = 3_000_000;
@@ -24,9 +22,7 @@ const MAX_OPEN: usize = 4;
 /// What the checker found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is linearizable.
     Yes,
-    /// It is not.
     No,
     /// The search takes too long.
     Unknown,
@@ -35,50 +31,33 @@ pub enum Verdict {
 /// The number of the body that is stored; 0 is no resource.
 type Body = u32;
 
-/// What must be true of the stored body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Is {
-    Any,
-    Some,
-    None,
-    OneOf(Vec<Body>),
-}
+/// The stored bodies of which something is true, a bit for each.
+type Bodies = u64;
 
-impl Is {
-    fn holds(&self, stored: Body) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Some => stored != 0,
-            Self::None => stored == 0,
-            Self::OneOf(bodies) => bodies.contains(&stored),
-        }
-    }
-}
+/// A body that no client sent.
+const UNKNOWN: Body = Bodies::BITS - 1;
 
 #[derive(Clone, Debug)]
 enum Operation {
     Read(Body),
-    /// `created`, if the answer told whether there was no resource before.
+    /// `created`, if the answer says whether there was no resource before.
     Write {
         body: Body,
-        condition: Is,
+        over: Bodies,
         created: Option<bool>,
     },
-    /// Refused, since this was false.
-    Refused(Is),
+    /// Refused, since the stored body was none of these.
+    Refused(Bodies),
     /// May have been written or not. The one that was not is put at the very end.
     Open {
         body: Body,
-        condition: Is,
+        over: Bodies,
     },
 }
 
 thread_local! {
     static STEPS: Cell<u32> = const { Cell::new(0) };
 }
-
-/// The search took too long.
-struct TooLong;
 
 /// A resource: one register that can be deleted.
 struct Register;
@@ -92,33 +71,27 @@ impl Specification for Register {
     }
 
     fn apply(operation: &Operation, stored: &Body) -> (bool, Body) {
-        let steps = STEPS.get() + 1;
-        STEPS.set(steps);
-        if steps > MAX_STEPS {
-            // The checker has no other way out.
-            resume_unwind(Box::new(TooLong));
+        STEPS.set(STEPS.get() + 1);
+        if STEPS.get() > MAX_STEPS {
+            // The checker comes to its end where nothing fits.
+            return (false, *stored);
         }
+        let is_one_of = |bodies: &Bodies| bodies & (1 << stored) != 0;
         match operation {
             Operation::Read(body) => (body == stored, *stored),
-            Operation::Write { body, condition, created } => {
-                let is_told = created.is_none_or(|created| created == (*stored == 0));
-                (is_told && condition.holds(*stored), *body)
+            Operation::Write { body, over, created } => {
+                let is_true = created.is_none_or(|created| created == (*stored == 0));
+                (is_true && is_one_of(over), *body)
             }
-            Operation::Refused(condition) => (!condition.holds(*stored), *stored),
-            Operation::Open { body, condition } => {
-                (true, if condition.holds(*stored) { *body } else { *stored })
-            }
+            Operation::Refused(over) => (!is_one_of(over), *stored),
+            Operation::Open { body, over } => (true, if is_one_of(over) { *body } else { *stored }),
         }
     }
 }
 
 /// Whether the story is linearizable.
-///
-/// # Panics
-/// If the checker does for another reason than the length of its search.
-#[must_use]
 pub fn linearizable(story: &Story) -> Verdict {
-    let open = story.changes.iter().filter(|change| change.fate() == Fate::Open).count();
+    let open = story.changes.iter().filter(|change| change.fate().0 == Fate::Open).count();
     let verdict = if open <= MAX_OPEN { search(story, false) } else { Verdict::Unknown };
     if verdict == Verdict::Unknown { search(story, true) } else { verdict }
 }
@@ -139,49 +112,50 @@ fn search(story: &Story, closed: bool) -> Verdict {
     events.sort_by_key(|(at, order, number, _)| (*at, *order, *number));
     let actions = events.into_iter().map(|(_, _, number, action)| (number, action)).collect();
     STEPS.set(0);
-    let found = catch_unwind(AssertUnwindSafe(|| {
-        WGLChecker::<Register>::is_linearizable(History::from_actions(actions))
-    }));
-    match found {
-        Ok(true) => Verdict::Yes,
-        Ok(false) => Verdict::No,
-        Err(panic) if panic.is::<TooLong>() => Verdict::Unknown,
-        Err(panic) => resume_unwind(panic),
+    let is_linearizable = WGLChecker::<Register>::is_linearizable(History::from_actions(actions));
+    match is_linearizable {
+        true => Verdict::Yes,
+        false if STEPS.get() > MAX_STEPS => Verdict::Unknown,
+        false => Verdict::No,
     }
 }
 
 fn operations(story: &Story, closed: bool) -> Vec<(Duration, Duration, Operation)> {
     let numbers = story.numbers();
-    let of_body = |body: &str| numbers.get(body).copied().unwrap_or(Body::MAX);
+    let of_body = |body: &str| numbers.get(body).copied().unwrap_or(UNKNOWN).min(UNKNOWN);
     // The number of a DELETE is never stored, so its entity tag is of no version.
     let versions = story.landed.iter();
     let bodies: HashMap<&str, Body> =
         versions.map(|write| (write.operation.as_str(), of_body(&write.mark))).collect();
-    let is = |condition: &Condition| match condition {
-        Condition::None => Is::Any,
-        Condition::Exists => Is::Some,
-        Condition::Absent => Is::None,
+    let over = |condition: &Condition| match condition {
+        Condition::None => Bodies::MAX,
+        Condition::Exists => !1,
+        Condition::Absent => 1,
         Condition::Match(tags) => {
-            Is::OneOf(tags.iter().filter_map(|tag| bodies.get(tag.as_str()).copied()).collect())
+            let bodies = tags.iter().filter_map(|tag| bodies.get(tag.as_str()));
+            bodies.map(|body| 1 << body).fold(0, |all, one| all | one)
         }
     };
     let changes = story.changes.iter().filter_map(|change| {
-        let condition = is(&change.condition);
+        let over = over(&change.condition);
         let body = match change.method {
             Method::Put => of_body(&change.mark),
             Method::Delete => 0,
         };
-        let (until, operation) = match change.fate() {
-            Fate::Written(at) => {
-                (at, Operation::Write { body, condition, created: created(change) })
+        let (fate, at) = change.fate();
+        let (until, operation) = match fate {
+            Fate::Written => {
+                // An answer of the change says it, if any does.
+                let created = change.sendings.iter().find_map(|sending| sending.said.created);
+                (at, Operation::Write { body, over, created })
             }
-            Fate::PreconditionFailed(at) => (at, Operation::Refused(condition)),
-            Fate::Never | Fate::Cancelled(_) => return None,
-            Fate::Open if closed => {
+            Fate::PreconditionFailed => (at, Operation::Refused(over)),
+            Fate::Never | Fate::Cancelled => return None,
+            Fate::Open | Fate::Unexpected if closed => {
                 let landed = story.landed.iter().find(|write| write.mark == change.mark)?;
-                (landed.at, Operation::Write { body, condition, created: None })
+                (landed.at, Operation::Write { body, over, created: None })
             }
-            Fate::Open => (Duration::MAX, Operation::Open { body, condition }),
+            Fate::Open | Fate::Unexpected => (Duration::MAX, Operation::Open { body, over }),
         };
         Some((change.sent(), until, operation))
     });
@@ -190,12 +164,4 @@ fn operations(story: &Story, closed: bool) -> Vec<(Duration, Duration, Operation
         (get.sent, get.answered, Operation::Read(body))
     });
     changes.chain(gets).collect()
-}
-
-fn created(change: &Change) -> Option<bool> {
-    use crate::record::Answer::Written;
-    change.sendings.iter().find_map(|sending| match sending.answer {
-        Written { created, .. } => Some(created),
-        _ => None,
-    })
 }

@@ -13,12 +13,5 @@ pub use linearizable::{Verdict, linearizable};
 pub struct Finding {
     /// `LOST`, `DOUBLED`, `STALE`, `LIE`, `NOT LINEARIZABLE` or `CRASHED`
     pub word: &'static str,
-    /// What it is.
     pub text: String,
-}
-
-impl Finding {
-    fn new(word: &'static str, text: impl Into<String>) -> Self {
-        Self { word, text: text.into() }
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bare::Calls;
 use futures_util::future::join_all;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -38,18 +38,23 @@ async fn in_parallel(calls: &Arc<Calls>, records: Vec<SqsMessage>) -> SqsBatchRe
         })
         .unzip();
     let done = join_all(tasks).await;
-    let failed = ids.into_iter().zip(done).filter(|(_, done)| !matches!(done, Ok(Ok(()))));
-    response(failed.map(|(id, _)| id))
+    let mut response = SqsBatchResponse::default();
+    for (id, done) in ids.into_iter().zip(done) {
+        if !matches!(done, Ok(Ok(()))) {
+            response.add_failure(id.unwrap_or_default());
+        }
+    }
+    response
 }
 
 async fn one_at_a_time(calls: &Calls, records: Vec<SqsMessage>) -> SqsBatchResponse {
-    let mut failed = Vec::new();
+    let mut response = SqsBatchResponse::default();
     for record in records {
         if update(calls, &record).await.is_err() {
-            failed.push(record.message_id);
+            response.add_failure(record.message_id.unwrap_or_default());
         }
     }
-    response(failed.into_iter())
+    response
 }
 
 async fn update(calls: &Calls, record: &SqsMessage) -> Result<(), Error> {
@@ -57,14 +62,4 @@ async fn update(calls: &Calls, record: &SqsMessage) -> Result<(), Error> {
     let resource =
         resource.and_then(|resource| resource.string_value.as_deref()).ok_or("no resource")?;
     calls.update_item(resource, record.body.as_deref().ok_or("no body")?).await
-}
-
-fn response(failed: impl Iterator<Item = Option<String>>) -> SqsBatchResponse {
-    let mut response = SqsBatchResponse::default();
-    for id in failed {
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id.unwrap_or_default();
-        response.batch_item_failures.push(failure);
-    }
-    response
 }

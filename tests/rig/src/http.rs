@@ -1,7 +1,7 @@
 //! HTTP servers whose connections can be cut.
 
 use std::convert::Infallible;
-use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,27 +13,17 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// A response that is sent whole.
 pub type Reply = Response<Full<Bytes>>;
 
-/// The connection is cut instead of an answer.
-#[derive(Clone, Copy, Debug)]
-pub struct HangUp;
-
-impl fmt::Display for HangUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("hung up on purpose")
-    }
-}
-
-impl std::error::Error for HangUp {}
+/// The connection is cut instead of an answer. (hyper asks for an error that can be shown.)
+pub type HangUp = std::fmt::Error;
 
 /// The connection that a request came by, as an extension of it.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Since when it has been open.
     pub opened: Instant,
     socket: Arc<std::net::TcpStream>,
 }
@@ -46,11 +36,37 @@ impl Connection {
     }
 
     /// Makes its end a reset.
-    ///
-    /// # Errors
-    /// Those of the system.
     pub fn end_with_reset(&self) -> std::io::Result<()> {
         TcpStream::from_std(self.socket.try_clone()?)?.set_zero_linger()
+    }
+}
+
+/// A server on a free port of 127.0.0.1, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    pub address: SocketAddr,
+    task: JoinHandle<Infallible>,
+}
+
+impl Server {
+    pub async fn start<H, F>(handle: H) -> Self
+    where
+        H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Reply, HangUp>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        Self { address, task: tokio::spawn(serve(listener, handle)) }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -75,26 +91,20 @@ where
             let (handle, connection) = (Arc::clone(&handle), connection.clone());
             async move {
                 let (mut parts, body) = request.into_parts();
-                let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
+                let body = body.collect().await.map_err(|_| HangUp {})?.to_bytes();
                 parts.extensions.insert(connection);
                 handle(Request::from_parts(parts, body)).await
             }
         });
-        let mut server = http1::Builder::new();
-        server.pipeline_flush(true);
-        connections.spawn(async move {
-            // An error is a connection that one side has cut.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-        });
+        // An error is a connection that one side has cut.
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        connections.spawn(async move { drop(connection.await) });
     }
 }
 
 /// A response of JSON.
-#[must_use]
 pub fn json(status: u16, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
-    *reply.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    let json = http::HeaderValue::from_static("application/x-amz-json-1.0");
-    reply.headers_mut().insert(http::header::CONTENT_TYPE, json);
-    reply
+    let reply = Response::builder().status(status);
+    let reply = reply.header("content-type", "application/x-amz-json-1.0");
+    reply.body(Full::new(body.into())).expect("a valid response")
 }

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use dynoxide::Database;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -11,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::rig::names::{OPERATIONS, RESOURCES};
+use crate::environment::{OPERATIONS, RESOURCES};
 
 /// A running engine with both tables.
 #[derive(Clone)]
@@ -26,9 +27,8 @@ pub struct Engine {
 pub struct Stored {
     /// The operation that wrote or deleted it.
     pub operation: String,
-    /// Its body; none of a tombstone.
+    /// A tombstone has none.
     pub body: Option<String>,
-    /// The operation that created it.
     pub created_by: Option<String>,
     /// Whether the table is to remove it at some time.
     pub expires: bool,
@@ -37,25 +37,14 @@ pub struct Stored {
 /// What a call writes to a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// The resource.
     pub resource: String,
-    /// The operation.
     pub operation: String,
     /// The new body; `None` deletes the resource.
     pub body: Option<String>,
 }
 
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
 impl Engine {
-    /// Starts one with empty tables.
-    ///
-    /// # Panics
-    /// If there is no free port.
+    /// Starts one with empty tables. It ends with the runtime.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/", listener.local_addr().expect("a bound address"));
@@ -78,30 +67,21 @@ impl Engine {
     }
 
     /// Makes a call as a function made it; returns the status and the body of the reply.
-    ///
-    /// # Panics
-    /// If the engine does not answer.
     pub async fn call(&self, parts: &Parts, body: Bytes) -> (u16, Bytes) {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.parse().expect("a URL");
-        let kept = ["authorization", "content-type", "x-amz-date", "x-amz-target"];
-        let headers: HeaderMap = kept
-            .iter()
-            .filter_map(|name| Some((name.parse().ok()?, parts.headers.get(*name)?.clone())))
-            .collect();
-        *request.headers_mut() = headers;
+        request.headers_mut().clone_from(&parts.headers);
+        for of_the_connection in [HOST, CONTENT_LENGTH] {
+            request.headers_mut().remove(of_the_connection);
+        }
         let reply = self.client.request(request).await.expect("the engine answers");
         let status = reply.status().as_u16();
-        let body = reply.into_body().collect().await.expect("the engine answers").to_bytes();
-        (status, body)
+        let body = reply.into_body().collect().await.expect("the engine answers");
+        (status, body.to_bytes())
     }
 
     /// What is stored of a resource.
-    ///
-    /// # Panics
-    /// If the engine does not answer.
-    #[must_use]
     pub fn resource(&self, resource: &str) -> Option<Stored> {
         let get = json!({ "TableName": RESOURCES, "Key": { "id": { "S": resource } } });
         let get = serde_json::from_value(get).expect("a request");
@@ -118,7 +98,6 @@ impl Engine {
 }
 
 /// What a call writes to resources, if it lands.
-#[must_use]
 pub fn writes(target: &str, call: &Value) -> Vec<Write> {
     let updates: Vec<_> = match target {
         "UpdateItem" => vec![call],
@@ -144,34 +123,4 @@ fn written(update: &Value) -> Option<Write> {
     };
     let resource = update["Key"]["id"]["S"].as_str()?.to_owned();
     Some(Write { resource, operation: value("op")?, body: value("body") })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_write_is_read_from_its_call() {
-        let claim = json!({ "TableName": "operations" });
-        for (expression, body) in [
-            (
-                "SET body = :body, op = :o, created_by = if_not_exists(created_by, :o) REMOVE expires_at",
-                Some("{}".to_owned()),
-            ),
-            ("SET op = :o, expires_at = :expires REMOVE body, created_by", None),
-        ] {
-            let update = json!({
-                "TableName": "resources",
-                "Key": { "id": { "S": "u" } },
-                "UpdateExpression": expression,
-                "ExpressionAttributeValues": { ":o": { "S": "7" }, ":body": { "S": "{}" } },
-            });
-            let (resource, operation) = ("u".to_owned(), "7".to_owned());
-            let expected = vec![Write { resource, operation, body }];
-            assert_eq!(writes("UpdateItem", &update), expected);
-            let transaction = json!({ "TransactItems": [{ "Update": update }, { "Put": claim }] });
-            assert_eq!(writes("TransactWriteItems", &transaction), expected);
-        }
-        assert!(writes("PutItem", &claim).is_empty());
-    }
 }
