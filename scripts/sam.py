@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.environment import ARCHITECTURE, ROOT, TOOLS, replace
+from scripts.environment import ARCHITECTURE, REGION, ROOT, TOOLS, replace
 
 TEMPLATE = ROOT / "template.yaml"
 STACK_NAME = "async-put"
@@ -79,6 +79,11 @@ def local(local: Path, command: str) -> Command:
 def built_template(local: Path) -> Path:
     """The template that `build` leaves."""
     return local / "build" / "template.yaml"
+
+
+def validate(local: Path) -> Command:
+    """Sam validate --lint."""
+    return [*_sam("validate", local), "--lint", "--template-file", TEMPLATE, "--region", REGION]
 
 
 def _sam(command: str, local: Path) -> Command:

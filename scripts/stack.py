@@ -91,6 +91,13 @@ class Stack:
             print("\nThe functions are built again when their source changes.", flush=True)
             self._serve(self._rebuilder(), shows_log=True)
 
+    def validate(self) -> None:
+        """Sam validate --lint, in the environment of the other sam commands."""
+        command = sam.validate(self.local)
+        done = subprocess.run(command, env=tool_environment(self.local), check=False)
+        if done.returncode != 0:
+            raise Failure("the template is not valid", "correct what is reported above")
+
     def down(self) -> None:
         """Stop what `up` started, or what a killed command left behind."""
         was_up = bool(processes.found(self.local / "logs"))
@@ -291,7 +298,7 @@ def example() -> tuple[str, str]:
 def parse() -> tuple[str, Stack]:
     """The command line: the command and its stack."""
     parser = argparse.ArgumentParser(description="The local stack.")
-    parser.add_argument("command", choices=("up", "down", "run", "watch"))
+    parser.add_argument("command", choices=("up", "down", "run", "watch", "validate"))
     parser.add_argument("--port", type=int, default=ports.DEFAULT_PORT, help="MiniStack's; 0: any")
     parser.add_argument("--local-dir", default=".local", help="where the stack writes everything")
     parser.add_argument("--parameters", default="", help='such as "DefaultMode=deferred"')

@@ -3,9 +3,9 @@
     .tools/sam/bin/python -m scripts.transformed
     .tools/sam/bin/python -m scripts.transformed AuthMode=jwt
 
-The first checks both, and the template itself. The linter sees a circle of resources only here,
-since one function of SAM is many of them, and API Gateway gets one document of OpenAPI for each
-mode. The second prints that document.
+The first checks both. The linter sees a circle of resources only here, since one function of SAM
+is many of them, and API Gateway gets one document of OpenAPI for each mode. The second prints that
+document.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from cfnlint.api import ManualArgs, lint
 
 from scripts.environment import REGION, TOOLS
-from scripts.sam import TEMPLATE
 from scripts.template import Parameters, api_body, transformed
 
 GENERATORS = TOOLS / "generators" / "lib"
@@ -38,13 +38,12 @@ KINDS = [
 ]
 
 
-def faults_in(text: str) -> list[str]:
-    """What cfn-lint calls an error, and in the template as it is written what it warns of: the
-    transform leaves such things behind, as parameters that are used up.
+def faults_in(template: Any) -> list[str]:
+    """What cfn-lint calls an error. The transform leaves behind what it warns of, such as
+    parameters that are used up.
     """
-    faults = lint(text, config=ManualArgs(regions=[REGION]))
-    is_written = text == TEMPLATE.read_text()
-    return [str(fault) for fault in faults if is_written or fault.rule.id.startswith("E")]
+    faults = lint(json.dumps(template), config=ManualArgs(regions=[REGION]))
+    return [str(fault) for fault in faults if fault.rule.id.startswith("E")]
 
 
 def openapi_faults_in(body: str) -> list[str]:
@@ -70,9 +69,7 @@ def main() -> None:
     if given := dict(word.split("=", 1) for word in sys.argv[1:]):
         print(body_under(given))
         return
-    nothing: Parameters = {}
-    faults = [(nothing, faults_in(TEMPLATE.read_text()))]
-    faults += [(kind, faults_in(json.dumps(transformed(kind)))) for kind in KINDS]
+    faults = [(kind, faults_in(transformed(kind))) for kind in KINDS]
     faults += [(mode, openapi_faults_in(body_under(mode))) for mode in MODES]
     for parameters, found in faults:
         if found:
