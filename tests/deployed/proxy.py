@@ -7,58 +7,39 @@ function signed just that, so that MiniStack finds the signature good.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import urllib3
+from werkzeug import Request, Response
+from werkzeug.serving import make_server
 
-Reply = tuple[int, bytes]
-# What a call gets instead of being forwarded; None closes its connection without a reply.
-Treatment = Callable[[Callable[[], Reply]], Reply | None]
+# What a call gets instead of being forwarded; a ConnectionError closes its connection.
+Treatment = Callable[[Callable[[], Response]], Response]
 
 
-def lost(forward: Callable[[], Reply]) -> None:
+def lost(forward: Callable[[], Response]) -> Response:
     """The call takes effect, and its reply is lost."""
     forward()
+    raise ConnectionError
 
 
-def throttled(_forward: Callable[[], Reply]) -> Reply:
+def throttled(_forward: Callable[[], Response]) -> Response:
     """The service refuses the call."""
-    return 400, b'{"__type": "com.amazonaws#ThrottlingException", "message": "made by the test"}'
+    return Response('{"__type": "com.amazonaws#ThrottlingException", "message": "a test"}', 400)
 
 
 class Proxy:
     """The proxy in front of one endpoint."""
 
     def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
-        self._pool = urllib3.PoolManager()
-        self._lock = threading.Lock()
+        self._endpoint, self._pool, self._lock = endpoint, urllib3.PoolManager(), threading.Lock()
         self._calls, self._treatments = "", iter(list[Treatment]())
         self._met: list[str] = []
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            """Every call of these services is a POST."""
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                fields = urllib3.HTTPHeaderDict(self.headers.items())
-                reply = proxy.handle(self.path, fields, body)
-                # The caller may have given up.
-                with contextlib.suppress(OSError):
-                    if reply is not None:
-                        self.send_response(reply[0])
-                        self.send_header("Content-Type", "application/x-amz-json-1.0")
-                        self.send_header("Content-Length", str(len(reply[1])))
-                        self.end_headers()
-                        self.wfile.write(reply[1])
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        logging.getLogger("werkzeug").setLevel("ERROR")
+        application = Request.application(self._handle)
+        self._server = make_server("127.0.0.1", 0, application, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         # By the name under which MiniStack is AWS and not the API: `Host` goes with the call.
         url = f"http://localhost:{self._server.server_port}"
@@ -76,12 +57,13 @@ class Proxy:
         finally:
             self._treatments = iter([])
 
-    def handle(self, path: str, fields: urllib3.HTTPHeaderDict, body: bytes) -> Reply | None:
-        """Treat one call."""
+    def _handle(self, request: Request) -> Response:
+        body, fields = request.get_data(), dict(request.headers)
 
-        def forward() -> Reply:
-            reply = self._pool.urlopen("POST", self._endpoint + path, body=body, headers=fields)
-            return reply.status, reply.data
+        def forward() -> Response:
+            url = self._endpoint + request.path
+            reply = self._pool.urlopen(request.method, url, body=body, headers=fields)
+            return Response(reply.data, reply.status, content_type="application/x-amz-json-1.0")
 
         target, _, operation = fields["X-Amz-Target"].partition(".")
         call = f"{target.removeprefix('Amazon').split('_')[0]}.{operation}"
@@ -95,4 +77,3 @@ class Proxy:
     def stop(self) -> None:
         """Stop listening."""
         self._server.shutdown()
-        self._server.server_close()

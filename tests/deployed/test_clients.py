@@ -149,14 +149,15 @@ def test_what_else_may_be_answered(
     """By a server that hangs up after these answers. What is no answer of the service to the PUT is
     raised, after few tries, with its URL.
     """
-    seen: list[str] = []
-    left = iter(answers)
+    seen, left = list[str](), [*answers]
 
     @Request.application
     def serve(request: Request) -> Response:
         request.get_data()
         seen.append(request.method)
-        return next(left)
+        if not left:
+            raise ConnectionError
+        return left.pop(0)
 
     server = make_server("127.0.0.1", 0, serve)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from werkzeug import Response
 
 from .client import DEFERRED, JSON, Api
 from .deployment import Deployment
-from .proxy import Proxy, Reply, Treatment, lost, throttled
+from .proxy import Proxy, Treatment, lost, throttled
 from .queues import Queue, attributes
 from .resources import new_resource, path_of, sample
 from .service import id_of, problem_in, until
@@ -40,9 +41,10 @@ def test_a_put(
     calls, treatments, prefer, expected = FAULTS[fault]
     killed = []
 
-    def kill(forward: Callable[[], Reply]) -> None:
-        forward()
+    def kill(forward: Callable[[], Response]) -> Response:
+        reply = forward()
         killed.append(deployment.kill("APPLY"))
+        return reply
 
     treated: list[Treatment] = [kill if it == "kill" else it for it in treatments]
     with queue.visibility_timeout(1), proxy.treats(calls, treated) as met:
