@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import urllib3
 from werkzeug import Request, Response
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+Application = Callable[[Request], Response]
 # What a call gets instead of being forwarded; a ConnectionError closes its connection.
 Treatment = Callable[[Callable[[], Response]], Response]
 
@@ -30,6 +31,21 @@ def throttled(_forward: Callable[[], Response]) -> Response:
     return Response('{"__type": "com.amazonaws#ThrottlingException", "message": "a test"}', 400)
 
 
+class OneRequest(WSGIRequestHandler):
+    """Each connection carries one, and is closed after it."""
+
+    protocol_version = "HTTP/1.0"
+
+
+def serve(handle: Application) -> BaseWSGIServer:
+    """A server that answers so until it is shut down, or hangs up at a ConnectionError."""
+    logging.getLogger("werkzeug").setLevel("ERROR")
+    application = Request.application(handle)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=OneRequest)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
 class Proxy:
     """The proxy in front of one endpoint."""
 
@@ -37,10 +53,7 @@ class Proxy:
         self._endpoint, self._pool, self._lock = endpoint, urllib3.PoolManager(), threading.Lock()
         self._calls, self._treatments = "", iter(list[Treatment]())
         self._met: list[str] = []
-        logging.getLogger("werkzeug").setLevel("ERROR")
-        application = Request.application(self._handle)
-        self._server = make_server("127.0.0.1", 0, application, threaded=True)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = serve(self._handle)
         # By the name under which MiniStack is AWS and not the API: `Host` goes with the call.
         url = f"http://localhost:{self._server.server_port}"
         # What leads a function's calls here. MiniStack sets AWS_ENDPOINT_URL itself, not these.

@@ -11,17 +11,15 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug import Request, Response
-from werkzeug.serving import make_server
 
 from .client import Api
-from .proxy import Proxy, throttled
+from .proxy import Proxy, serve, throttled
 from .resources import KNOWN, PATH, ROOT, path_of, sample
 from .shell import run
 
@@ -116,9 +114,9 @@ def test_until_it_is_done(api: Api, resource: str, proxy: Proxy, language: str) 
         return json.loads(done.stdout)
 
     body = json.loads(sample())
-    with proxy.treats("SQS.SendMessage", [throttled] * 4) as refused:
+    with proxy.treats("SQS.SendMessage", [throttled] * 2) as refused:
         done = ask("PUT", body)
-    assert (done["status"], len(refused)) == ("succeeded", 4), done
+    assert (done["status"], len(refused)) == ("succeeded", 2), done
     assert api.get(resource).json() == body
     api.put(resource, sample(2))
     failed = ask("PUT", body, {"If-Match": done["etag"]})
@@ -151,16 +149,14 @@ def test_what_else_may_be_answered(
     """
     seen, left = list[str](), [*answers]
 
-    @Request.application
-    def serve(request: Request) -> Response:
+    def answer(request: Request) -> Response:
         request.get_data()
         seen.append(request.method)
         if not left:
             raise ConnectionError
         return left.pop(0)
 
-    server = make_server("127.0.0.1", 0, serve)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = serve(answer)
     url, started = f"http://127.0.0.1:{server.server_port}", time.monotonic()
     done = call(language, "PUT", f"{url}/r", {})
     server.shutdown()
