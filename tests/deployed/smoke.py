@@ -21,7 +21,7 @@ from scripts.ministack import ALIAS
 from .client import Api, Credentials, unsigned
 from .credentials import bearer, signed
 from .deployment import FUNCTIONS
-from .resources import MADE
+from .resources import MADE, ROOT
 from .service import Service
 from .shell import run
 
@@ -92,6 +92,8 @@ def deployed_stack(name: str, tell: Tell) -> Iterator[Stack]:
         stack = Stack(boto3.Session(region_name=os.environ.get("AWS_REGION")), name)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         pytest.exit(f"the stack {name} cannot be read: {error}", 3)
+    run(ROOT / ".tools" / "sam" / "bin" / "python", "-m", "scripts.stack", "validate")
+    tell("sam validate --lint finds nothing")
     stack.describe(tell)
     if not stack.status.endswith("_COMPLETE") or stack.status.startswith("ROLLBACK"):
         pytest.exit(f"the stack {name} is in {stack.status}: deploy it first", 3)

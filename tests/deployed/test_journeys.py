@@ -155,6 +155,7 @@ def test_ids_in_paths(service: Service, resource: str, tell: Tell, part: str) ->
     if answer.status == 202:
         seen = resource_in(answer.headers["location"].partition("/operations/")[0])
         service.end_of(answer)
+        service.api.delete(sent)
     problem = answer.headers.get("content-type") == "application/problem+json"
     refused = f"refused by the {'function' if problem else 'gateway'}"
     what = f"the function saw the id {seen.replace(resource, 'ID')!r}" if seen else refused
