@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,6 @@ from .proxy import Proxy, lost, throttled
 from .queues import Queue
 from .resources import (
     MAX_BYTES,
-    PATH,
     ROOT,
     operation_path,
     padded,
@@ -104,18 +102,3 @@ def test_refused_for_what_was_decided(
         keyed = {"Idempotency-Key": "k"}
         assert api.cancel(api.put_later(resource, sample(), keyed)).status == 200
         is_example(api.put(resource, sample(), keyed), "cancelled")
-
-
-@pytest.mark.smoke
-def test_the_examples_of_a_body(api: Api, resource: str) -> None:
-    put = DOCUMENT["paths"][PATH]["put"]["requestBody"]["content"]["application/json"]
-    for reference in put["examples"].values():
-        name = reference["$ref"].rpartition("/")[2]
-        example = json.dumps(EXAMPLES[name]).encode()
-        assert api.put(resource, example).body == example
-
-
-def test_what_the_gateway_answers_by_itself(api: Api, resource: str) -> None:
-    """Another form than the functions'. (MiniStack has a form of its own for crashes.)"""
-    answer = api.request("GET", f"{path_of(resource)}/a/b")
-    assert (answer.status, answer.json().keys()) == (404, {"message"}), answer
