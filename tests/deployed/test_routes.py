@@ -11,21 +11,13 @@ from typing import Any
 
 import pytest
 
-from scripts.ministack import Deployed
-
-from .client import Api
 from .deployment import Deployment
-from .resources import OPERATION_PATH, PATH, path_of
+from .resources import OPERATION_PATH, PATH
 
 METHODS = {"get", "head", "put", "post", "patch", "delete"}
 OF_PUT = {("put", PATH), ("delete", PATH), ("delete", OPERATION_PATH)}
-JWT = {"AuthMode": "jwt", "JwtIssuer": "https://issuer.invalid", "JwtAudience": "a,b"}
-
-
-def body(deployment: Deployment, parameters: dict[str, str]) -> Any:
-    """The API's body under these parameters."""
-    deployed = Deployed(deployment.port, deployment.environment["STACK_NAME"])
-    return deployed.api_body(parameters)
+ISSUER = {"JwtIssuer": "https://issuer.invalid"}
+JWT = {"AuthMode": "jwt", "JwtAudience": "a,b"} | ISSUER
 
 
 @pytest.mark.parametrize(
@@ -42,40 +34,35 @@ def test_every_route_asks_who_calls(
     deployment: Deployment, parameters: dict[str, str], security: Any
 ) -> None:
     """No ANY among them, which would catch a browser's preflight, and no OPTIONS."""
-    paths = body(deployment, parameters)["paths"]
-    assert {path: set(operations) for path, operations in paths.items()} == {
-        PATH: METHODS,
-        OPERATION_PATH: METHODS,
+    body = deployment.stack.api_body(parameters)
+    routes = {
+        (method, path): route for path, of in body["paths"].items() for method, route in of.items()
     }
-    for path, operations in paths.items():
-        for method, operation in operations.items():
-            assert operation.get("security") == security, (method, path)
-            function = "PUT" if (method, path) in OF_PUT else "READ"
-            uri = operation["x-amazon-apigateway-integration"]["uri"]
-            assert deployment.environment[f"{function}_FUNCTION"] in uri, (method, path)
-
-
-def test_what_the_gateway_verifies(deployment: Deployment) -> None:
-    schemes = body(deployment, {"AuthMode": "iam"})["components"]["securitySchemes"]
-    assert schemes.keys() == {"AWS_IAM"}
-    assert schemes["AWS_IAM"]["x-amazon-apigateway-authtype"] == "awsSigv4"
-    schemes = body(deployment, JWT)["components"]["securitySchemes"]
-    assert schemes.keys() == {"Jwt"}
-    authorizer = schemes["Jwt"]["x-amazon-apigateway-authorizer"]
-    assert authorizer["type"] == "jwt"
-    assert authorizer["jwtConfiguration"] == {
-        "issuer": "https://issuer.invalid",
-        "audience": ["a", "b"],
+    assert routes.keys() == {
+        (method, path) for method in METHODS for path in (PATH, OPERATION_PATH)
     }
+    for (method, path), route in routes.items():
+        assert route.get("security") == security, (method, path)
+        function = "PUT" if (method, path) in OF_PUT else "READ"
+        uri = route["x-amazon-apigateway-integration"]["uri"]
+        assert deployment.environment[f"{function}_FUNCTION"] in uri, (method, path)
+    if security:
+        ((name, scheme),) = body["components"]["securitySchemes"].items()
+        assert name in security[0]
+        verified = scheme.get("x-amazon-apigateway-authorizer", {}).get("jwtConfiguration")
+        expected = {"issuer": ISSUER["JwtIssuer"], "audience": ["a", "b"]}
+        assert verified == (expected if name == "Jwt" else None)
+        assert (scheme.get("x-amazon-apigateway-authtype") == "awsSigv4") == (name == "AWS_IAM")
 
 
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [
         ({"AuthMode": "jwt", "JwtAudience": "a"}, "JwtIssuer"),
-        ({"AuthMode": "jwt", "JwtIssuer": "https://issuer.invalid"}, "JwtAudience"),
+        ({"AuthMode": "jwt"} | ISSUER, "JwtAudience"),
         ({"AuthMode": "jwt", "JwtIssuer": "issuer", "JwtAudience": "a"}, "JwtIssuer"),
         ({"AuthMode": "open"}, "AuthMode"),
+        ({"ApplyBatchSize": "11"}, "ApplyBatchWindow"),
     ],
     ids=str,
 )
@@ -97,12 +84,6 @@ def test_parameters_that_are_refused(
                 {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
             ],
         )
-
-
-@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
-def test_a_method_without_a_route(api: Api, resource: str, method: str) -> None:
-    """The gateway's own answer; a preflight has an origin, see test_http.py."""
-    assert api.request(method, path_of(resource)).status in (403, 404)
 
 
 def test_an_open_stack_says_so(deployment: Deployment) -> None:

@@ -24,10 +24,8 @@ PAGE = (ROOT / "docs" / "make-it-yours.md").read_text()
 EDITED = {"Cargo.lock", "Cargo.toml", "docs/openapi.yaml", "template.yaml"}
 # What of the copy's deployed tests depends on a path, ids and bodies, in both modes; and on a
 # setting and an update.
-DEPLOYED = ["inline", "deferred", "deferred_mode", "status", "http", "routes", "events", "examples"]
-DEPLOYED += ["schema", "access_jwt"]
-WITH_UPDATE = ["calls", "keys", "wait", "outages", "lost_replies", "permissions", "template"]
-WITH_UPDATE += ["documents", "access_iam"]
+DEPLOYED = ["journeys", "routes", "events", "examples", "schema", "updates", "access"]
+WITH_UPDATE = ["faults", "template", "documents"]
 # Words of Rust, of this project and of HTTP that a resource may well be called.
 NAMES = ("item", "event", "order", "request", "type", "box", "status", "key", "match", "operation")
 
