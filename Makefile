@@ -4,19 +4,18 @@ include scripts/settings.mk
 
 MAKEFLAGS += --jobs=2
 
-PORT       ?=
-WATCH_PORT ?= 9000
+PORT       ?= 4566
 PARAMETERS ?=
 
 help: more
 .PHONY: more
 more:
-	@echo '  PORT=4566 (0: any)  LOCAL_DIR=.local  PARAMETERS="DefaultMode=deferred"  WATCH_PORT=9000  PYTHON=python3'
+	@echo '  PORT=4566 (0: any)  LOCAL_DIR=.local  PARAMETERS="DefaultMode=deferred"  PYTHON=python3'
 	@echo '  more in their folders: make -C tests, make -C tests/bench, make -C events'
 	@echo
 
 LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
-PLACE = --port '$(PORT)' --watch-port '$(WATCH_PORT)' --local-dir '$(LOCAL_DIR)'
+PLACE = --port '$(PORT)' --local-dir '$(LOCAL_DIR)'
 # What run, up, down and watch need of the tools.
 STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 
@@ -24,9 +23,9 @@ STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 run: ## the whole service on this machine, until Ctrl-C
 up: ## the same in the background; again: deploy the current code to it
 down: ## stop what `make up` started
-watch: ## like run, with functions that are rebuilt when their source changes
+watch: ## like run; functions are built again when their source changes
 run up down watch:
-	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports $@ $(PLACE))
+	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports '$(PORT)' '$(LOCAL_DIR)')
 	@$(STACK_TOOLS)
 	@$(LOCAL_STACK) $@ $(PLACE) --parameters '$(PARAMETERS)' --build '$(BUILD)'
 
@@ -59,7 +58,7 @@ bench-short:
 
 .PHONY: events
 events: ## write the sample events and the test data of the resource, from crates/resource
-	@cargo build --locked --quiet --workspace --bin events
+	@cargo build --quiet --workspace --bin events
 	@$(BUILT)/debug/events
 
 # With STACK_ENV=.local/stack.env the tests use that running stack and keep it.
@@ -83,7 +82,8 @@ smoke: ## check a stack on AWS from outside and print a report: STACK=name (API_
 
 .PHONY: sam-local
 sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
-	@$(TIMED) env BUILD='$(BUILD)' .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
+	@cargo fetch --locked --quiet --target '$(CARGO_BUILD_TARGET)' # there is no network beside an engine of its own
+	@$(TIMED) env BUILD='$(BUILD)' scripts/with_docker .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak
 soak: ## PUTS=1000000 through the release binaries, with faults of every kind
@@ -105,7 +105,7 @@ lint: tools rust-lint ## formatting, linters with warnings denied, types, licenc
 	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
-	@test "$$(uname -m)" != x86_64 || $(LINT)/shellcheck .ci/run tests/dynamodb_local.sh
+	@test "$$(uname -m)" != x86_64 || $(LINT)/shellcheck .ci/run scripts/with_docker tests/dynamodb_local.sh
 	@$(LINT)/yamllint --strict --config-file .ci/yamllint.yaml .
 	@$(LINT)/zizmor --offline --quiet --no-progress .github
 	@.tools/checks/bin/ruff check --quiet
@@ -114,7 +114,6 @@ lint: tools rust-lint ## formatting, linters with warnings denied, types, licenc
 	@$(PYTHON) -m scripts.counts
 	@$(NPM_TOOL)/spectral lint --quiet --ruleset .ci/spectral.yaml --fail-severity hint docs/openapi.yaml
 	@REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NPM_TOOL)/redocly lint --config .ci/redocly.yaml docs/openapi.yaml
-	@$(LOCAL_STACK) validate
 	@.tools/sam/bin/python -m scripts.transformed
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .ci/checkov.yaml
 

@@ -14,7 +14,6 @@ several updates of one user in a batch, which would cost one write and drain fas
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from dataclasses import dataclass, field
@@ -82,11 +81,11 @@ class Run:
 
     setting: Setting
     backlog: list[float] = field(default_factory=list)
-    in_flight: list[float] = field(default_factory=list)
+    # The share of them at the end of the outage.
     suspects: float = 0.0
-    # Seconds after the outage; None if the backlog does not drain.
-    drained_after: int | None = None
+    most_in_flight: float = 0.0
     most_receives: int = 0
+    drained_after: str = "never"
 
 
 class Queue:
@@ -151,12 +150,6 @@ def batch_time(setting: Setting, share_of_suspects: float, *, is_down: bool) -> 
     return HAND_OVER + together + alone * in_time, in_time
 
 
-def capacity(setting: Setting) -> float:
-    """Operations a second that the invocations carry out, whatever the tables take."""
-    seconds, _ = batch_time(setting, 0.0, is_down=False)
-    return setting.concurrency * setting.batch / seconds
-
-
 def run(setting: Setting) -> Run:
     """The model."""
     queue, result, invocations = Queue(), Run(setting), 0.0
@@ -175,7 +168,7 @@ def run(setting: Setting) -> Run:
         working = min(invocations * setting.batch, total, room)
         taken_by_tables = 0 if is_down else setting.tables * setting.rate
         received = queue.receive(min(working / seconds, taken_by_tables + room - working))
-        result.in_flight.append(sum(queue.hidden) + working)
+        result.most_in_flight = max(result.most_in_flight, sum(queue.hidden) + working)
         begun = [
             count * (in_time if receives >= SUSPECT_RECEIVES - 1 else 1.0)
             for receives, count in enumerate(received)
@@ -193,7 +186,7 @@ def run(setting: Setting) -> Run:
             result.suspects = waiting / queue.size()
         # Messages of two seconds: nobody waits noticeably longer than without the outage.
         if now >= CALM + OUTAGE and queue.size() <= 2 * setting.rate:
-            result.drained_after = now + 1 - CALM - OUTAGE
+            result.drained_after = f"{math.ceil((now + 1 - CALM - OUTAGE) / 60):,} min"
             break
     return result
 
@@ -206,48 +199,56 @@ HEAD = (
 )
 
 
-def row(done: Run) -> str:
-    """A line of the table."""
-    setting = done.setting
-    drained = "never"
-    if done.drained_after is not None:
-        drained = f"{math.ceil(done.drained_after / 60):,} min"
-    cells = [
-        f"{setting.rate:,}",
-        f"{setting.batch:,}",
-        f"{setting.concurrency:,}",
-        f"{round(capacity(setting), -2):,.0f}/s",
-        f"{setting.tables * setting.rate:,}/s",
-        f"{done.backlog[CALM + OUTAGE - 1] / 1e6:,.1f} million",
-        f"{done.suspects:.1%}",
-        f"{max(done.in_flight):,.0f}",
-        f"{done.most_receives}",
-        drained,
-    ]
-    return "| " + " | ".join(cells) + " |\n"
-
-
 def table(runs: list[Run]) -> str:
     """What docs/scale.md shows."""
-    return HEAD + "".join(row(done) for done in runs)
+    text = HEAD
+    for done in runs:
+        setting = done.setting
+        seconds, _ = batch_time(setting, 0.0, is_down=False)
+        # Operations a second, whatever the tables take.
+        carried_out = setting.concurrency * setting.batch / seconds
+        taken = setting.tables * setting.rate
+        text += f"| {setting.rate:,} | {setting.batch:,} | {setting.concurrency:,} "
+        text += f"| {round(carried_out, -2):,.0f}/s | {taken:,}/s "
+        text += f"| {done.backlog[CALM + OUTAGE - 1] / 1e6:,.1f} million | {done.suspects:.1%} "
+        text += f"| {done.most_in_flight:,.0f} | {done.most_receives} | {done.drained_after} |\n"
+    return text
 
 
-def main() -> int:
-    """Print, or write as well."""
-    parser = argparse.ArgumentParser(description="The backlog around an outage of an hour.")
-    parser.add_argument("--write", action="store_true", help="write docs/scale.md and its picture")
-    arguments = parser.parse_args()
-    runs = [run(setting) for setting in SETTINGS]
-    text = table(runs)
-    if arguments.write:
-        from docs import backlog_picture  # noqa: PLC0415 (it needs matplotlib)
+def draw(runs: list[Run], path: Path) -> None:
+    """Draw how many messages wait, one panel for each load."""
+    import matplotlib as mpl  # noqa: PLC0415 (the table needs no more than Python)
+    from matplotlib import pyplot as plt  # noqa: PLC0415
 
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}")
-        backlog_picture.draw(runs, PAGE.parent / "backlog.svg")
-    print(text, end="")
-    return 0
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "async-put"  # the same file each time
+    rates = sorted({done.setting.rate for done in runs})
+    figure, panels = plt.subplots(1, len(rates), figsize=(11, 4.2), layout="constrained")
+    for rate, panel in zip(rates, panels, strict=True):
+        panel.axvspan(0, OUTAGE / 60, color="0.9", label="tables throttle every write")
+        for done in (done for done in runs if done.setting.rate == rate):
+            setting = done.setting
+            points = range(0, len(done.backlog), 30)  # a point for 30 s, for a small file
+            panel.plot(
+                [(second - CALM) / 60 for second in points],
+                [done.backlog[second] / 1e6 for second in points],
+                label=f"{setting.concurrency:,} x {setting.batch:,}, tables {setting.tables} x",
+            )
+        panel.set(
+            title=f"{rate:,} PUT/s",
+            xlabel="minutes since the outage began",
+            ylabel="messages that wait, in millions",
+            xlim=(-CALM / 60, 180),
+            ylim=(0, 1.6 * rate * OUTAGE / 1e6),
+        )
+        panel.legend(title="invocations x batch", loc="upper right", fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    runs = [run(setting) for setting in SETTINGS]
+    print(table(runs), end="")
+    if "--write" in sys.argv:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}{table(runs)}{END}{rest.partition(END)[2]}")
+        draw(runs, PAGE.with_name("backlog.svg"))

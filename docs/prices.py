@@ -29,12 +29,11 @@ PRICE = {
     # https://aws.amazon.com/dynamodb/pricing/on-demand/
     "write unit": 0.625,
     "read unit": 0.125,
+    "stream read": 0.20,
     # https://aws.amazon.com/eventbridge/pricing/ (what passes the filter)
     "pipe event": 0.40,
     # https://aws.amazon.com/sns/pricing/ (one at a time)
     "notification": 0.50,
-    # https://aws.amazon.com/dynamodb/pricing/on-demand/
-    "stream read": 0.20,
     # https://aws.amazon.com/step-functions/pricing/
     "state transition": 25.00,
     # https://aws.amazon.com/cloudwatch/pricing/ (taken in; kept for LogRetentionDays it is little)
@@ -43,17 +42,10 @@ PRICE = {
     "trace": 5.00,
 }
 
-# For a month each; the template has the numbers of the first two.
-MONTHLY = {
-    # https://aws.amazon.com/cloudwatch/pricing/ (an alarm on an expression: each metric in it)
-    "metric": 0.30,
-    "metric of an alarm": 0.10,
-    "dashboard": 3.00,
-    # https://aws.amazon.com/secrets-manager/pricing/
-    "secret": 0.40,
-    # Polls of 20 s by five pollers, of two queues; that it is five of them is not confirmed.
-    "poll": PRICE["queue call"] / 1_000_000,
-}
+# For a month each: https://aws.amazon.com/cloudwatch/pricing/ (an alarm on an expression: each
+# metric in it), https://aws.amazon.com/secrets-manager/pricing/
+METRIC, METRIC_OF_AN_ALARM, DASHBOARD, SECRET = 0.30, 0.10, 3.00, 0.40
+# Of 20 s by five pollers, of two queues; that it is five of them is not confirmed.
 POLLS = 2 * 5 * 3 * 60 * 24 * 30
 # Of the stream, four times a second; that a new table has four shards is not confirmed.
 STREAM_READS = 4 * 4 * 60 * 60 * 24 * 30
@@ -67,13 +59,15 @@ BILLED_KIB = 64  # of a call of SQS
 RECEIVED = 10  # messages that Lambda receives, and deletes, with one call
 
 ROOT = Path(__file__).resolve().parents[1]
-CALLS = ROOT / "tests" / "bench" / "calls.json"
+TEMPLATE = (ROOT / "template.yaml").read_text()
+CALLS = json.loads((ROOT / "tests" / "bench" / "calls.json").read_text())
 COUNTED: dict[tuple[str, int], dict[str, Any]] = {
-    (line["kind"], line["body"]): line for line in json.loads(CALLS.read_text())
+    (line["kind"], line["body"]): line for line in CALLS
 }
 SIZES = sorted({body for _, body in COUNTED})
 SMALL = SIZES[0]
 TOGETHER = (1, 10, 100)
+
 
 # How many there are of each item of PRICE.
 Bill = dict[str, float]
@@ -102,21 +96,19 @@ def consumed(kind: str, body: int) -> Bill:
     return {"write unit": counted["write_units"], "read unit": counted["read_units"]}
 
 
-def request(kind: str, body: int = SMALL) -> Bill:
-    """A request, its function, and what that calls."""
-    sent = COUNTED[kind, body]["calls"].get("SendMessage", 0) * calls_for(1, body)
+def request(kind: str) -> Bill:
+    """A request with a small body, its function, and what that calls."""
+    sent = COUNTED[kind, SMALL]["calls"].get("SendMessage", 0) * calls_for(1, SMALL)
     bill: Bill = {"HTTP API request": 1, "invocation": 1, "fair queue call": sent}
-    return total(bill, consumed(kind, body))
+    return bill | consumed(kind, SMALL)
 
 
 def applied(body: int = SMALL, batch: int = 10, together: int = 1) -> Bill:
     """A message from the queue into the tables, with `together` of one user in a batch."""
     units = consumed(f"batch of {batch}, {together} together", body)
     received_and_deleted = calls_for(RECEIVED, body) + 1
-    return {
-        "invocation": 1 / batch,
-        "fair queue call": received_and_deleted / RECEIVED,
-    } | {unit: count / batch for unit, count in units.items()}
+    bill = {"invocation": 1 / batch, "fair queue call": received_and_deleted / RECEIVED}
+    return bill | {unit: count / batch for unit, count in units.items()}
 
 
 HERE = {
@@ -130,26 +122,15 @@ HERE = {
 }
 
 
-# Where OutcomeTopicArn names a topic.
-PUBLISHED: Bill = {"pipe event": 1, "notification": 1}
-
-
-def logged(*lines: str) -> float:
-    """What the log of a million requests costs, of which each writes these lines and three more."""
-    bytes_of_lines = sum(LINE[line] for line in ("of the API", "start", "report", *lines))
-    return price({"KB of log": bytes_of_lines / 1000})
-
-
-LOGGED_LATER = logged("queued", "applied") + price(
-    {"KB of log": (LINE["start"] + LINE["report"] + LINE["batch"]) / 1000 / RECEIVED}
-)
-
-
 def log_of(way: str) -> float:
-    """The same, of a way in HERE."""
-    if "GET" in way:
-        return logged()
-    return LOGGED_LATER if "later" in way else logged("wrote")
+    """What the log of a million requests costs that come in a way of HERE."""
+    lines = ["of the API", "start", "report"]
+    if "PUT" in way:
+        lines += ["queued", "applied"] if "later" in way else ["wrote"]
+    size: float = sum(LINE[line] for line in lines)
+    if "later" in way:
+        size += (LINE["start"] + LINE["report"] + LINE["batch"]) / RECEIVED
+    return price({"KB of log": size / 1000})
 
 
 def traces_of(way: str, rate: float) -> float:
@@ -164,42 +145,39 @@ def traces_of(way: str, rate: float) -> float:
 
 def fixed() -> float:
     """What a month costs without a request, and without a topic."""
-    template = (ROOT / "template.yaml").read_text()
-    ours = set(re.findall(r'\["async-put", "(\w+)"', template))
-    counts = {"metric": len(ours), "metric of an alarm": watched(template, with_topic=False)}
-    counts |= {"dashboard": 1, "secret": 1, "poll": POLLS}
-    return sum(MONTHLY[item] * count for item, count in counts.items())
+    ours = set(re.findall(r'\["async-put", "(\w+)"', TEMPLATE))
+    alarms = METRIC_OF_AN_ALARM * watched(with_topic=False)
+    polls = price({"queue call": POLLS / 1_000_000})
+    return METRIC * len(ours) + alarms + DASHBOARD + SECRET + polls
 
 
 def publishing() -> float:
     """What a month costs more with a topic."""
-    alarms = watched((ROOT / "template.yaml").read_text(), with_topic=True)
     reads = price({"stream read": STREAM_READS / 1_000_000})
-    return MONTHLY["metric of an alarm"] * alarms + reads
+    return METRIC_OF_AN_ALARM * watched(with_topic=True) + reads
 
 
-def watched(template: str, *, with_topic: bool) -> int:
+def watched(*, with_topic: bool) -> int:
     """How many metrics the alarms watch that are always there, or only with a topic."""
-    resources = re.split(r"^  (?=\w+:$)", template, flags=re.MULTILINE)
+    resources = re.split(r"^  (?=\w+:$)", TEMPLATE, flags=re.MULTILINE)
     chosen = [each for each in resources if ("    Condition: " in each) == with_topic]
     return sum(len(re.findall(r"^ +Namespace: ", each, re.MULTILINE)) for each in chosen)
 
 
-API: Bill = {"HTTP API request": 1}
-FUNCTION: Bill = {"invocation": 1}
-WRITE: Bill = {"write unit": 1}
 # A message is sent alone, received and deleted with others, whose function is invoked once.
 QUEUE: Bill = {"queue call": 1 + 2 / RECEIVED, "invocation": 1 / RECEIVED}
+FUNCTION: Bill = {"invocation": 1}
+API: Bill = {"HTTP API request": 1, "write unit": 1}
 
-ELSEWHERE = {
-    "HTTP API to SQS": total(API, QUEUE, WRITE),
-    "two functions and a queue": total(API, FUNCTION, QUEUE, WRITE),
+ELSEWHERE: dict[str, Bill] = {
+    "HTTP API to SQS": total(API, QUEUE),
+    "two functions and a queue": total(API, FUNCTION, QUEUE),
     # An HTTP API does not invoke asynchronously; a REST API does.
-    "asynchronous invocation": total({"REST API request": 1}, FUNCTION, WRITE),
+    "asynchronous invocation": {"REST API request": 1, "invocation": 1, "write unit": 1},
     # A workflow of one task: its start, and the task.
-    "Step Functions, Standard": total(API, {"state transition": 2}, WRITE),
+    "Step Functions, Standard": API | {"state transition": 2},
     # One that accepts, one that is durable: its start, and one step.
-    "durable function": total(API, {"invocation": 2, "durable operation": 2}, WRITE),
+    "durable function": API | {"invocation": 2, "durable operation": 2},
 }
 
 
@@ -212,31 +190,27 @@ def requests() -> str:
         counts = "".join(f" {bill.get(item, 0):.3g} |" for item in items)
         prices = price(bill), log_of(way), traces_of(way, 1), traces_of(way, 100)
         lines.append(f"| {way} |{counts}" + "".join(f" ${each:.2f} |" for each in prices))
-    lines.append(f"| outcome that is published | | | | | ${price(PUBLISHED):.2f} | | | |")
-    lines.append(f"| each month, at any load | | | | | ${fixed():.2f} | | | |")
-    lines.append(f"| and with `OutcomeTopicArn` | | | | | ${publishing():.2f} | | | |")
+    for what, costs in (
+        ("outcome that is published", price({"pipe event": 1, "notification": 1})),
+        ("each month, at any load", fixed()),
+        ("and with `OutcomeTopicArn`", publishing()),
+    ):
+        lines.append(f"| {what} | | | | | ${costs:.2f} | | | |")
     return "\n".join(lines) + "\n"
 
 
 def batches() -> str:
     """The table of docs/performance.md: updates in batches of 100, k of one user in each."""
-    lines = [
-        "| body |" + "".join(f" *k* = {together} |" for together in TOGETHER),
-        "|--:|" + "--:|" * len(TOGETHER),
-    ]
+    heads = "".join(f" *k* = {together} |" for together in TOGETHER)
+    lines = [f"| body |{heads}", "|--:|" + "--:|" * len(TOGETHER)]
     for body in SIZES:
         prices = (price(applied(body, 100, together)) for together in TOGETHER)
         lines.append(f"| {body:,} B |" + "".join(f" ${price:.2f} |" for price in prices))
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Print them."""
+if __name__ == "__main__":
     print(requests())
     print(batches())
     for way, bill in ELSEWHERE.items():
         print(f"${price(bill):5.2f}  {way}")
-
-
-if __name__ == "__main__":
-    main()

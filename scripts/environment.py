@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import time
 from pathlib import Path
-
-from scripts.processes import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -17,20 +16,13 @@ HOST = "127.0.0.1"
 AWS_HOST = "localhost"
 REGION = "us-east-1"
 KEY = "test"  # MiniStack's root key and secret
-ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+# This machine's instruction set, as the template calls it.
+ARCHITECTURE = "arm64" if platform.machine() == "aarch64" else "x86_64"
 
 
-def architecture() -> str:
-    """This machine's instruction set, as the template calls it."""
-    machine = platform.machine().lower()
-    if machine not in ARCHITECTURES:
-        raise Failure(f"Lambda has no functions for {machine}", "use an x86_64 or arm64 machine")
-    return ARCHITECTURES[machine]
-
-
-def shown(path: Path) -> Path:
-    """A path as people like to read it: relative to the current directory where it is below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def target() -> Path:
+    """Where cargo puts what it builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 def replace(file: Path, text: str) -> None:
@@ -39,6 +31,12 @@ def replace(file: Path, text: str) -> None:
     scratch = file.with_name(f"{file.name}.{os.getpid()}")
     scratch.write_text(text)
     scratch.replace(file)
+
+
+def settings_in(file: Path) -> dict[str, str]:
+    """The variables in a stack.env."""
+    lines = (line.partition("=") for line in file.read_text().splitlines())
+    return {key: shlex.split(value)[0] for key, _, value in lines}
 
 
 def aws_environment(port: int) -> dict[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Mapping
@@ -15,7 +13,6 @@ from typing import Any
 import boto3
 import botocore.config
 
-from scripts import http_api
 from scripts.environment import AWS_HOST, HOST, KEY, REGION, TOOLS
 from scripts.processes import start
 
@@ -55,12 +52,6 @@ def answers(port: int) -> bool:
         return False
 
 
-def listens(port: int) -> bool:
-    """Whether something accepts connections on the port."""
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
-
-
 # The `AutoPublishAlias` of the template, which is what every caller of a function calls.
 ALIAS = "live"
 
@@ -71,94 +62,53 @@ class Deployed:
     def __init__(self, port: int, stack_name: str) -> None:
         self._port = port
         self._stack_name = stack_name
-        self._cloudformation = self._client("cloudformation")
 
-    def add_routes(self) -> list[str]:
-        """Give the HTTP API the routes that MiniStack drops; returns the route keys."""
-        api_id = self.outputs()["ApiId"]
-        return http_api.complete(self._client("apigatewayv2"), api_id, self.api_body({}))
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs."""
+        stacks = self._client("cloudformation").describe_stacks(StackName=self._stack_name)
+        return {each["OutputKey"]: each["OutputValue"] for each in stacks["Stacks"][0]["Outputs"]}
 
-    def api_body(self, parameters: Mapping[str, str]) -> Any:
-        """The API's OpenAPI body after SAM's transform, resolved with the stack's parameters or
-        others in their place.
-        """
-        reply = self._cloudformation.get_template(
-            StackName=self._stack_name, TemplateStage="Processed"
-        )
-        template = reply["TemplateBody"]
-        if isinstance(template, str):
-            template = json.loads(template)
-        stack = self._stack()
-        own = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
-        intrinsics = http_api.Intrinsics(
-            template["Conditions"],
-            {**own, **parameters},
-            self.physical_ids(),
-            stack["StackId"],
-        )
-        (body,) = (
-            resource["Properties"]["Body"]
-            for resource in template["Resources"].values()
-            if resource["Type"] == "AWS::ApiGatewayV2::Api"
-        )
-        return intrinsics.resolve(body)
+    def physical_ids(self) -> dict[str, str]:
+        """What each logical id of the template became."""
+        client = self._client("cloudformation")
+        reply = client.describe_stack_resources(StackName=self._stack_name)
+        return {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for each in reply["StackResources"]
+        }
 
-    def serve_api(self) -> str:
-        """Make 127.0.0.1 a custom domain of the API; returns the API's URL.
+    def serve_api(self, cors: Mapping[str, Any]) -> str:
+        """Set the API's CORS and make 127.0.0.1 a custom domain of it; returns its URL.
 
         Every program resolves that name, paths are what they are on AWS, and `Host` is the name
         that the client signed. The API's own name (….execute-api.localhost) many programs cannot
         resolve; under MiniStack's path form the API does not know the prefix of its own URL.
         """
-        client = self._client("apigatewayv2")
+        client, api = self._client("apigatewayv2"), self.outputs()["ApiId"]
+        settings = {key[0].upper() + key[1:]: value for key, value in cors.items()}
+        client.update_api(ApiId=api, CorsConfiguration=settings)
         if not client.get_domain_names()["Items"]:
             client.create_domain_name(DomainName=HOST)
-            api = self.outputs()["ApiId"]
             client.create_api_mapping(DomainName=HOST, ApiId=api, Stage="$default")
         return f"http://{HOST}:{self._port}"
-
-    def correct_event_sources(self) -> None:
-        """Set the numbers of the queues' event sources again: a template parameter arrives as
-        text, and MiniStack's poller stumbles over that ("'>=' not supported") and never delivers.
-        """
-        functions = self._client("lambda")
-        for source in functions.list_event_source_mappings()["EventSourceMappings"]:
-            concurrency = int(source["ScalingConfig"]["MaximumConcurrency"])
-            functions.update_event_source_mapping(
-                UUID=source["UUID"],
-                BatchSize=int(source["BatchSize"]),
-                MaximumBatchingWindowInSeconds=int(source["MaximumBatchingWindowInSeconds"]),
-                ScalingConfig={"MaximumConcurrency": concurrency},
-            )
-
-    def outputs(self) -> dict[str, str]:
-        """The stack's outputs."""
-        return {item["OutputKey"]: item["OutputValue"] for item in self._stack()["Outputs"]}
-
-    def physical_ids(self) -> dict[str, str]:
-        """What each logical id of the template became."""
-        reply = self._cloudformation.describe_stack_resources(StackName=self._stack_name)
-        return {
-            item["LogicalResourceId"]: item["PhysicalResourceId"]
-            for item in reply["StackResources"]
-        }
 
     def variables(self, function: str) -> dict[str, str]:
         """The environment of a function, by its physical id."""
         reply = self._client("lambda").get_function_configuration(FunctionName=function)
         return dict(reply["Environment"]["Variables"])
 
-    def set_variables(self, function: str, variables: dict[str, str]) -> None:
-        """Replace the environment of a function, in a new version behind its alias."""
-        functions = self._client("lambda")
-        functions.update_function_configuration(
-            FunctionName=function, Environment={"Variables": variables}
-        )
-        version = functions.publish_version(FunctionName=function)["Version"]
-        functions.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
-
-    def _stack(self) -> Any:
-        return self._cloudformation.describe_stacks(StackName=self._stack_name)["Stacks"][0]
+    def set_variables(
+        self, function: str, variables: Mapping[str, str], code: bytes | None = None
+    ) -> None:
+        """Replace the environment of a function, and perhaps its code, in a new version behind its
+        alias.
+        """
+        client, environment = self._client("lambda"), {"Variables": variables}
+        client.update_function_configuration(FunctionName=function, Environment=environment)
+        if code is not None:
+            client.update_function_code(FunctionName=function, ZipFile=code)
+        version = client.publish_version(FunctionName=function)["Version"]
+        client.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
 
     def _client(self, service: str) -> Any:
         """A client of MiniStack, whatever AWS settings this machine has."""

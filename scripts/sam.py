@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from scripts.environment import REGION, ROOT, TOOLS, architecture, replace
-from scripts.processes import Failure
+from scripts.environment import ARCHITECTURE, ROOT, TOOLS, replace
 
 TEMPLATE = ROOT / "template.yaml"
 STACK_NAME = "async-put"
@@ -31,12 +29,11 @@ TemplateLoader.add_multi_constructor("!", lambda _loader, _tag, node: node.value
 def binaries() -> dict[str, str]:
     """The binary of each function, by the function's logical id."""
     resources = yaml.load(TEMPLATE.read_text(), TemplateLoader)["Resources"]
-    found = {}
-    for name, resource in resources.items():
-        properties = resource.get("Metadata", {}).get("BuildProperties", {})
-        if "Binary" in properties:
-            found[name] = properties["Binary"]
-    return found
+    builds = {
+        name: each.get("Metadata", {}).get("BuildProperties", {})
+        for name, each in resources.items()
+    }
+    return {name: build["Binary"] for name, build in builds.items() if "Binary" in build}
 
 
 def cargo_build(*command: str | Path) -> Command:
@@ -50,7 +47,7 @@ def compile_functions(*, release: bool) -> list[Command]:
     For a release each function by itself, since each has its own settings of it.
     """
     command: Command = [CARGO_LAMBDA, "lambda", "build"]
-    command += ["--arm64"] if architecture() == "arm64" else []
+    command += ["--arm64"] if ARCHITECTURE == "arm64" else []
     if not release:
         return [cargo_build(*command)]
     return [[*command, "--release", "--bin", name] for name in binaries().values()]
@@ -60,56 +57,28 @@ def build(local: Path) -> Command:
     """Sam build."""
     command = [*_sam("build", local), "--template-file", TEMPLATE]
     command += ["--build-dir", local / "build", "--cache-dir", local / "cache"]
-    return [*command, "--parameter-overrides", f"Architecture={architecture()}"]
+    return [*command, "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
 
 
 def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
     """Sam deploy of what was built."""
-    template = local / "build" / "template.yaml"
-    built = leave_out_metric_math(template)
-    known = built["Parameters"]
-    for name in parameters:
-        if name not in known:
-            raise Failure(
-                f"the template has no parameter {name}", f"choose from {', '.join(known)}"
-            )
-    # All parameters are given: an update would else keep what an earlier one was given.
-    defaults = {name: each["Default"] for name, each in known.items() if "Default" in each}
-    ours = {"Architecture": architecture(), "AuthMode": "none"}
-    values = {**defaults, **ours, **parameters}
-    # AWS hands the values to SAM's transform, MiniStack does not: its transform sees the defaults.
-    for name, value in values.items():
-        known[name]["Default"] = str(value)
-    replace(template, yaml.safe_dump(built, sort_keys=False))
-    command = [*_sam("deploy", local), "--template-file", template, "--stack-name", STACK_NAME]
-    command += ["--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"]
-    command += ["--no-progressbar", "--no-fail-on-empty-changeset", "--parameter-overrides"]
+    command = [*_sam("deploy", local), "--template-file", built_template(local)]
+    command += ["--stack-name", STACK_NAME, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"]
+    command += ["--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"]
     # In quotation marks, as a value may be empty.
-    return [*command, *(f'{name}="{value}"' for name, value in values.items())]
+    values = (f'{name}="{value}"' for name, value in parameters.items())
+    return [*command, "--parameter-overrides", *values]
 
 
 def local(local: Path, command: str) -> Command:
     """Sam local COMMAND, with what was built."""
-    line = [*_sam(f"local {command}", local), "--template-file", local / "build" / "template.yaml"]
-    return [*line, "--parameter-overrides", f"Architecture={architecture()}"]
+    line = [*_sam(f"local {command}", local), "--template-file", built_template(local)]
+    return [*line, "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
 
 
-def leave_out_metric_math(template: Path) -> Any:
-    """Take the alarms on an expression, which MiniStack refuses, out of a built template."""
-    built = yaml.safe_load(template.read_text())
-    resources = built["Resources"]
-    names = [name for name, each in resources.items() if "Metrics" in each.get("Properties", {})]
-    for name in names:
-        del resources[name]
-    of_deployments = built["Globals"]["Function"]["DeploymentPreference"]["Alarms"]
-    of_deployments[:] = [alarm for alarm in of_deployments if alarm["Ref"] not in names]
-    replace(template, yaml.safe_dump(built, sort_keys=False))
-    return built
-
-
-def validate(local: Path) -> Command:
-    """Sam validate --lint."""
-    return [*_sam("validate", local), "--lint", "--template-file", TEMPLATE, "--region", REGION]
+def built_template(local: Path) -> Path:
+    """The template that `build` leaves."""
+    return local / "build" / "template.yaml"
 
 
 def _sam(command: str, local: Path) -> Command:

@@ -11,32 +11,40 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
+import ipaddress
 import json
+import os
+import re
 import shlex
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from scripts import docker_engine, lambda_image, sam
-from scripts.environment import ROOT, replace, shown, tool_environment
+from scripts import sam
+from scripts.environment import HOST, ROOT, replace, settings_in, tool_environment
 from scripts.ports import free_port
-from scripts.processes import Failure, last_lines
+from scripts.processes import Failure, shown
 
 SAMPLES = ROOT / "events" / "env.json"
+# Set by scripts/with_docker, whose engine has a stand-in for Lambda's image.
+NO_PULL = "SAM_SKIP_PULL_IMAGE"
 # In the containers: this machine.
 HOST_NAME = "host.docker.internal"
+NEWEST_GLIBC = (2, 34)  # of Amazon Linux 2023
 
 
 class SamLocal:
-    """The commands `sam local …` for one stack and one engine."""
+    """The commands `sam local …` for one stack."""
 
-    def __init__(self, local: Path, stack: Mapping[str, str], engine: docker_engine.Engine) -> None:
+    def __init__(self, local: Path, stack: Mapping[str, str]) -> None:
         self._local = local
-        self._engine = engine
         # sam hands the keys on, and asks STS whose they are.
-        self.environment = tool_environment(local) | dict(stack) | engine.variables
+        self.environment = tool_environment(local) | dict(stack) | stand_in()
         # Of these, sam hands each function those that the template names for it.
         names = {key: value for key, value in stack.items() if not key.startswith("AWS_")}
         endpoint = {"AWS_ENDPOINT_URL": f"http://{HOST_NAME}:{port_of(stack)}"}
@@ -48,33 +56,88 @@ class SamLocal:
         """A whole command: invoke or start-api."""
         line = [*sam.local(self._local, command), "--env-vars", self._variables]
         line += ["--add-host", f"{HOST_NAME}:host-gateway", *arguments]
-        return [*self._engine.enter, *map(str, line)]
-
-    def shows(self, port: int) -> AbstractContextManager[None]:
-        """What start-api serves on this port of 127.0.0.1 is reached there."""
-        return self._engine.shows(port)
+        return [str(word) for word in line]
 
 
 @contextlib.contextmanager
 def ready(local: Path, stack: Mapping[str, str]) -> Iterator[SamLocal]:
     """Docker, and its way to the stack, for the time of the block."""
-    build = local / "build"
-    binaries = [build / name / "bootstrap" for name in sam.binaries()]
-    with docker_engine.running(local, binaries) as engine:
-        for binary in binaries:
-            version = lambda_image.needs_newer_glibc(binary)
-            if version and not engine.is_ours:
-                raise Failure(
-                    f"{shown(binary)} needs glibc {version}, which Lambda's image does not have",
-                    "build it as for AWS: make up BUILD=release; then try again",
-                )
-        with engine.sees(port_of(stack)):
-            yield SamLocal(local, stack, engine)
+    for name in sam.binaries():
+        binary = local / "build" / name / "bootstrap"
+        if not stand_in() and (version := newest_glibc(binary)) > NEWEST_GLIBC:
+            raise Failure(
+                f"{shown(binary)} needs glibc {version}, which Lambda's image does not have",
+                "build it as for AWS: make up BUILD=release; then try again",
+            )
+    with reached_from_containers(port_of(stack)):
+        yield SamLocal(local, stack)
+
+
+def stand_in() -> dict[str, str]:
+    """The variable that keeps sam from asking a registry, if it is set."""
+    return {NO_PULL: os.environ[NO_PULL]} if NO_PULL in os.environ else {}
+
+
+def newest_glibc(binary: Path) -> tuple[int, int]:
+    """The version of the C library that a binary needs."""
+    versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", binary.read_bytes())
+    return max(((int(major), int(minor)) for major, minor in versions), default=(0, 0))
 
 
 def port_of(stack: Mapping[str, str]) -> int:
     """Where the stack's AWS listens on 127.0.0.1."""
     return int(stack["AWS_ENDPOINT_URL"].rpartition(":")[2])
+
+
+def bridge() -> str:
+    """The address that host-gateway stands for."""
+    line = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Failure(
+            f"Docker does not answer: {getattr(error, 'stderr', error)}",
+            "start it (docker version must work); or as root on Debian or Ubuntu: "
+            "scripts/with_docker bash, and there make up",
+        ) from None
+    known = json.loads(done.stdout)
+    return str(known.get("Gateway") or next(ipaddress.ip_network(known["Subnet"]).hosts()))
+
+
+@contextlib.contextmanager
+def reached_from_containers(port: int) -> Iterator[None]:
+    """Forward what comes to the bridge's port to the same of 127.0.0.1."""
+
+    def copy(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    class Connection(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((HOST, port)) as there:
+                threading.Thread(target=copy, args=(self.request, there), daemon=True).start()
+                copy(there, self.request)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = daemon_threads = True
+
+    try:
+        server = Server((bridge(), port), Connection)
+    except OSError as error:
+        # Docker Desktop has its bridge elsewhere, and leads to 127.0.0.1 by itself; where the
+        # address is in use, another command forwards to this stack already.
+        if error.errno not in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
+            raise
+        yield
+        return
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def main() -> int:
@@ -89,29 +152,27 @@ def main() -> int:
     api.add_argument("--port", type=int, default=3000)
     options = parser.parse_args()
     local = (ROOT / options.local_dir).resolve()
-    file = local / "stack.env"
     try:
-        if not file.is_file():
-            raise Failure(f"no stack is up in {shown(local)}", "bring it up: make up")
-        lines = (line.partition("=") for line in file.read_text().splitlines())
-        stack = {key: shlex.split(value)[0] for key, _, value in lines}
-        with ready(local, stack) as sam_local, contextlib.ExitStack() as shown_api:
+        with ready(local, stack_in(local)) as sam_local:
             if options.command == "invoke":
                 command = sam_local.command("invoke", options.function, "--event", options.event)
             else:
                 free_port(options.port, "SAM_PORT")
                 command = sam_local.command("start-api", "--port", str(options.port))
-                shown_api.enter_context(sam_local.shows(options.port))
             print(shlex.join(command), file=sys.stderr, flush=True)
             return subprocess.run(command, env=sam_local.environment, check=False).returncode
     except KeyboardInterrupt:
         return 0 if options.command == "start-api" else 130
     except Failure as failure:
-        if failure.log is not None:
-            print(f"--- the end of {shown(failure.log)}", file=sys.stderr)
-            print(*last_lines(failure.log, 30), "---", sep="\n", file=sys.stderr)
-        print(f"error: {failure}\nnext:  {failure.next_step}", file=sys.stderr)
-        return 1
+        return failure.show()
+
+
+def stack_in(local: Path) -> dict[str, str]:
+    """The addresses and names of the stack that is up."""
+    file = local / "stack.env"
+    if not file.is_file():
+        raise Failure(f"no stack is up in {shown(local)}", "bring it up: make up")
+    return settings_in(file)
 
 
 if __name__ == "__main__":

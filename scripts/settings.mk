@@ -20,7 +20,7 @@ HERE     := $(if $(findstring $(ROOT)/,$(CURDIR)),$(subst $(ROOT)/,-C ,$(CURDIR)
 AT_ROOT   = cd '$(ROOT)' &&
 TOOLS     = $(AT_ROOT) $(PYTHON) -m scripts.tools
 CHECKS    = $(AT_ROOT) .tools/checks/bin/python -m pytest
-BUILT     = $(ROOT)/target/$(CARGO_BUILD_TARGET)
+BUILT     = $(or $(CARGO_TARGET_DIR),$(ROOT)/target)/$(CARGO_BUILD_TARGET)
 
 RELEASE   = cargo build --locked --quiet --release
 # As `cargo lambda build` reads it in the manifests of all functions but apply.

@@ -7,9 +7,8 @@ Each is a dependency group of `scripts/requirements/pyproject.toml`, installed i
 two machines get the same tools. uv, itself such a tool, installs the others. A group with a
 `GROUP/package-lock.json` has Node.js from PyPI, and those packages of the npm registry.
 
-An environment is brought up to date when the lock or the Python version changed, and rebuilt when
-the path of the checkout changed or its installation was interrupted. This file uses the standard
-library only.
+An environment is made again when the lock, the Python version or the path of the checkout changed,
+or its installation was interrupted. This file uses the standard library only.
 """
 
 from __future__ import annotations
@@ -17,18 +16,17 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
-import importlib.util
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".tools"
+from scripts.environment import ROOT, TOOLS
+from scripts.processes import Failure
+
 REQUIREMENTS = ROOT / "scripts" / "requirements"
 LOCK = REQUIREMENTS / "uv.lock"
 INSTALLER = "uv"
@@ -36,57 +34,22 @@ UV = (str(TOOLS / INSTALLER / "bin" / "uv"), "--no-config")
 OLDEST_PYTHON = (3, 11)
 
 
-class Missing(Exception):
-    """A prerequisite is missing; the text says which one and what to do."""
-
-
-def version_of(*command: str) -> tuple[int, ...] | None:
-    """The version that `command` prints, or None when it cannot be run."""
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    found = re.search(r"\d+(\.\d+)+", done.stdout) if done.returncode == 0 else None
-    return tuple(int(part) for part in found.group().split(".")) if found else None
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """(1, 95) as "1.95"."""
-    return ".".join(str(part) for part in version)
-
-
-def oldest_rust() -> tuple[int, ...]:
-    """The `rust-version` that the workspace asks for."""
-    manifest = (ROOT / "Cargo.toml").read_text()
-    found = re.search(r'^rust-version = "([\d.]+)"', manifest, re.MULTILINE)
-    return tuple(int(part) for part in found.group(1).split(".")) if found else (0,)
-
-
 def check_prerequisites() -> None:
-    """Raise Missing for the first thing that this machine lacks."""
+    """Fail with the first thing that this machine lacks. cargo itself says when it is too old."""
     if platform.system() != "Linux":
-        raise Missing(
-            "the local stack runs the functions' Linux binaries as plain processes, and this is "
-            f"{platform.system()}: open the repository in its dev container, or use Linux or WSL 2"
+        raise Failure(
+            f"the local stack runs the functions' Linux binaries, and this is {platform.system()}",
+            "open the repository in its dev container, or use Linux or WSL 2",
         )
     if sys.version_info < OLDEST_PYTHON:
-        raise Missing(
-            f"Python {dotted(OLDEST_PYTHON)} or newer is needed and {sys.executable} is "
-            f"{platform.python_version()}: install a newer one and name it, for example: "
-            "make run PYTHON=python3.12"
+        raise Failure(
+            f"Python 3.11 or newer is needed and {sys.executable} is {platform.python_version()}",
+            "install a newer one and name it, for example: make run PYTHON=python3.12",
         )
-    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        raise Missing("Python's venv module is missing (Debian, Ubuntu: apt install python3-venv)")
-    rust = version_of("cargo", "--version")
-    if rust is None:
-        raise Missing("cargo is missing or does not run here: install Rust from https://rustup.rs")
-    if rust < oldest_rust():
-        raise Missing(
-            f"Rust {dotted(oldest_rust())} or newer is needed and this is {dotted(rust)}: "
-            "rustup update stable"
-        )
+    if shutil.which("cargo") is None:
+        raise Failure("cargo is missing", "install Rust from https://rustup.rs")
     if shutil.which("cc") is None:
-        raise Missing("Rust needs a C linker, and cc is missing (Debian, Ubuntu: apt install gcc)")
+        raise Failure("Rust needs a C linker, and cc is missing", "apt install gcc, or the like")
 
 
 def packages_of(name: str) -> list[Path]:
@@ -94,46 +57,37 @@ def packages_of(name: str) -> list[Path]:
     return sorted((REQUIREMENTS / name).glob("package*.json"))
 
 
-def place_of(name: str) -> str:
-    """The end of the stamp: an environment cannot be moved."""
-    return f" {(TOOLS / name).resolve()}\n"
-
-
 def stamp_of(name: str) -> str:
     """What the environment depends on; its stamp file holds this once it is complete."""
     files = [LOCK, *packages_of(name)]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return f"{digest} python-{platform.python_version()}{place_of(name)}"
+    return f"{digest} python-{platform.python_version()} {(TOOLS / name).resolve()}\n"
 
 
-def stamp_in(name: str) -> str:
-    """What the stamp file holds, or nothing."""
+def is_installed(name: str) -> bool:
+    """Whether the environment is complete, and of the current lock."""
     stamp = TOOLS / name / "stamp"
-    return stamp.read_text() if stamp.is_file() else ""
+    return stamp.is_file() and stamp.read_text() == stamp_of(name)
 
 
 def install(name: str) -> None:
-    """Complete one environment. The stamp comes last: without it, it does not count."""
+    """Make one environment. The stamp comes last: without it, it does not count."""
     venv, log = TOOLS / name, TOOLS / "logs" / f"{name}.log"
     where = f"into {venv.relative_to(ROOT)} (log: {log.relative_to(ROOT)})"
     print(f"tools: installing {name} {where}", flush=True)
     started = time.monotonic()
-    if not stamp_in(name).endswith(place_of(name)):
-        shutil.rmtree(venv, ignore_errors=True)
-    (venv / "stamp").unlink(missing_ok=True)
+    shutil.rmtree(venv, ignore_errors=True)
     log.parent.mkdir(parents=True, exist_ok=True)
+    # The caller's, with as much patience as pip has on a slow line.
+    environment = {"UV_HTTP_TIMEOUT": "180", **os.environ, "UV_PROJECT_ENVIRONMENT": str(venv)}
+    environment.pop("VIRTUAL_ENV", None)
     with log.open("w") as output:
         for command in with_pip(venv) if name == INSTALLER else with_uv(venv):
             done = subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, env=environment(venv), check=False
+                command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False
             )
             if done.returncode != 0:
-                output.flush()
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-                raise Missing(
-                    f"{name} could not be installed; the end of {log}:\n{tail}\n"
-                    "next: look at the log, then try again"
-                )
+                raise Failure(f"{name} could not be installed", "see why, then try again", log)
     (venv / "stamp").write_text(stamp_of(name))
     print(f"tools: installed {name} in {time.monotonic() - started:.1f} s", flush=True)
 
@@ -159,27 +113,13 @@ def with_uv(venv: Path) -> list[list[str]]:
     # Wheels only: a source distribution would need compilers and run what nobody pinned.
     sync = [*UV, "sync", "--project", str(REQUIREMENTS), "--frozen", "--no-build"]
     sync += ["--python", sys.executable, "--compile-bytecode", "--only-group", venv.name]
-    return [sync, *with_npm(venv)]
-
-
-def with_npm(venv: Path) -> list[list[str]]:
-    """The commands that add packages of the npm registry; like wheels, they run nothing."""
     packages = [str(file) for file in packages_of(venv.name)]
     if not packages:
-        return []
+        return [sync]
+    # Like wheels, packages of npm run nothing.
     npm = [str(venv / "bin" / "npm"), "ci", "--prefix", str(venv), "--ignore-scripts"]
-    return [
-        ["cp", *packages, str(venv)],
-        [*npm, "--no-audit", "--no-fund", "--no-update-notifier"],
-    ]
-
-
-def environment(venv: Path) -> dict[str, str]:
-    """The caller's, with as much patience as pip has on a slow line, and without the settings of
-    an environment that happens to be active.
-    """
-    keep = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    return {"UV_HTTP_TIMEOUT": "180", **keep, "UV_PROJECT_ENVIRONMENT": str(venv)}
+    npm += ["--no-audit", "--no-fund", "--no-update-notifier"]
+    return [sync, ["cp", *packages, str(venv)], npm]
 
 
 def main() -> int:
@@ -194,11 +134,10 @@ def main() -> int:
             # Two makes at once in one checkout must not build the same environment.
             fcntl.flock(turn, fcntl.LOCK_EX)
             for name in names:
-                if stamp_in(name) != stamp_of(name):
+                if not is_installed(name):
                     install(name)
-    except Missing as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except Failure as failure:
+        return failure.show()
     except KeyboardInterrupt:
         print("\ntools: interrupted; the next run installs what is missing", file=sys.stderr)
         return 130

@@ -20,7 +20,7 @@ import boto3
 import botocore.config
 
 from scripts.ministack import ALIAS, Deployed
-from scripts.processes import Process
+from scripts.processes import found
 
 from .client import Api
 from .queues import Queue
@@ -134,13 +134,10 @@ class Deployment(Service):
         return result
 
     def kill(self, function: str) -> int:
-        """SIGKILL every process of a function such as APPLY; returns how many there were. All are
-        in MiniStack's session.
-        """
+        """SIGKILL every process of a function such as APPLY; returns how many there were."""
         count = 0
-        noted = json.loads((self.local / "stack.json").read_text())["processes"]["ministack"]
         name = f"AWS_LAMBDA_FUNCTION_NAME={self.environment[f'{function}_FUNCTION']}\0".encode()
-        for pid in Process(**noted).session():
+        for pid in found(self.local / "logs" / "ministack.log"):
             with contextlib.suppress(OSError):
                 if name in Path(f"/proc/{pid}/environ").read_bytes():
                     os.kill(pid, signal.SIGKILL)

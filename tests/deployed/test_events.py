@@ -11,15 +11,15 @@ import contextlib
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.ministack import listens
 from scripts.ports import free_port
-from scripts.processes import Failure, Process, last_lines, start
+from scripts.processes import Failure, last_lines, running
 from scripts.sam import CARGO_LAMBDA
 from scripts.sam_local import SamLocal, ready
 
@@ -94,6 +94,12 @@ def run_all(deployment: Deployment, samples: Path, invoke: Invoke) -> None:
     assert groups == [SAMPLES[0]] * 3
 
 
+def listens(port: int) -> bool:
+    """Whether somebody does."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_every_event_has_an_expectation_and_the_other_way_round() -> None:
     events = {file.stem for file in EVENTS.glob("*.json")} - {"env", "resource"}
     assert events == {file.stem for file in (EVENTS / "expected").glob("*.json")} == set(ORDER)
@@ -108,15 +114,14 @@ def serving(
     is_up: Callable[[], bool],
 ) -> Iterator[Api]:
     """A server for the time of the block, once it is up; it ends with everything it started."""
-    child = start(line, log, environment, ROOT)
-    process = Process.of(child)
-    try:
-        until(f"{line[0]} on port {port}", lambda: is_up() or child.poll() is not None, bool, 60)
-        yield Api(f"http://127.0.0.1:{port}")
-    finally:
-        process.stop()
-        child.wait(10)
-        print(*last_lines(log, 60), sep="\n")
+    with running(line, log, environment, ROOT) as child:
+        try:
+            until(
+                f"{line[0]} on port {port}", lambda: is_up() or child.poll() is not None, bool, 60
+            )
+            yield Api(f"http://127.0.0.1:{port}")
+        finally:
+            print(*last_lines(log, 60), sep="\n")
 
 
 def test_under_cargo_lambda(deployment: Deployment, samples: Path, tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ def test_sam_local_start_api(
     def is_up() -> bool:
         return "Running on" in log.read_text(errors="replace")
 
-    with sam_local.shows(port), serving(line, port, log, sam_local.environment, is_up) as api:
+    with serving(line, port, log, sam_local.environment, is_up) as api:
         put = api.put(resource, sample())
         assert (put.status, put.body) == (201, sample()), put
         # The stack carries out what was accepted here.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from .stock import Stock, told
+from scripts.environment import ROOT, TOOLS, settings_in, target, tool_environment
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from .stock import Stock, check_each_end_of_an_update
+
 pytestmark = pytest.mark.skipif(
     '"/users/{id}"' not in (ROOT / "crates/resource/src/lib.rs").read_text(),
     reason="this copy has another resource already",
@@ -22,12 +22,10 @@ pytestmark = pytest.mark.skipif(
 PAGE = (ROOT / "docs" / "make-it-yours.md").read_text()
 # All that a new resource needs; what the copies change beside the crate's own files.
 EDITED = {"Cargo.lock", "Cargo.toml", "docs/openapi.yaml", "template.yaml"}
-# What of the copy's deployed tests depends on a path, ids and bodies, in both modes; and on a
-# setting and an update.
-DEPLOYED = ["journeys", "routes", "events", "examples", "schema", "updates", "access"]
-WITH_UPDATE = ["faults", "template", "documents"]
-# Words of Rust, of this project and of HTTP that a resource may well be called.
-NAMES = ("item", "event", "order", "request", "type", "box", "status", "key", "match", "operation")
+PYTEST = (TOOLS / "checks/bin/python", "-m", "pytest", "-q")
+STACK = (TOOLS / "sam/bin/python", "-m", "scripts.stack")
+# What of the deployed tests depends most on a path, ids and bodies.
+DEPLOYED = "events or routes or examples or schema or access"
 
 
 def blocks(language: str) -> list[str]:
@@ -44,13 +42,10 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def run(command: Sequence[str | Path], directory: Path, **variables: str) -> str:
     """What the command prints; it must succeed."""
-    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
-    # What is compiled of other projects' code is shared.
-    environment = os.environ | {"CARGO_TARGET_DIR": target, "PYTHONPATH": str(directory)}
     done = subprocess.run(
         command,
         cwd=directory,
-        env=environment | variables,
+        env=os.environ | {"PYTHONPATH": str(directory)} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -75,52 +70,66 @@ def test_a_new_project_begins_as_this_one(tmp_path: Path) -> None:
     """By the commands of the page, but for git's."""
     source = plain_copy(tmp_path / "async-put")
     shutil.make_archive(str(tmp_path / "async-put"), "zip", tmp_path, source.name)
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name, python in (("sam", "sam"), ("cargo-lambda", "cargo-lambda")):
-        (tools / name).symlink_to(ROOT / ".tools" / python / "bin" / name)
     _, by_sam, by_cargo_lambda = blocks("sh")[0].splitlines()
-    path = {"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tmp_path)}
-    kept = {
-        name: os.environ.get(name, str(Path.home() / f".{name[:-5].lower()}"))
-        for name in ("CARGO_HOME", "RUSTUP_HOME")
-    }
+    environment = tool_environment(tmp_path)
+    environment["PATH"] = f"{TOOLS / 'sam' / 'bin'}{os.pathsep}{environment['PATH']}"
     for command in (by_sam, by_cargo_lambda):
-        run(["bash", "-euc", command], tmp_path, SAM_CLI_TELEMETRY="0", **path, **kept)
+        run(["bash", "-euc", command], tmp_path, **environment)
         assert files(tmp_path / "mine") == files(source), command
         shutil.rmtree(tmp_path / "mine")
 
 
-def replaced(file: Path, *pairs: tuple[str, str]) -> None:
-    """Put each second text in the place of the first, which must be there."""
-    text = file.read_text()
-    for old, new in pairs:
-        assert old in text, (file, old)
-        text = text.replace(old, new)
-    file.write_text(text)
+class Copy:
+    """A copy of the repository under version control, with the tools of this one, and its own
+    share of what is compiled here: cargo does not tell a crate from the same crate in a copy, and
+    would link the copy's here.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = plain_copy(path)
+        self.target = target() / "copies" / path.name
+        (path / ".tools").symlink_to(TOOLS)
+        author = ("-c", "user.name=test", "-c", "user.email=test@test.invalid")
+        self.run("git", "init", "--quiet")
+        self.run("git", "add", "--all")
+        self.run("git", *author, "commit", "--quiet", "--message", "as it came")
+        shutil.rmtree(self.target, ignore_errors=True)
+        for folder in {Path("debug"), Path(os.environ.get("CARGO_BUILD_TARGET", ""), "debug")}:
+            if (ours := target() / folder).is_dir():
+                theirs = self.target / folder
+                shutil.copytree(
+                    ours, theirs, ignore=shutil.ignore_patterns("incremental"), copy_function=take
+                )
+
+    def run(self, *command: str | Path, **variables: str) -> str:
+        """Run a command in it."""
+        return run(command, self.path, CARGO_TARGET_DIR=str(self.target), **variables)
+
+    def replace(self, name: str, *pairs: tuple[str, str]) -> None:
+        """Put each second text in the place of the first, which must be in the file."""
+        text = (self.path / name).read_text()
+        for old, new in pairs:
+            assert old in text, (name, old)
+            text = text.replace(old, new)
+        (self.path / name).write_text(text)
+
+    def describe(self, number: int) -> None:
+        """Step 2: the crate, with what the page says that it depends on."""
+        (self.path / "crates/resource/src/lib.rs").write_text(blocks("rust")[number])
+        manifest = self.path / "crates/resource/Cargo.toml"
+        manifest.write_text(manifest.read_text() + blocks("toml")[number])
+
+    def changed(self) -> set[str]:
+        """The files that are not as they came."""
+        return set(self.run("git", "status", "--porcelain", "--no-renames").split()[1::2])
 
 
-def new_copy(directory: Path) -> Path:
-    """A copy under version control, with the tools of this repository."""
-    copy = plain_copy(directory)
-    (copy / ".tools").symlink_to(ROOT / ".tools")
-    run(["git", "init", "--quiet"], copy)
-    run(["git", "add", "--all"], copy)
-    author = ("-c", "user.name=test", "-c", "user.email=test@test.invalid")
-    run(["git", *author, "commit", "--quiet", "--message", "as it came"], copy)
-    return copy
-
-
-def describe(copy: Path, number: int) -> None:
-    """Step 2: the crate, with what the page says that it depends on."""
-    (copy / "crates/resource/src/lib.rs").write_text(blocks("rust")[number])
-    manifest = copy / "crates/resource/Cargo.toml"
-    manifest.write_text(manifest.read_text() + blocks("toml")[number])
-
-
-def changed(copy: Path) -> set[str]:
-    """The files of a copy that are not as they came."""
-    return set(run(["git", "status", "--porcelain", "--no-renames"], copy).split()[1::2])
+def take(source: str, to: str) -> None:
+    """A link to what is never written in place, else a copy."""
+    if source.endswith((".rlib", ".rmeta", ".so")):
+        os.link(source, to)
+    else:
+        shutil.copy2(source, to)
 
 
 FIRST_ORDER = (
@@ -161,13 +170,12 @@ CUSTOMER = """    Customer:
 """
 
 
-def describe_to_clients(copy: Path, pattern: str, example: str, schema: str, body: str) -> None:
+def describe_to_clients(copy: Copy, pattern: str, example: str, schema: str, body: str) -> None:
     """Step 3 for docs/openapi.yaml: ids, the schema of a body and its example."""
-    document = copy / "docs" / "openapi.yaml"
-    text = document.read_text()
+    text = (copy.path / "docs" / "openapi.yaml").read_text()
     (old,) = re.findall(r"\n    UserId:\n.*?        pattern: (.*?)\n", text, re.DOTALL)
-    replaced(
-        document,
+    copy.replace(
+        "docs/openapi.yaml",
         (old, pattern),
         ("      example: ada\n", f"      example: {example}\n"),
         ("\n      additionalProperties: true\n", schema),
@@ -175,24 +183,24 @@ def describe_to_clients(copy: Path, pattern: str, example: str, schema: str, bod
     )
 
 
-def devices(copy: Path) -> None:
+def devices(copy: Copy) -> None:
     """A flat resource with UUIDs."""
-    describe(copy, 0)
-    run(["bash", "-euc", blocks("sh")[1]], copy)
+    copy.describe(0)
+    copy.run("bash", "-euc", blocks("sh")[1])
     uuid = "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
     describe_to_clients(copy, uuid, UUID, DEVICE, '{ name: pump, firmware: "1.4.2" }')
 
 
-def orders(copy: Path) -> None:
+def orders(copy: Copy) -> None:
     """A nested resource with an update, and what that takes."""
-    describe(copy, 1)
+    copy.describe(1)
     paths = "s#/users/{id}#/customers/{customer}/orders/{id}#; "
     paths += "s#/users/ada#/customers/acme/orders/100000042#"
-    run(["sed", "-i", paths, "template.yaml", "docs/openapi.yaml", "Cargo.toml"], copy)
+    copy.run("sed", "-i", paths, "template.yaml", "docs/openapi.yaml", "Cargo.toml")
     variable, parameter, statement = blocks("yaml")
     reference = '      - $ref: "#/components/parameters/UserId"\n'
-    replaced(
-        copy / "template.yaml",
+    copy.replace(
+        "template.yaml",
         ("\nParameters:\n", f"\nParameters:\n{indented(parameter, 2)}"),
         ('{"name":"Ada"}', FIRST_ORDER),
         (
@@ -205,14 +213,13 @@ def orders(copy: Path) -> None:
             policy + indented(statement, 14),
         ),
     )
+    template = copy.path / "template.yaml"
     for function in ("PutFunction", "ApplyFunction"):
-        text = (copy / "template.yaml").read_text()
-        before, name, after = text.partition(f"\n  {function}:\n")
-        (copy / "template.yaml").write_text(
-            before + name + after.replace("${Architecture}", "${StockUrl} ${Architecture}", 1)
-        )
-    replaced(
-        copy / "docs" / "openapi.yaml",
+        before, name, after = template.read_text().partition(f"\n  {function}:\n")
+        after = after.replace("${Architecture}", "${StockUrl} ${Architecture}", 1)
+        template.write_text(before + name + after)
+    copy.replace(
+        "docs/openapi.yaml",
         (reference, reference.replace("UserId", "Customer") + reference),
         ("    UserId:\n", f"{CUSTOMER}    UserId:\n"),
         (
@@ -234,77 +241,56 @@ def indented(text: str, by: int) -> str:
     return re.sub("^", " " * by, text.rstrip("\n"), flags=re.MULTILINE) + "\n"
 
 
-# One after the other, since they share what is compiled.
+# One after the other, since they share the disk and the processors.
 @pytest.fixture(scope="module", params=[devices, orders], ids=lambda of: of.__name__)
-def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Copy]:
     """Each of the copies."""
-    copy = new_copy(tmp_path_factory.mktemp("copy") / request.param.__name__)
+    copy = Copy(tmp_path_factory.mktemp("copy") / request.param.__name__)
     request.param(copy)
-    run(["make", "events"], copy)
-    return copy
+    copy.run("make", "events")
+    yield copy
+    shutil.rmtree(copy.target)
 
 
 of_devices = pytest.mark.parametrize("copy", [devices], indirect=True, ids=["devices"])
 of_orders = pytest.mark.parametrize("copy", [orders], indirect=True, ids=["orders"])
 
 
-@pytest.fixture
-def stock() -> Iterator[Stock]:
-    """The service that the orders' update calls."""
-    stock = Stock()
-    yield stock
-    stock.stop()
-
-
-def test_nothing_else_was_edited(copy: Path) -> None:
-    names = changed(copy)
+def test_nothing_else_was_edited(copy: Copy) -> None:
+    names = copy.changed()
     own = {name for name in names if name.startswith(("crates/resource/", "events/"))}
     assert names - own <= EDITED and len(own) > 10, names
     assert not any(name.endswith((".rs", ".toml")) for name in own if name.startswith("events/"))
 
 
-def test_the_rust_tests_pass(copy: Path) -> None:
-    # The simulation has a resource of its own, so a few of its schedules are enough here.
-    run(["make", "units"], copy, SIMULATION_SCHEDULES="2000")
+@of_devices
+def test_the_rust_tests_pass(copy: Copy) -> None:
+    """All but the simulation, whose resource is its own."""
+    files = (copy.path / "tests").glob("*.rs")
+    targets = [word for file in files for word in ("--test", file.stem)]
+    # All packages, as in `make units`: else cargo compiles with other features.
+    copy.run("cargo", "test", "--quiet", "--workspace", "--lib", *targets)
 
 
 @of_orders
-def test_each_end_of_an_update_in_each_mode(copy: Path, stock: Stock) -> None:
-    stack: list[str | Path] = [ROOT / ".tools/sam/bin/python", "-m", "scripts.stack"]
-    options = ["--port", "0", "--local-dir", ".local/ends", "--parameters", f"StockUrl={stock.url}"]
+def test_it_works_when_it_is_deployed(copy: Copy) -> None:
+    """Each end of its update, and what of the deployed tests knows the resource."""
+    stock = Stock()
+    place = ["--port", "0", "--local-dir", ".local/ends"]
     try:
-        run([*stack, "up", *options], copy)
-        lines = (copy / ".local/ends/stack.env").read_text().splitlines()
-        (url,) = (
-            shlex.split(line)[0].partition("=")[2] for line in lines if line.startswith("API_URL=")
-        )
-        told(url, stock)
+        copy.run(*STACK, "up", *place, "--parameters", f"StockUrl={stock.url}")
+        file = copy.path / ".local/ends/stack.env"
+        check_each_end_of_an_update(settings_in(file)["API_URL"], stock)
+        stock.status = 204
+        copy.run(*PYTEST, "-k", DEPLOYED, STACK_ENV=str(file))
     finally:
-        run([*stack, "down", *options], copy)
+        copy.run(*STACK, "down", *place)
 
 
-def test_the_deployed_resource_passes(copy: Path, stock: Stock) -> None:
-    python = ROOT / ".tools" / "checks" / "bin" / "python"
-    has_update = "StockUrl" in (copy / "template.yaml").read_text()
-    names = DEPLOYED + (WITH_UPDATE if has_update else [])
-    files = [f"tests/deployed/test_{name}.py" for name in names]
-    # make smoke has many of the same tests.
-    command: list[str | Path] = [python, "-m", "pytest", "-q", "-k", "not make_smoke", *files]
-    printed = run(command, copy, PARAMETERS=f"StockUrl={stock.url}" if has_update else "")
-    assert re.search(r"\d+ passed", printed) and "failed" not in printed, printed
-
-
-@of_devices
-@pytest.mark.parametrize("name", NAMES)
-def test_a_resource_may_be_called(copy: Path, name: str) -> None:
-    """The crate alone, since nothing else knows the name."""
-    crate = copy / "crates/resource/src/lib.rs"
-    before = crate.read_text()
-    renamed = before.replace("Devices", f"{name.capitalize()}s").replace(
-        "Device", name.capitalize()
-    )
-    try:
-        crate.write_text(renamed.replace("/devices/{id}", f"/{name}s/{{id}}"))
-        run(["cargo", "check", "--quiet", "--package", "resource", "--package", "put"], copy)
-    finally:
-        crate.write_text(before)
+def test_the_whole_suites(copy: Copy) -> None:
+    """Not in the gate: there they run here, and most of them do not know the resource."""
+    copy.run("make", "units")
+    has_update = "StockUrl" in (copy.path / "template.yaml").read_text()
+    copy.run(*PYTEST, PARAMETERS=f"StockUrl={Stock().url}" if has_update else "")

@@ -1,1 +1,0 @@
-"""The table and the pictures of docs/performance.md."""
