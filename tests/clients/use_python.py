@@ -1,6 +1,6 @@
 """What an author of a Python client does, with the package that openapi-python-client generates.
 
-For tests/deployed/test_generated.py, which generates `users_client` first.
+For tests/deployed/test_clients.py, which generates `users_client` first.
 """
 
 import json

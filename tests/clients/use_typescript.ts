@@ -1,5 +1,5 @@
 // What an author of a TypeScript client does, with the types that openapi-typescript generates
-// and openapi-fetch. For tests/deployed/test_generated.py, which generates api.d.ts first.
+// and openapi-fetch. For tests/deployed/test_clients.py, which generates api.d.ts first.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";

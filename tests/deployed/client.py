@@ -1,23 +1,22 @@
-"""A plain HTTP client: it sends exactly the path, header fields and bytes that a test gives it.
-
-A library would mend paths, add header fields or ask a proxy; the standard library's
-`http.client` does not.
-"""
+"""The API, as one caller sees it. Paths, header fields and bodies are sent as they are given."""
 
 from __future__ import annotations
 
 import dataclasses
-import http.client
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import urllib3
+
 from .resources import path_of
 
 JSON = {"Content-Type": "application/json"}
 DEFERRED = {"Prefer": "respond-async"}
-WRITES = ("PUT", "DELETE")
+POOL = urllib3.PoolManager()
+# Header fields that say who sends a request with this method, to this URL, with this body.
+Credentials = Callable[[str, str, bytes | None], Mapping[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,38 +33,21 @@ class Answer:
         return json.loads(self.body)
 
     def __repr__(self) -> str:
-        body = self.body if len(self.body) < 1000 else self.body[:1000] + b"..."
-        return f"Answer({self.status} of {self.url}, {dict(self.headers)}, {body!r})"
+        return f"Answer({self.status} of {self.url}, {dict(self.headers)}, {self.body[:1000]!r})"
 
 
-# Header fields that say who sends a request of this method, to this URL, with this body.
-Credentials = Callable[[str, str, bytes | None], Mapping[str, str]]
-
-
-def nobody(_method: str, _url: str, _body: bytes | None) -> Mapping[str, str]:
+def unsigned(_method: str, _url: str, _body: bytes | None) -> Mapping[str, str]:
     """No credentials."""
     return {}
 
 
-def unnoticed(_method: str, _answer: Answer) -> None:
-    """Nobody looks."""
-
-
-def says_when(fields: Iterable[tuple[str, str]]) -> bool:
-    """Whether a request with these header fields says when it is to be done."""
-    preferences = (value.lower() for name, value in fields if name.lower() == "prefer")
-    return any("respond-async" in value or "wait" in value for value in preferences)
-
-
 @dataclasses.dataclass(frozen=True)
 class Api:
-    """The API at one base URL, as somebody sees it."""
+    """The API at one base URL, as one caller sees it."""
 
     base: str
-    credentials: Credentials = nobody
-    # Is told of each answer, with the method that was asked for.
-    notice: Callable[[str, Answer], None] = unnoticed
-    # The preference of a PUT or DELETE that does not say when it is to be done.
+    credentials: Credentials = unsigned
+    # The preference of a PUT or DELETE that has none.
     prefer: str | None = None
 
     def seen_by(self, credentials: Credentials) -> Api:
@@ -80,30 +62,17 @@ class Api:
         body: bytes | None = None,
     ) -> Answer:
         """Send one request to a URL or path, as it stands."""
-        path = reference.removeprefix(self.base)
-        url = urlsplit(self.base)
-        scheme = (
-            http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        url = self.base + reference.removeprefix(self.base)
+        fields = urllib3.HTTPHeaderDict(headers)
+        if self.prefer and method in ("PUT", "DELETE") and "Prefer" not in fields:
+            fields["Prefer"] = self.prefer
+        fields.update(self.credentials(method, url, body))
+        path = url.removeprefix(f"{urlsplit(url).scheme}://{urlsplit(url).netloc}")
+        reply = POOL.connection_from_url(url).urlopen(
+            method, path, body, fields, retries=False, timeout=60
         )
-        connection = scheme(url.netloc, timeout=60)
-        try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
-            fields = [*(headers.items() if isinstance(headers, Mapping) else headers)]
-            if self.prefer is not None and method in WRITES and not says_when(fields):
-                fields.append(("Prefer", self.prefer))
-            fields += self.credentials(method, self.base + path, body).items()
-            for name, value in fields:
-                connection.putheader(name, value)
-            if body is not None:
-                connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
-            response = connection.getresponse()
-            received = {name.lower(): value for name, value in response.getheaders()}
-            answer = Answer(response.status, received, response.read(), self.base + path)
-            self.notice(method, answer)
-            return answer
-        finally:
-            connection.close()
+        received = {name.lower(): value for name, value in reply.headers.items()}
+        return Answer(reply.status, received, reply.data, url)
 
     def put(self, resource: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """PUT a resource as JSON, with further header fields."""
@@ -125,11 +94,10 @@ class Api:
         """GET a resource."""
         return self.request("GET", path_of(resource))
 
-    def status(self, accepted: Answer) -> Answer:
+    def status(self, accepted: Answer, method: str = "GET") -> Answer:
         """GET the status document of an operation; `accepted` is the 202 that announced it."""
-        return self.request("GET", urljoin(accepted.url, accepted.headers["location"]))
+        return self.request(method, urljoin(accepted.url, accepted.headers["location"]))
 
-    def cancel(self, accepted: Answer, headers: Mapping[str, str] | None = None) -> Answer:
-        """DELETE the status URL of an operation, likewise."""
-        url = urljoin(accepted.url, accepted.headers["location"])
-        return self.request("DELETE", url, headers or {})
+    def cancel(self, accepted: Answer) -> Answer:
+        """DELETE the status URL of an operation."""
+        return self.status(accepted, "DELETE")

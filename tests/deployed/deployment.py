@@ -10,8 +10,7 @@ import contextlib
 import json
 import os
 import shlex
-import subprocess
-import uuid
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,33 +19,17 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.config
 
-from scripts.ministack import ALIAS
+from scripts.ministack import ALIAS, Deployed
+from scripts.processes import found
 
-from .answers import id_of
-from .client import Answer, Api
-from .names import FUNCTION_OUTPUTS
-from .polling import until
-from .queues import EventSource, Queue
-from .service import Service
+from .client import Api
+from .queues import Queue
+from .resources import ROOT
+from .service import Service, until
+from .shell import run
 
-# How long a tombstone is kept after its operation.
-TOMBSTONE_DAYS, DAY = 33, 24 * 60 * 60
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def stack_command(
-    command: str, local: Path, *options: str, parameters: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run scripts.stack on the stack in `local`, as the Makefile does. `parameters` are set
-    beside those that all tests run with.
-    """
-    python = ROOT / ".tools" / "sam" / "bin" / "python"
-    line: list[str | Path] = [python, "-m", "scripts.stack", command, "--port", "0"]
-    line += ["--local-dir", local, *options]
-    line += ["--parameters", f"{os.environ.get('PARAMETERS', '')} {parameters}"]
-    return subprocess.run(
-        line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+# Binary by the function's logical id in the template.
+FUNCTIONS = {f"{name.capitalize()}Function": name for name in ("put", "read", "apply", "park")}
 
 
 class Deployment(Service):
@@ -57,146 +40,106 @@ class Deployment(Service):
         self.environment = {key: shlex.split(value)[0] for key, _, value in lines}
         self.local = environment_file.resolve().parent
         self.endpoint = self.environment["AWS_ENDPOINT_URL"]
-        self.port = urlsplit(self.endpoint).port or 80
         super().__init__(Api(self.environment["API_URL"]))
-        self.dynamodb = self.client("dynamodb")
-        self.sqs = self.client("sqs")
-        self.functions = self.client("lambda")
-        self.queue = self._queue("UPDATES")
-        self.dead_letters = self._queue("DEAD_LETTERS")
-        self.parked = self._queue("PARKED")
-        # A message to any queue makes MiniStack look at all of them at once; it is else idle for
-        # up to a second.
-        bell = self.sqs.create_queue(QueueName="tests-bell")["QueueUrl"]
-        self.mapping = EventSource(
-            self.functions,
-            self.environment["APPLY_FUNCTION"],
-            lambda: self.sqs.send_message(QueueUrl=bell, MessageBody="."),
+        port = urlsplit(self.endpoint).port
+        assert port is not None
+        self.stack = Deployed(port, self.environment["STACK_NAME"])
+        self._dynamodb = self.client("dynamodb")
+        sqs = self.client("sqs")
+        self.queue, self.dead_letters, self.parked = (
+            Queue(sqs, self.environment[f"{name}_QUEUE_URL"])
+            for name in ("UPDATES", "DEAD_LETTERS", "PARKED")
         )
+        self._bell = Queue(sqs, sqs.create_queue(QueueName="tests-bell")["QueueUrl"])
+        (self.event_source,) = self.client("lambda").list_event_source_mappings(
+            FunctionName=self.environment["APPLY_FUNCTION"]
+        )["EventSourceMappings"]
 
     def client(self, service: str) -> Any:
         """A client that reads no setting of this machine."""
-        key = self.environment["AWS_ACCESS_KEY_ID"]
-        secret = self.environment["AWS_SECRET_ACCESS_KEY"]
-        session = boto3.session.Session(key, secret, region_name=self.environment["AWS_REGION"])
+        key, secret, region = (
+            self.environment[f"AWS_{name}"]
+            for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
+        )
+        session = boto3.session.Session(key, secret, region_name=region)
         configuration = botocore.config.Config(proxies={})
         return session.client(service, endpoint_url=self.endpoint, config=configuration)
 
-    def _queue(self, name: str) -> Queue:
-        return Queue(self.sqs, self.environment[f"{name}_QUEUE_URL"])
-
-    # What is stored
+    def update(self, **parameters: str) -> Deployment:
+        """The stack once it has these parameters; the others are at their defaults."""
+        words = " ".join(f"{name}={value}" for name, value in parameters.items())
+        words = f"{os.environ.get('PARAMETERS', '')} {words}"
+        python, place = ROOT / ".tools" / "sam" / "bin" / "python", ("--local-dir", self.local)
+        run(python, "-m", "scripts.stack", "up", "--port", "0", *place, "--parameters", words)
+        return Deployment(self.local / "stack.env")
 
     def resource(self, resource: str) -> dict[str, str] | None:
         """The item of a resource."""
-        return self._item("RESOURCES_TABLE", resource)
-
-    def outcome(self, operation: str) -> dict[str, str] | None:
-        """The item of an operation."""
-        return self._item("OPERATIONS_TABLE", operation)
-
-    def body_of(self, resource: str) -> str:
-        """The stored body, which must be what the API gives back."""
-        stored = self.resource(resource)
-        assert stored is not None, resource
-        got = self.api.get(resource)
-        given = got.body.decode(), got.headers["etag"]
-        assert given == (stored["body"], f'"{stored["op"]}"'), (got, stored)
-        return stored["body"]
-
-    def is_deleted(self, resource: str) -> bool:
-        """Whether a DELETE has left a tombstone: nothing but its operation, and the time at which
-        DynamoDB may remove it. The API must then say that there is no resource.
-        """
-        item = self.resource(resource)
-        if item is None or "body" in item:
-            return False
-        until_then = (uuid.UUID(item["op"]).int >> 80) / 1000 + TOMBSTONE_DAYS * DAY
-        assert item.keys() == {"id", "op", "expires_at"}, item
-        assert 0 <= int(item["expires_at"]) - until_then <= 1, item
-        assert self.api.get(resource).status == 404
-        return True
-
-    def _item(self, table: str, key: str) -> dict[str, str] | None:
-        reply = self.dynamodb.get_item(
-            TableName=self.environment[table], Key={"id": {"S": key}}, ConsistentRead=True
-        )
-        item = reply.get("Item")
-        # All attributes are strings, numbers or booleans, whose text is what counts.
+        name = self.environment["RESOURCES_TABLE"]
+        item = self._dynamodb.get_item(TableName=name, Key={"id": {"S": resource}}).get("Item")
         return item and {name: str(text) for name, value in item.items() for text in value.values()}
 
-    def put_item(self, table: str, item: Mapping[str, Any]) -> None:
-        """Store an item in RESOURCES_TABLE or OPERATIONS_TABLE."""
-        self.dynamodb.put_item(TableName=self.environment[table], Item=item)
+    def forget(self, resource: str) -> None:
+        """Delete the item of a resource."""
+        name = self.environment["RESOURCES_TABLE"]
+        self._dynamodb.delete_item(TableName=name, Key={"id": {"S": resource}})
 
-    def footprint(self) -> dict[str, int]:
-        """How much is stored and queued."""
-        count = {"messages": self.queue.size()}
-        for table in ("RESOURCES_TABLE", "OPERATIONS_TABLE"):
-            pages = self.dynamodb.get_paginator("scan").paginate(
-                TableName=self.environment[table], Select="COUNT", ConsistentRead=True
-            )
-            count[table] = sum(page["Count"] for page in pages)
-        return count
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is delivered to `apply` inside the block."""
+        self._deliver(False)
+        try:
+            yield
+        finally:
+            self._deliver(True)
+            # A message to any queue makes MiniStack look at all of them at once; it is else idle
+            # for up to a second.
+            self._bell.send(".", {}, "bell")
 
-    def forget(self, *, resources: tuple[str, ...] = (), operations: tuple[str, ...] = ()) -> None:
-        """Delete items."""
-        for table, keys in (("RESOURCES_TABLE", resources), ("OPERATIONS_TABLE", operations)):
-            for key in keys:
-                name = self.environment[table]
-                self.dynamodb.delete_item(TableName=name, Key={"id": {"S": key}})
-
-    # What happens
-
-    def completed(self, accepted: Answer, seconds: float = 30) -> Any:
-        """The status document of an operation once it has ended, which must be as its item is."""
-        document = super().completed(accepted, seconds)
-        item = self.outcome(id_of(accepted))
-        assert item is not None and item["outcome"] == document["status"], (item, document)
-        return document
-
-    # The functions
+    def _deliver(self, enabled: bool) -> None:
+        functions, source = self.client("lambda"), {"UUID": self.event_source["UUID"]}
+        functions.update_event_source_mapping(**source, Enabled=enabled)
+        until(
+            "the event source mapping",
+            lambda: functions.get_event_source_mapping(**source)["State"],
+            lambda state: state == ("Enabled" if enabled else "Disabled"),
+        )
 
     @contextlib.contextmanager
     def functions_use(self, variables: Mapping[str, str]) -> Iterator[None]:
         """Add variables to every function's environment, and put back what was there after."""
-        names = [self.environment[output] for output in FUNCTION_OUTPUTS]
-        before = {name: self._variables(name) for name in names}
+        names = [self.environment[f"{binary.upper()}_FUNCTION"] for binary in FUNCTIONS.values()]
+        before = {name: self.stack.variables(name) for name in names}
         try:
             for name in names:
-                self._set_variables(name, before[name] | dict(variables))
+                self.stack.set_variables(name, before[name] | dict(variables))
             yield
         finally:
             for name in names:
-                self._set_variables(name, before[name])
+                self.stack.set_variables(name, before[name])
 
     def variables(self, function: str) -> dict[str, str]:
         """The environment of a function such as READ."""
-        return self._variables(self.environment[f"{function}_FUNCTION"])
+        return self.stack.variables(self.environment[f"{function}_FUNCTION"])
 
-    def invoke(self, function: str, event: object) -> Any:
-        """Hand a function such as APPLY an event; returns its result."""
-        reply = self.functions.invoke(
+    def invoke(self, function: str, event: Path) -> Any:
+        """Hand a function such as PUT an event; returns its result."""
+        reply = self.client("lambda").invoke(
             FunctionName=self.environment[f"{function}_FUNCTION"],
             Qualifier=ALIAS,
-            Payload=json.dumps(event),
+            Payload=event.read_bytes(),
         )
         result = json.loads(reply["Payload"].read())
         assert "FunctionError" not in reply, result
         return result
 
-    def _variables(self, function: str) -> dict[str, str]:
-        configuration = self.functions.get_function_configuration(FunctionName=function)
-        return dict(configuration["Environment"]["Variables"])
-
-    def _set_variables(self, function: str, variables: Mapping[str, str]) -> None:
-        environment = {"Variables": variables}
-        self.functions.update_function_configuration(FunctionName=function, Environment=environment)
-        until(
-            f"the new environment of {function}",
-            lambda: self.functions.get_function_configuration(FunctionName=function),
-            lambda seen: seen["LastUpdateStatus"] == "Successful",
-        )
-        # Callers see the alias, and through it only what is published.
-        version = self.functions.publish_version(FunctionName=function)["Version"]
-        self.functions.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
+    def kill(self, function: str) -> int:
+        """SIGKILL every process of a function such as APPLY; returns how many there were."""
+        count = 0
+        name = f"AWS_LAMBDA_FUNCTION_NAME={self.environment[f'{function}_FUNCTION']}\0".encode()
+        for pid in found(self.local / "logs" / "ministack.log"):
+            with contextlib.suppress(OSError):
+                if name in Path(f"/proc/{pid}/environ").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+                    count += 1
+        return count

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 import pytest
 
-FILE = Path(__file__).resolve().parent.parent.parent / "events" / "resource.json"
-KNOWN = json.loads(FILE.read_text())
+ROOT = Path(__file__).resolve().parent.parent.parent
+KNOWN = json.loads((ROOT / "events" / "resource.json").read_text())
 PATH: str = KNOWN["path"]
 OPERATION_PATH = f"{PATH}/operations/{{receipt}}"
 NAMES: list[str] = re.findall(r"\{(.*?)\}", PATH)
@@ -22,15 +22,11 @@ NAMES: list[str] = re.findall(r"\{(.*?)\}", PATH)
 SAMPLES: list[str] = KNOWN["samples"]
 # The ids that the tests made.
 MADE: set[str] = set()
-# A receipt that has the right form and is nobody's.
+# A receipt that has the right form, and that the service never issued.
 RECEIPT = "A" * 38
+MAX_BYTES = 262144
 # Ids of any text: another resource may have numbers, or a rule of its own.
 any_id = pytest.mark.skipif(PATH != "/users/{id}", reason="asks for ids that only users may have")
-# The calls before an update, in put and in apply.
-LOOK, LOOKS = (["DynamoDB.GetItem"], ["DynamoDB.BatchGetItem"]) if KNOWN["hasUpdate"] else ([], [])
-without_update = pytest.mark.skipif(
-    KNOWN["hasUpdate"], reason="the read before an update makes it another story"
-)
 
 
 def path_of(resource: str) -> str:
@@ -60,11 +56,10 @@ def spelled(resource: str, last: str) -> str:
 
 
 def new_resource() -> str:
-    """The id of a resource that nobody else uses, and whose owner has no other."""
+    """The id of a resource that no other test uses, and whose owner has no other."""
     free = {NAMES[-1], KNOWN["owner"]}
-    values = (KNOWN["parameters"][name] for name in NAMES)
-    pairs = zip(NAMES, values, strict=True)
-    made = "/".join(_other(value) if name in free else value for name, value in pairs)
+    values = {name: KNOWN["parameters"][name] for name in NAMES}
+    made = "/".join(_other(value) if name in free else value for name, value in values.items())
     MADE.add(made)
     return made
 
@@ -77,12 +72,19 @@ def resource_in(path: str) -> str | None:
 
 
 def _other(value: str) -> str:
-    """A value of the same form that nobody has used."""
+    """A new value of the same form."""
     if value.isdecimal():
         assert len(value) >= 9, f"{value} in Resource::EXAMPLE has less than 9 digits: give more"
         return str(secrets.randbelow(9 * 10 ** (len(value) - 1)) + 10 ** (len(value) - 1))
-    try:
-        uuid.UUID(value)
-    except ValueError:
-        return f"{value}-{uuid.uuid4()}"
-    return str(uuid.uuid4())
+    is_uuid = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value)
+    return str(uuid.uuid4()) if is_uuid else f"{value}-{uuid.uuid4()}"
+
+
+def sample(value: int = 1) -> bytes:
+    """A body that the service takes: the example of the resource, with this number from 1 on."""
+    return str(KNOWN["body"]).replace("VALUE", str(value)).encode()
+
+
+def padded(size: int = MAX_BYTES) -> bytes:
+    """A body of exactly so many bytes, most of them blanks."""
+    return sample().ljust(size)

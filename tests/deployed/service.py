@@ -1,54 +1,72 @@
-"""The service as its clients see it: nothing but the API.
-
-The tests that need no more are marked `smoke`, and run against any deployed stack as well.
-"""
+"""The service as its clients see it, through the API alone: its answers, and what comes of them."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from .answers import id_of
 from .client import Answer, Api
-from .polling import until
 
-# Not the end of an operation: more may come.
-OPEN = ("pending", "stalled")
 # The template's CorsAllowOrigin, unless it is given.
 ORIGIN = "https://origin.invalid"
+Seen = TypeVar("Seen")
+
+
+def problem_in(answer: Answer, status: int, kind: str) -> dict[str, Any]:
+    """The problem document (RFC 9457) that an answer must be, without the request's id."""
+    assert answer.headers["content-type"] == "application/problem+json", answer
+    document: dict[str, Any] = answer.json()
+    # MiniStack, unlike API Gateway, has another one in the header field apigw-requestid.
+    assert document.pop("requestId"), answer
+    assert document["type"].endswith(f":{kind}"), answer
+    assert answer.status == document["status"] == status, answer
+    return document
+
+
+def id_of(answer: Answer) -> str:
+    """The operation of a 200, 201 or 202."""
+    if answer.status == 202:
+        return str(answer.json()["id"])
+    assert answer.status in (200, 201), answer
+    return answer.headers["etag"].strip('"')
+
+
+def until(
+    what: str,
+    look: Callable[[], Seen],
+    is_enough: Callable[[Seen], object] = bool,
+    seconds: float = 30,
+) -> Seen:
+    """Look until it is enough; returns what was seen. At the deadline, fail with the last seen."""
+    end = time.monotonic() + seconds
+    while not is_enough(seen := look()):
+        assert time.monotonic() < end, f"{what}: not within {seconds} s; the last was {seen!r}"
+        time.sleep(0.025)
+    return seen
 
 
 class Service:
     """A deployed service, behind its API."""
 
     def __init__(self, api: Api, origin: str = ORIGIN, default_mode: str = "inline") -> None:
-        self.plain_api = api
         # Awaits a write unless it is asked for something else, whatever the stack's DefaultMode.
         self.api = api if default_mode == "inline" else dataclasses.replace(api, prefer="wait=15")
-        self.default_mode = default_mode
         # Of the web pages that may call it.
         self.origin = origin
 
-    def body_of(self, resource: str) -> str:
-        """The stored body."""
-        got = self.api.get(resource)
-        assert got.status == 200, got
-        return got.body.decode()
-
-    def completed(self, accepted: Answer, seconds: float = 30) -> Any:
-        """The status document of an operation once it has ended."""
+    def completed(self, accepted: Answer) -> Any:
+        """The status document of an operation once its outcome is final."""
         answer = until(
             f"the end of {id_of(accepted)}",
             lambda: self.api.status(accepted),
-            lambda answer: answer.status != 200 or answer.json()["status"] not in OPEN,
-            seconds,
+            lambda answer: answer.status != 200 or "retry-after" not in answer.headers,
+            60,
         )
         assert answer.status == 200, answer
-        document = answer.json()
-        # One that deleted its resource has none.
-        assert "etag" not in document or document["status"] == "succeeded", document
-        return document
+        return answer.json()
 
-    def end_of(self, accepted: Answer, seconds: float = 30) -> str:
+    def end_of(self, accepted: Answer) -> str:
         """How an operation ended."""
-        return str(self.completed(accepted, seconds)["status"])
+        return str(self.completed(accepted)["status"])

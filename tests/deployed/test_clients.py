@@ -1,105 +1,167 @@
-"""The URL that `make run` prints, as printed, in the programs that people have.
+"""The documents in the hands of client authors: clients are generated from openapi.yaml and used,
+and the helpers that http.md prints are run as they are printed.
 
-Each does what the README shows: a deferred PUT, then its Location until the operation has
-ended. None is told anything about the host, a proxy or a certificate.
+Each use of a client is a program in tests/clients that ends with "ok".
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
+from werkzeug import Request, Response
 
-from .bodies import sample, sample_text
-from .deployment import ROOT, Deployment
-from .queues import Queue
-from .resources import path_of
+from .client import Api
+from .proxy import Proxy, serve, throttled
+from .resources import KNOWN, PATH, ROOT, path_of, sample
+from .shell import run
 
-CLIENTS = ROOT / ".tools" / "clients" / "bin"
-# Left out: the proxy settings of the machine, which have nothing to do with the URL.
-ENVIRONMENT = {"PATH": f"{CLIENTS}{os.pathsep}{os.environ['PATH']}", "HOME": str(ROOT / ".local")}
+# The programs that use the clients are about users; a resource of one's own may bring its own.
+of_users = pytest.mark.skipif(PATH != "/users/{id}", reason="tests/clients is about users")
+USES = ROOT / "tests" / "clients"
+PYTHON = ROOT / ".tools" / "generators" / "bin"
+NODE = ROOT / ".tools" / "node" / "bin" / "node"
+PACKAGES = ROOT / ".tools" / "node" / "node_modules"
+DOCUMENT = ROOT / "docs" / "openapi.yaml"
+COMPILE = (NODE, PACKAGES / ".bin" / "tsc", "--noEmit", "--strict", "--skipLibCheck")
 
-CURL = """
-location=$(curl -sS -o /dev/null -w '%header{location}' -X PUT "$1$2" \
-    -H 'Content-Type: application/json' -H 'Prefer: respond-async' -d "$3")
-until curl -sS --fail "$1$location" | grep succeeded; do sleep 0.1; done
-"""
 
-HTTPIE = """
-location=$(http --headers PUT "$1$2" Prefer:respond-async <<<"$3" |
-    tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
-until http --ignore-stdin --check-status --body "$1$location" | grep succeeded; do sleep 0.1; done
-"""
+def run_in(directory: Path, *command: str | Path) -> str:
+    """What a command prints that finds ruff, which tidies what is made."""
+    path = {"PATH": f"{PYTHON}:{os.environ['PATH']}", "NO_PROXY": "127.0.0.1"}
+    return run(*command, cwd=directory, env=os.environ | path)
 
-URLLIB = """
-import sys, time, urllib.parse, urllib.request
-url = sys.argv[1] + sys.argv[2]
-fields = {"Content-Type": "application/json", "Prefer": "respond-async"}
-put = urllib.request.Request(url, sys.argv[3].encode(), fields, method="PUT")
-with urllib.request.urlopen(put) as answer:
-    url = urllib.parse.urljoin(url, answer.headers["Location"])
-while b"succeeded" not in (text := urllib.request.urlopen(url).read()):
-    time.sleep(0.1)
-print(text)
-"""
 
-# requests and httpx are the same to this.
-LIBRARY = """
-import json, sys, time, urllib.parse, {library}
-url = sys.argv[1] + sys.argv[2]
-body = json.loads(sys.argv[3])
-answer = {library}.put(url, json=body, headers={{"Prefer": "respond-async"}})
-url = urllib.parse.urljoin(url, answer.headers["Location"])
-while "succeeded" not in (text := {library}.get(url).text):
-    time.sleep(0.1)
-print(text)
-"""
+def use(client: Path, api: Api, *command: str | Path) -> None:
+    """Run a program in the folder of the client that it uses."""
+    told = {"API_URL": api.base, "BODY": KNOWN["body"], "NO_PROXY": "127.0.0.1"}
+    assert run(*command, cwd=client, env=os.environ | told) == "ok\n"
 
-FETCH = """
-const [base, path, body] = process.argv.slice(-3);
-const accepted = await fetch(`${base}${path}`, {
-  method: "PUT",
-  headers: { "Content-Type": "application/json", Prefer: "respond-async" },
-  body,
-});
-const status = new URL(accepted.headers.get("location"), accepted.url);
-let text = "";
-while (!text.includes("succeeded")) text = await (await fetch(status)).text();
-console.log(text);
-"""
 
-PYTHON = str(CLIENTS / "python")
-COMMANDS = {
-    "curl": ["bash", "-euc", CURL, "bash"],
-    "HTTPie": ["bash", "-euc", HTTPIE, "bash"],
-    "urllib": [PYTHON, "-c", URLLIB],
-    "requests": [PYTHON, "-c", LIBRARY.format(library="requests")],
-    "httpx": [PYTHON, "-c", LIBRARY.format(library="httpx")],
-    "fetch of Node": ["node", "--input-type=module", "-e", FETCH],
+@of_users
+def test_python(api: Api, tmp_path: Path) -> None:
+    generate = (PYTHON / "openapi-python-client", "generate", "--meta", "none")
+    into = ("--output-path", tmp_path / "users_client")
+    run_in(tmp_path, *generate, "--fail-on-warning", "--path", DOCUMENT, *into)
+    # Everything of it, not only what is used.
+    run_in(tmp_path, PYTHON / "python", "-m", "compileall", "-q", "users_client")
+    use(tmp_path, api, PYTHON / "python", shutil.copy(USES / "use_python.py", tmp_path))
+
+
+@of_users
+def test_typescript(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    generate = (NODE, PACKAGES / ".bin" / "openapi-typescript")
+    run_in(tmp_path, *generate, DOCUMENT, "--output", "api.d.ts")
+    program = shutil.copy(USES / "use_typescript.ts", tmp_path)
+    options = ("--module", "nodenext", "--allowImportingTsExtensions", "--lib", "esnext,dom")
+    run_in(tmp_path, *COMPILE, *options, program)
+    use(tmp_path, api, NODE, program)
+
+
+@of_users
+def test_openapi_generator(tmp_path: Path) -> None:
+    """The third of the common generators makes TypeScript that compiles."""
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+    generate = (PYTHON / "openapi-generator-cli", "generate", "-g", "typescript-fetch")
+    run_in(tmp_path, *generate, "-i", DOCUMENT, "-o", tmp_path / "client")
+    run_in(tmp_path, *COMPILE, "--lib", "esnext,dom", tmp_path / "client" / "index.ts")
+
+
+PAGE = (ROOT / "docs" / "http.md").read_text()
+CALL = {
+    "python": "import sys\nprint(json.dumps(send_and_wait(*map(json.loads, sys.argv[1:]))))",
+    "js": "const given = process.argv.slice(1).map(JSON.parse)\n"
+    "console.log(JSON.stringify(await sendAndWait(...given)))",
 }
+COMMAND = {"python": [PYTHON / "python", "-c"], "js": [NODE, "--input-type=module", "--eval"]}
 
 
-@pytest.mark.parametrize("client", COMMANDS)
-def test_from_202_to_succeeded(
-    deployment: Deployment, queue: Queue, resource: str, client: str
-) -> None:
-    program = COMMANDS[client][0]
-    if shutil.which(program, path=ENVIRONMENT["PATH"]) is None:
-        pytest.skip(f"{program} is not installed")
-    command = [*COMMANDS[client], deployment.environment["API_URL"]]
-    command += [path_of(resource), sample_text()]
-    done = subprocess.run(
-        command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
+def call(language: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """The helper's process, once it has ended."""
+    (printed,) = re.findall(f"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    command = [*COMMAND[language], f"{printed}\n{CALL[language]}"]
+    return subprocess.run(
+        [*map(str, command), *map(json.dumps, arguments)],
+        capture_output=True,
+        text=True,
+        env={"NO_PROXY": "127.0.0.1"},
+        timeout=120,
+        check=False,
     )
-    assert done.returncode == 0, done
-    assert '"status":"succeeded"' in done.stdout.replace(" ", ""), done
-    assert json.loads(deployment.body_of(resource)) == json.loads(sample())
 
 
-def test_the_url_is_plain(deployment: Deployment) -> None:
-    """No name that must be looked up, no prefix that the API's own paths lack."""
-    port = deployment.endpoint.rpartition(":")[2]
-    assert deployment.environment["API_URL"] == f"http://127.0.0.1:{port}"
+@pytest.fixture(params=CALL)
+def language(request: pytest.FixtureRequest) -> str:
+    """Both languages."""
+    return str(request.param)
+
+
+def test_until_it_is_done(api: Api, resource: str, proxy: Proxy, language: str) -> None:
+    """Refused with 503 until the queue takes it, the PUT is sent again under its key."""
+
+    def ask(method: str, *arguments: Any) -> Any:
+        done = call(language, method, f"{api.base}{path_of(resource)}", *arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    body = json.loads(sample())
+    with proxy.treats("SQS.SendMessage", [throttled] * 2) as refused:
+        done = ask("PUT", body)
+    assert (done["status"], len(refused)) == ("succeeded", 2), done
+    assert api.get(resource).json() == body
+    api.put(resource, sample(2))
+    failed = ask("PUT", body, {"If-Match": done["etag"]})
+    assert (failed["status"], failed["error"]["status"]) == ("failed", 412), failed
+    assert ask("PUT", [])["error"]["status"] == 422
+    assert ask("DELETE")["status"] == "succeeded" and api.get(resource).status == 404
+
+
+ACCEPTED = Response("{}", 202, {"Location": "/r/operations/o"})
+PENDING = Response('{"status":"pending"}', 200, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
+BUSY = Response("", 503)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "told"),
+    [
+        ([ACCEPTED, Response("", 401)], "PUT GET", "401 from URL/r/operations/o"),
+        ([BUSY, Response('{"message":"Unauthorized"}', 401)], "PUT PUT", "401 from URL/r"),
+        ([Response("<html>blocked</html>", 403, mimetype="text/html")], "PUT", "403 from URL/r"),
+        ([], "PUT PUT PUT", ""),
+        ([BUSY, Response('{"a":1}', 422, mimetype="application/problem+json")], "PUT PUT", None),
+        ([ACCEPTED, PENDING, Response('{"status":"new"}', 200)], "PUT GET GET", None),
+    ],
+)
+def test_what_else_may_be_answered(
+    language: str, answers: list[Response], asked: str, told: str | None
+) -> None:
+    """By a server that hangs up after these answers. What is no answer of the service to the PUT is
+    raised, after few tries, with its URL.
+    """
+    seen, left = list[str](), [*answers]
+
+    def answer(request: Request) -> Response:
+        request.get_data()
+        seen.append(request.method)
+        if not left:
+            raise ConnectionError
+        return left.pop(0)
+
+    server = serve(answer)
+    url, started = f"http://127.0.0.1:{server.server_port}", time.monotonic()
+    done = call(language, "PUT", f"{url}/r", {})
+    server.shutdown()
+    assert " ".join(seen) == asked, done
+    is_raised = done.returncode == 1 and (told or "").replace("URL", url) in done.stderr
+    assert is_raised == (told is not None), done
+    # Whoever is to ask again waits for a second.
+    assert time.monotonic() - started > seen.count("PUT") - 1

@@ -1,58 +1,41 @@
-"""The documents: their links resolve, and the README's commands do what it shows."""
+"""The documents: their links resolve, their commands exist, and the README's do what it shows."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
-import subprocess
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 import yaml
+from botocore import xform_name
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from docs import backlog, prices
 from scripts.ports import DEFAULT_PORT
 
-from .deployment import ROOT, Deployment
+from .deployment import Deployment
 from .queues import Queue
-from .resources import PATH, path_of
-from .test_template import TEMPLATE
+from .resources import PATH, ROOT, path_of
+from .shell import run
+from .test_template import PARAMETERS
 
-NOT_OURS = re.compile(r"target|node_modules|\.(?!github$).*")
-PAGES = sorted(
-    page
-    for page in ROOT.rglob("*.md")
-    if not any(NOT_OURS.fullmatch(part) for part in page.relative_to(ROOT).parts)
-)
+PAGES = [ROOT / name for name in run("git", "ls-files", "*.md").splitlines()]
 README = ROOT / "README.md"
 of_users = pytest.mark.skipif(PATH != "/users/{id}", reason="README.md shows users")
-# The commands of the README that are run elsewhere, and where.
-RUN_BY = {
-    "make run": "test_run.py",
-    "make test": ".ci/run",
-    "make lint": ".ci/run",
-    "make up": "conftest.py, by the command that make runs",
-    "make down": "conftest.py, by the command that make runs",
-    "make units": "make test",
-    "make events": "conftest.py, by the command that make runs",
-    "make watch": "not whole; test_watch.py, and test_events.py has cargo lambda watch",
+# Options of the command line alone, for every call, and of its commands that are no calls.
+GLOBAL = {"endpoint-url", "no-cli-pager", "output", "profile", "query", "region"}
+ADDED = {
+    ("configure", "export-credentials"): {"format"},
+    ("logs", "tail"): {"filter-pattern", "follow", "format", "since"},
+    ("sns", "subscribe"): {"topic-arn", "protocol", "notification-endpoint"},
 }
-# What no test can run here, and why.
-NOT_RUN = {
-    "rustup target add aarch64-unknown-linux-gnu": "changes the machine",
-    "sam build": "the local stack's own sam build does, for this machine's architecture",
-    "sam deploy --guided": "asks questions, and wants an AWS account",
-}
-
-
-# Where make run listens unless told otherwise.
-URL_OF_RUN = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 
 def tokens(page: Path) -> list[Token]:
@@ -60,31 +43,20 @@ def tokens(page: Path) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse(page.read_text())
 
 
-def links(page: Path) -> Iterator[str]:
-    """Every target of a link or picture in the page."""
-    for block in tokens(page):
-        for token in block.children or ():
-            target = token.attrs.get("href") or token.attrs.get("src")
-            if target is not None:
-                yield str(target)
-
-
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives the page's headings."""
-    found = set()
     every = tokens(page)
-    for opening, text in itertools.pairwise(every):
-        if opening.type == "heading_open":
-            letters = re.sub(r"[^\w\- ]", "", text.content.lower())
-            found.add(letters.replace(" ", "-"))
-    return found
+    headings = [every[at + 1].content for at, it in enumerate(every) if it.type == "heading_open"]
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_resolve(page: Path) -> None:
     """Those within the repository; nothing is fetched."""
-    for link in links(page):
-        if re.match(r"https://", link):
+    inline = [token for block in tokens(page) for token in block.children or ()]
+    links = [str(token.attrs.get("href") or token.attrs.get("src") or "") for token in inline]
+    for link in links:
+        if not link or link.startswith("https://"):
             continue
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
@@ -92,66 +64,88 @@ def test_links_resolve(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """The fenced blocks of a page: the language and the text."""
-    for token in tokens(page):
-        if token.type == "fence":
-            yield token.info, token.content
+def commands(program: str) -> Iterator[tuple[str, str]]:
+    """Each use of the program, with the page it stands in; what follows belongs to the last."""
+    for page in PAGES:
+        for block in tokens(page):
+            for token in (block, *(block.children or ())):
+                if token.type not in ("fence", "code_block", "code_inline"):
+                    continue
+                for line in token.content.replace("\\\n", " ").splitlines():
+                    uses = re.split(rf"(?:^|[$({{|&])\s*{program} (?=-C |[a-z])", line)
+                    yield from ((page.name, use) for use in uses[1:])
 
 
-def commands(text: str) -> list[str]:
-    """The commands of a shell block, without remarks."""
-    lines = text.replace("\\\n", " ").splitlines()
-    bare = (re.sub(r"\s+# .*", "", line).strip() for line in lines)
-    return [" ".join(line.split()) for line in bare if line and not line.startswith("#")]
+def test_the_options_of_aws_exist_and_none_is_missing() -> None:
+    session = botocore.session.get_session()
+    for page, command in commands("aws"):
+        service, name, *_ = re.findall(r"[a-z0-9-]+", command)
+        options = set(re.findall(r"--([a-z-]+)", command)) - GLOBAL
+        if (service, name) in ADDED:
+            assert options <= ADDED[service, name], page
+            continue
+        model = session.get_service_model("codedeploy" if service == "deploy" else service)
+        calls = {xform_name(call, "-"): call for call in model.operation_names}
+        assert name in calls, (page, command)
+        asks = model.operation_model(calls[name]).input_shape
+        known = {xform_name(member, "-") for member in asks.members} if asks else set()
+        required = {xform_name(member, "-") for member in asks.required_members} if asks else set()
+        assert options <= known | {f"no-{option}" for option in known}, (page, command)
+        # A command that is only named has none of them.
+        assert not options or required <= options, (page, command)
 
 
-def test_every_command_of_the_readme_is_run() -> None:
-    """Those with curl below; of the others it is said where, or why not."""
-    for language, text in blocks(README):
-        assert language, f"a block without a language: {text}"
-        if language == "sh":
-            for command in commands(text):
-                known = command.startswith((*RUN_BY, "curl ", "URL="))
-                assert known or command in NOT_RUN, command
-    readme = README.read_text()
-    for command in (*RUN_BY, *NOT_RUN):
-        assert command in readme, f"{command} is no longer in the README"
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for command in RUN_BY:
-        program, _, target = command.partition(" ")
-        assert program != "make" or target in targets, command
+def test_the_parameters_of_sam_deploy_exist() -> None:
+    """There somebody is in a hurry in operations.md, and has more than one stack."""
+    for page, command in commands("sam"):
+        words = shlex.split(command.partition("--parameter-overrides")[2])
+        # sam refuses one without a value, as in A=.
+        assert all(re.fullmatch(r"\w+=.+", word) for word in words), (page, command)
+        assert {word.partition("=")[0] for word in words} <= PARAMETERS.keys(), (page, command)
+        on_call = page == "operations.md" and words
+        assert not on_call or command.startswith("deploy --config-env $ENVIRONMENT "), command
+
+
+def test_the_targets_of_make_exist() -> None:
+    for page, command in commands("make"):
+        found = re.match(r"(?:-C ([a-z/]+) ?)?([a-z-]*)", command)
+        assert found is not None
+        makefile = (ROOT / (found[1] or "") / "Makefile").read_text()
+        assert re.search(rf"^{found[2]}:", makefile, re.MULTILINE), (page, command)
+
+
+def readme_blocks() -> list[tuple[str, str]]:
+    """The fenced blocks of the README: the language and the text."""
+    return [(token.info, token.content) for token in tokens(README) if token.type == "fence"]
 
 
 @of_users
 def test_the_readme_shows_what_happens(deployment: Deployment, resource: str, queue: Queue) -> None:
     """Each block of curl, in order, against the answer that stands below it."""
-    shell, seen = "", 0
-    for language, text in blocks(README):
-        if language == "http":
-            assert shell, text
-            url = deployment.environment["API_URL"]
-            script = shell.replace("/users/ada", path_of(resource)).replace(URL_OF_RUN, url)
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", script],
-                env=os.environ | {"URL": url},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=True,
-            )
-            is_like(text, done.stdout)
-            shell, seen = "", seen + 1
-        elif language == "sh" and "curl" in text:
-            shell = text
+    url, shell, seen = deployment.environment["API_URL"], "", 0
+    for language, text in readme_blocks():
+        if language == "sh" and "curl" in text:
+            shell = text.replace(f"http://127.0.0.1:{DEFAULT_PORT}", url)
+            shell = shell.replace("/users/ada", path_of(resource))
+        elif language == "http":
+            environment = os.environ | {"URL": url}
+            printed = run("bash", "-euo", "pipefail", "-c", shell, env=environment)
+            assert alike(text) <= alike(printed.replace("\r", "")), printed
+            seen += 1
     assert seen >= 2
+
+
+def alike(answer: str) -> set[str]:
+    """What two answers have in common: the status, the header fields, the members of the body."""
+    head, _, body = answer.partition("\n\n")
+    status, *fields = head.splitlines()
+    return {status, *(field.partition(":")[0].lower() for field in fields), *json.loads(body)}
 
 
 @of_users
 def test_the_readme_lists_every_parameter() -> None:
     rows = re.findall(r"^\| (`[A-Z][^|]*`) \|", README.read_text(), re.MULTILINE)
-    named = re.findall(r"`(\w+)`", " ".join(rows))
-    assert sorted(named) == sorted(TEMPLATE["Parameters"])
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(PARAMETERS)
 
 
 def test_the_versions_that_are_needed() -> None:
@@ -162,11 +156,9 @@ def test_the_versions_that_are_needed() -> None:
     deploying = (ROOT / "docs" / "deploying.md").read_text()
     assert f"| Rust | {rust} or newer" in deploying
     lock = tomllib.loads((ROOT / "scripts" / "requirements" / "uv.lock").read_text())
-    pinned = {(package["name"], package["version"]) for package in lock["package"]}
-    sam = re.search(r"1\.(\d+) is tested", deploying)
-    assert sam is not None and ("aws-sam-cli", f"1.{sam[1]}.0") in pinned
-    lambdas = re.search(r"([\d.]+) is tested \|\n\| AWS CLI", deploying)
-    assert lambdas is not None and ("cargo-lambda", lambdas[1]) in pinned
+    pinned = {package["name"]: package["version"] for package in lock["package"]}
+    assert f"{pinned['aws-sam-cli'].rpartition('.')[0]} is tested" in deploying
+    assert f"{pinned['cargo-lambda']} is tested" in deploying
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read_text())
     (job,) = workflow["jobs"].values()
     assert job["strategy"]["matrix"]["machine"] == ["ubuntu-24.04", "ubuntu-24.04-arm"]
@@ -175,13 +167,13 @@ def test_the_versions_that_are_needed() -> None:
 
 
 def test_the_prices_are_those_that_the_script_prints() -> None:
-    told = re.findall(r"\$(\d+\.\d\d)", README.read_text())
     here = (prices.HERE["PUT, now"], prices.HERE["PUT, later"])
-    bills = (*here, *prices.ELSEWHERE.values())
     logs = [prices.log_of(way) for way in prices.HERE]
     traces = [prices.traces_of(way, 1) for way in prices.HERE]
+    bills = (*here, *prices.ELSEWHERE.values())
     named = [*map(prices.price, bills), min(logs), max(logs), max(traces), prices.fixed()]
-    assert sorted(told) == sorted(f"{each:.2f}" for each in named)
+    shown = re.findall(r"\$(\d+\.\d\d)", README.read_text())
+    assert sorted(shown) == sorted(f"{each:.2f}" for each in named)
     assert prices.requests() in (ROOT / "docs" / "deploying.md").read_text()
     assert prices.batches() in (ROOT / "docs" / "performance.md").read_text()
 
@@ -190,16 +182,3 @@ def test_the_backlog_is_the_one_that_the_model_shows() -> None:
     runs = [backlog.run(setting) for setting in backlog.SETTINGS]
     shown = backlog.PAGE.read_text().partition(backlog.BEGIN)[2].partition(backlog.END)[0]
     assert shown == backlog.table(runs)
-
-
-def is_like(shown: str, answer: str) -> None:
-    """The same status, the fields that are shown, and a JSON body with the same members."""
-    head, _, body = shown.partition("\n\n")
-    real_head, _, real_body = answer.replace("\r", "").partition("\n\n")
-    status, *fields = head.splitlines()
-    real_status, *real_fields = real_head.splitlines()
-    assert status == real_status, answer
-    names = {field.partition(":")[0].lower() for field in real_fields}
-    for field in fields:
-        assert field.partition(":")[0].lower() in names, (field, answer)
-    assert json.loads(body).keys() == json.loads(real_body).keys(), answer

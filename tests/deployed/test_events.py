@@ -1,38 +1,103 @@
-"""Every sample event in events/, run as people run them, gives the result in events/expected/.
+"""Every sample event in events/, run as people run them, gives the result in events/expected/:
+under `cargo lambda`, and under the real `sam local`, in Docker (`make sam-local`).
 
-Two ways: the built functions under the Lambda runtime interface emulator (what
-`sam local invoke` runs inside its container), and `cargo lambda watch` with
-`cargo lambda invoke`. Tables and queue are the stack's; nothing is delivered from the
-queue meanwhile, so that only the samples change them.
+Tables and queue are the stack's; nothing is delivered from the queue meanwhile, so that only the
+samples change them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
-import platform
+import re
 import socket
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts import processes
-from scripts.processes import last_lines
+from scripts.ports import free_port
+from scripts.processes import Failure, last_lines, running
 from scripts.sam import CARGO_LAMBDA
+from scripts.sam_local import SamLocal, ready
 
-from .bodies import sample
 from .client import Api
-from .deployment import ROOT, Deployment
-from .events import EVENTS, ORDER, run_all
-from .names import FUNCTIONS
-from .polling import until
-from .ports import free_ports
-from .resources import SAMPLES
+from .deployment import FUNCTIONS, Deployment
+from .resources import ROOT, SAMPLES, sample
+from .service import problem_in, until
+from .shell import run
+
+EVENTS = ROOT / "events"
+# The function of each, in the order in which the results follow from one another.
+ORDER = {
+    **dict.fromkeys(("put-inline", "put-inline-rest"), "put"),
+    **dict.fromkeys(("put-deferred", "put-deferred-rest", "put-bad-json"), "put"),
+    "apply-batch": "apply",
+    "park-batch": "park",
+    **dict.fromkeys(("get-resource", "get-operation"), "read"),
+    **dict.fromkeys(("cancel-operation", "delete-deferred", "delete-inline"), "put"),
+    "apply-delete": "apply",
+}
+Invoke = Callable[[str, Path], Any]
+
+
+@pytest.fixture
+def samples(deployment: Deployment, tmp_path: Path) -> Iterator[Path]:
+    """The sample events, written just now: those in the repository may be too old to be carried
+    out. No resource of theirs is there before and after; and nothing is delivered.
+    """
+    run("cargo", "run", "--quiet", "--package", "events", tmp_path)
+
+    def clear() -> None:
+        for resource in SAMPLES:
+            deployment.forget(resource)
+        deployment.queue.purge()
+        deployment.parked.purge()
+
+    with deployment.paused():
+        clear()
+        yield tmp_path
+        clear()
+
+
+class Pattern(str):
+    """Equals each text that it matches."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and re.fullmatch(self, other) is not None
+
+
+def matching(expected: Any) -> Any:
+    """An expected result, in which "regex:^...$" stands for what it matches."""
+    if isinstance(expected, dict):
+        return {name: matching(value) for name, value in expected.items()}
+    if isinstance(expected, list):
+        return [matching(value) for value in expected]
+    is_pattern = isinstance(expected, str) and expected.startswith("regex:")
+    return Pattern(expected.removeprefix("regex:")) if is_pattern else expected
+
+
+def run_all(deployment: Deployment, samples: Path, invoke: Invoke) -> None:
+    """Run the samples and check their results, and what they left in the queues."""
+    for name, function in ORDER.items():
+        result = invoke(function, samples / f"{name}.json")
+        expected = json.loads((samples / "expected" / f"{name}.json").read_text())
+        assert result == matching(expected), name
+    # The broken one came through the dead letters.
+    until("both messages parked", deployment.parked.size, lambda size: size == 2)
+    groups = [message["Attributes"]["MessageGroupId"] for message in deployment.queue.look()]
+    assert groups == [SAMPLES[0]] * 3
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_every_event_has_an_expectation_and_the_other_way_round() -> None:
@@ -40,142 +105,109 @@ def test_every_event_has_an_expectation_and_the_other_way_round() -> None:
     assert events == {file.stem for file in (EVENTS / "expected").glob("*.json")} == set(ORDER)
 
 
-@pytest.fixture(scope="module")
-def settings(deployment: Deployment) -> dict[str, str]:
-    """The functions' environment: the stack's addresses and names, and what env.json has."""
-    constants: dict[str, str] = json.loads((EVENTS / "env.json").read_text())["Parameters"]
-    ours = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("AWS_", "CARGO_LAMBDA_"))
-    }
-    theirs: dict[str, str] = {}
-    for binary in FUNCTIONS.values():
-        theirs |= deployment.variables(binary.upper())
-    return ours | theirs | deployment.environment | constants
-
-
-# The runtime interface emulator
-
-
 @contextlib.contextmanager
-def running(
-    command: list[str | Path], log: Path, environment: Mapping[str, str], port: int
-) -> Iterator[None]:
-    """A server for the time of the block, once it listens; it ends with everything it started."""
-    with processes.running(command, log, environment, ROOT) as child:
-
-        def listens() -> bool:
-            assert child.poll() is None, f"{command[0]} has ended"
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
+def serving(
+    line: list[str | Path],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str],
+    is_up: Callable[[], bool],
+) -> Iterator[Api]:
+    """A server for the time of the block, once it is up; it ends with everything it started."""
+    with running(line, log, environment, ROOT) as child:
         try:
-            until(f"{command[0]} on port {port}", listens)
-            yield
-        finally:
-            print(f"--- the end of {log}", *last_lines(log, 30), sep="\n")
-
-
-def post(port: int, function: str, event: bytes) -> Any:
-    """Invoke a function as the emulator offers it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("POST", f"/2015-03-31/functions/{function}/invocations", event)
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
-
-
-def test_under_the_runtime_interface_emulator(
-    deployment: Deployment, settings: dict[str, str], samples: Path, clean: None, tmp_path: Path
-) -> None:
-    architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-    (emulator,) = ROOT.glob(
-        f".tools/sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{architecture}"
-    )
-    with contextlib.ExitStack() as stack:
-        ports = {}
-        for logical_id, function in FUNCTIONS.items():
-            ports[function], runtime_api = free_ports(2)
-            command: list[str | Path] = [
-                emulator,
-                "--runtime-interface-emulator-address",
-                f"127.0.0.1:{ports[function]}",
-            ]
-            command += ["--runtime-api-address", f"127.0.0.1:{runtime_api}"]
-            command += [deployment.local / "build" / logical_id / "bootstrap"]
-            stack.enter_context(
-                running(command, tmp_path / f"{function}.log", settings, ports[function])
+            until(
+                f"{line[0]} on port {port}", lambda: is_up() or child.poll() is not None, bool, 60
             )
-        run_all(
-            deployment,
-            samples,
-            lambda function, event: post(ports[function], "function", event.read_bytes()),
-        )
+            yield Api(f"http://127.0.0.1:{port}")
+        finally:
+            print(*last_lines(log, 60), sep="\n")
 
 
-# cargo lambda
+def test_under_cargo_lambda(deployment: Deployment, samples: Path, tmp_path: Path) -> None:
+    """The commands of events/README.md; and its routes are those of the template."""
+    ours = ("AWS_", "CARGO_LAMBDA_")
+    settings = {key: text for key, text in os.environ.items() if not key.startswith(ours)}
+    for binary in FUNCTIONS.values():
+        settings |= deployment.variables(binary.upper())
+    settings |= deployment.environment
+    settings |= json.loads((EVENTS / "env.json").read_text())["Parameters"]
+    # Without it the first invocation would wait for the compiler.
+    run("cargo", "build", "--quiet", "--bins", env=settings)
+    port = free_port(0, "cargo lambda watch")
+    at = ["--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
+
+    def invoke(function: str, event: Path) -> Any:
+        line = (CARGO_LAMBDA, "lambda", "invoke", function, "--data-file", event)
+        return json.loads(run(*line, *at, env=settings))
+
+    line: list[str | Path] = [CARGO_LAMBDA, "lambda", "watch", "--ignore-changes", *at]
+    with serving(line, port, tmp_path / "log", settings, lambda: listens(port)) as api:
+        run_all(deployment, samples, invoke)
+        deployment.forget(SAMPLES[0])
+        put = api.put(SAMPLES[0], sample())
+        assert (put.status, api.get(SAMPLES[0]).headers["etag"]) == (201, put.headers["etag"])
+        accepted = api.put_later(SAMPLES[0], sample(2))
+        assert api.status(accepted).json() == accepted.json()
+        assert api.cancel(accepted).json()["status"] == "cancelled"
+        assert api.delete(SAMPLES[0]).status == 204
 
 
 @pytest.fixture(scope="module")
-def watch(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a `cargo lambda watch` of its own."""
-    # Without it the first invocation would wait for the compiler.
-    built = subprocess.run(
-        ["cargo", "build", "--quiet", "--bins"],
-        cwd=ROOT,
-        env=settings,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    (port,) = free_ports(1)
-    command: list[str | Path] = [
-        CARGO_LAMBDA,
-        "lambda",
-        "watch",
-        "--ignore-changes",
-        "--invoke-address",
-        "127.0.0.1",
-    ]
-    command += ["--invoke-port", str(port)]
-    with running(command, tmp_path_factory.mktemp("watch") / "watch.log", settings, port):
-        yield port
+def sam_local(deployment: Deployment) -> Iterator[SamLocal]:
+    """`sam local` on the stack. Where it cannot run, that is an error and never a skip."""
+    try:
+        with ready(deployment.local, deployment.environment) as ours:
+            yield ours
+    except Failure as failure:
+        log = failure.log and "\n".join(last_lines(failure.log, 30))
+        pytest.exit(f"{failure}\n{log or ''}\nnext: {failure.next_step}", 3)
 
 
-def test_under_cargo_lambda(
-    deployment: Deployment, settings: dict[str, str], samples: Path, clean: None, watch: int
-) -> None:
+def result_of(command: list[str], environment: Mapping[str, str]) -> Any:
+    """What sam prints of a function's result. It exits with 0 whatever a function answers."""
+    result = json.loads(run(*command, env=environment))
+    assert "errorType" not in result, result
+    return result
+
+
+@pytest.mark.sam_local
+def test_under_sam_local(deployment: Deployment, samples: Path, sam_local: SamLocal) -> None:
+    of = {binary: logical_id for logical_id, binary in FUNCTIONS.items()}
+
     def invoke(function: str, event: Path) -> Any:
-        command: list[str | Path] = [
-            CARGO_LAMBDA,
-            "lambda",
-            "invoke",
-            function,
-            "--data-file",
-            event,
-        ]
-        command += ["--invoke-address", "127.0.0.1", "--invoke-port", str(watch)]
-        done = subprocess.run(
-            command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, (event, done)
-        return json.loads(done.stdout)
+        command = sam_local.command("invoke", of[function], "--event", event)
+        return result_of(command, sam_local.environment)
 
     run_all(deployment, samples, invoke)
 
 
-def test_the_router_of_cargo_lambda(deployment: Deployment, clean: None, watch: int) -> None:
-    """`[workspace.metadata.lambda.watch.router]` in Cargo.toml names the routes of the template."""
-    api = Api(f"http://127.0.0.1:{watch}")
-    put = api.put(SAMPLES[0], sample(1))
-    assert put.status == 201, put
-    got = api.get(SAMPLES[0])
-    assert (got.status, got.body, got.headers["etag"]) == (200, sample(1), put.headers["etag"]), got
-    accepted = api.put_later(SAMPLES[0], sample(2))
-    pending = api.status(accepted)
-    assert (pending.status, pending.json()) == (200, accepted.json()), pending
-    assert api.cancel(accepted).json()["status"] == "cancelled"
-    assert api.delete(SAMPLES[0]).status == 204
+@pytest.mark.sam_local
+def test_sam_local_start_api(
+    deployment: Deployment, resource: str, sam_local: SamLocal, tmp_path: Path
+) -> None:
+    port = free_port(0, "sam local start-api")
+    line: list[str | Path] = [*sam_local.command("start-api", "--port", str(port))]
+    log = tmp_path / "log"
+
+    def is_up() -> bool:
+        return "Running on" in log.read_text(errors="replace")
+
+    with serving(line, port, log, sam_local.environment, is_up) as api:
+        put = api.put(resource, sample())
+        assert (put.status, put.body) == (201, sample()), put
+        # The stack carries out what was accepted here.
+        accepted = api.put_later(resource, sample(2))
+        assert deployment.end_of(accepted) == "succeeded"
+        assert api.get(resource).body == sample(2)
+        problem_in(api.put(resource, b"[]"), 422, "invalid-body")
+
+
+@pytest.mark.sam_local
+def test_the_line_in_the_readme(deployment: Deployment, samples: Path, sam_local: SamLocal) -> None:
+    """It is for the stack in .local; here for that of the tests."""
+    page = (EVENTS / "README.md").read_text()
+    (line,) = re.findall(r"^make -C events invoke .*$", page, re.MULTILINE)
+    command = ["sh", "-c", f"{line} --silent LOCAL_DIR='{deployment.local}'"]
+    result = result_of(command, os.environ)
+    assert result["statusCode"] == 201, result

@@ -7,28 +7,19 @@ in the events alone would be open.
 from __future__ import annotations
 
 import json
-import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .client import Api
-from .deployment import ROOT, Deployment
-from .resources import OPERATION_PATH, PATH, path_of
+from .deployment import Deployment
+from .resources import OPERATION_PATH, PATH, ROOT
+from .shell import run
 
 METHODS = {"get", "head", "put", "post", "patch", "delete"}
 OF_PUT = {("put", PATH), ("delete", PATH), ("delete", OPERATION_PATH)}
-JWT = {"AuthMode": "jwt", "JwtIssuer": "https://issuer.invalid", "JwtAudience": "a,b"}
-
-
-def body(parameters: dict[str, str]) -> Any:
-    """The API's body under these parameters."""
-    python = ROOT / ".tools" / "sam" / "bin" / "python"
-    words = [f"{name}={value}" for name, value in parameters.items()]
-    line: list[str | Path] = [python, "-m", "scripts.transformed", *words]
-    return json.loads(subprocess.check_output(line, cwd=ROOT))
+ISSUER = {"JwtIssuer": "https://issuer.invalid"}
+JWT = {"AuthMode": "jwt", "JwtAudience": "a,b"} | ISSUER
 
 
 @pytest.mark.parametrize(
@@ -43,40 +34,36 @@ def body(parameters: dict[str, str]) -> Any:
 )
 def test_every_route_asks_who_calls(parameters: dict[str, str], security: Any) -> None:
     """No ANY among them, which would catch a browser's preflight, and no OPTIONS."""
-    paths = body(parameters)["paths"]
-    assert {path: set(operations) for path, operations in paths.items()} == {
-        PATH: METHODS,
-        OPERATION_PATH: METHODS,
+    words = [f"{name}={value}" for name, value in parameters.items()]
+    python = ROOT / ".tools" / "sam" / "bin" / "python"
+    body = json.loads(run(python, "-m", "scripts.transformed", *words))
+    routes = {
+        (method, path): route for path, of in body["paths"].items() for method, route in of.items()
     }
-    for path, operations in paths.items():
-        for method, operation in operations.items():
-            assert operation.get("security") == security, (method, path)
-            function = "PutFunction" if (method, path) in OF_PUT else "ReadFunction"
-            uri = operation["x-amazon-apigateway-integration"]["uri"]
-            assert f":{function}/" in uri, (method, path)
-
-
-def test_what_the_gateway_verifies() -> None:
-    schemes = body({"AuthMode": "iam"})["components"]["securitySchemes"]
-    assert schemes.keys() == {"AWS_IAM"}
-    assert schemes["AWS_IAM"]["x-amazon-apigateway-authtype"] == "awsSigv4"
-    schemes = body(JWT)["components"]["securitySchemes"]
-    assert schemes.keys() == {"Jwt"}
-    authorizer = schemes["Jwt"]["x-amazon-apigateway-authorizer"]
-    assert authorizer["type"] == "jwt"
-    assert authorizer["jwtConfiguration"] == {
-        "issuer": "https://issuer.invalid",
-        "audience": ["a", "b"],
+    assert routes.keys() == {
+        (method, path) for method in METHODS for path in (PATH, OPERATION_PATH)
     }
+    for (method, path), route in routes.items():
+        assert route.get("security") == security, (method, path)
+        function = "PutFunction" if (method, path) in OF_PUT else "ReadFunction"
+        assert f":{function}/" in route["x-amazon-apigateway-integration"]["uri"], (method, path)
+    if security:
+        ((name, scheme),) = body["components"]["securitySchemes"].items()
+        assert name in security[0]
+        verified = scheme.get("x-amazon-apigateway-authorizer", {}).get("jwtConfiguration")
+        expected = {"issuer": ISSUER["JwtIssuer"], "audience": ["a", "b"]}
+        assert verified == (expected if name == "Jwt" else None)
+        assert (scheme.get("x-amazon-apigateway-authtype") == "awsSigv4") == (name == "AWS_IAM")
 
 
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [
         ({"AuthMode": "jwt", "JwtAudience": "a"}, "JwtIssuer"),
-        ({"AuthMode": "jwt", "JwtIssuer": "https://issuer.invalid"}, "JwtAudience"),
+        ({"AuthMode": "jwt"} | ISSUER, "JwtAudience"),
         ({"AuthMode": "jwt", "JwtIssuer": "issuer", "JwtAudience": "a"}, "JwtIssuer"),
         ({"AuthMode": "open"}, "AuthMode"),
+        ({"ApplyBatchSize": "11"}, "ApplyBatchWindow"),
     ],
     ids=str,
 )
@@ -98,12 +85,6 @@ def test_parameters_that_are_refused(
                 {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
             ],
         )
-
-
-@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
-def test_a_method_without_a_route(api: Api, resource: str, method: str) -> None:
-    """The gateway's own answer; a preflight has an origin, see test_http.py."""
-    assert api.request(method, path_of(resource)).status in (403, 404)
 
 
 def test_an_open_stack_says_so(deployment: Deployment) -> None:

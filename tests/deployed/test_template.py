@@ -10,37 +10,99 @@ from typing import Any
 import pytest
 import yaml
 
-from .deployment import ROOT
-from .names import FUNCTIONS
+from .deployment import FUNCTIONS
+from .resources import KNOWN, ROOT
 
 
 class Loader(yaml.SafeLoader):
     """Reads the template with its short functions, of which it keeps the arguments."""
 
 
-def _arguments(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    return loader.construct_scalar(node)  # type: ignore[arg-type]
+def _arguments(loader: yaml.SafeLoader, _tag: str, node: Any) -> Any:
+    construct = getattr(loader, f"construct_{node.id}")
+    return construct(node) if node.id == "scalar" else construct(node, deep=True)
 
 
 Loader.add_multi_constructor("!", _arguments)
 TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
 RESOURCES = TEMPLATE["Resources"]
+PARAMETERS = TEMPLATE["Parameters"]
 # What the transform itself looks at, or what does not belong to a version.
 NO_SETTINGS = {"Description", "Events", "AutoPublishCodeSha256", "DeploymentPreference"}
+of_functions = pytest.mark.parametrize("function", FUNCTIONS)
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    """The resources of a type that no condition makes, with their properties."""
+    found = {name: each for name, each in RESOURCES.items() if each["Type"] == f"AWS::{kind}"}
+    return {name: each["Properties"] for name, each in found.items() if "Condition" not in each}
+
+
+# What each function calls, and what Lambda does in its name to deliver messages to it.
+MAY = {
+    "put": {
+        "ResourcesTable": "dynamodb:UpdateItem dynamodb:GetItem",
+        "OperationsTable": "dynamodb:PutItem dynamodb:GetItem",
+        "UpdatesQueue": "sqs:SendMessage",
+    },
+    "read": {"ResourcesTable": "dynamodb:GetItem", "OperationsTable": "dynamodb:GetItem"},
+    "apply": {
+        "ResourcesTable": "dynamodb:UpdateItem",
+        "OperationsTable": "dynamodb:PutItem",
+        "UpdatesQueue": "sqs:DeleteMessage sqs:ChangeMessageVisibility "
+        "sqs:ReceiveMessage sqs:GetQueueAttributes",
+        "DeadLettersQueue": "sqs:SendMessage",
+    },
+    "park": {
+        "OperationsTable": "dynamodb:PutItem",
+        "ParkedQueue": "sqs:SendMessage",
+        "DeadLettersQueue": "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes",
+    },
+}
+KMS = "kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey* kms:ReEncrypt*"
+ALL_MAY = {"KmsKeyArn": KMS, "*": "xray:PutTraceSegments xray:PutTelemetryRecords"}
+if KNOWN["hasUpdate"]:
+    # apply looks first whether the update is still to run.
+    for table in ("ResourcesTable", "OperationsTable"):
+        MAY["apply"][table] += " dynamodb:BatchGetItem"
+
+
+def listed(value: Any) -> list[Any]:
+    """One or several."""
+    return value if isinstance(value, list) else [value]
+
+
+@of_functions
+def test_nothing_else_is_granted(function: str) -> None:
+    """That each grant is enough, the other tests show: MiniStack enforces the roles."""
+    name = FUNCTIONS[function]
+    role = RESOURCES[RESOURCES[function]["Properties"]["Role"].removesuffix(".Arn")]["Properties"]
+    assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
+    statements = [it for policy in role["Policies"] for it in policy["PolicyDocument"]["Statement"]]
+    # One under a condition is a list: the condition, the statement, nothing.
+    statements = [it[1] if isinstance(it, list) else it for it in statements]
+    assert all(set(it) == {"Effect", "Action", "Resource"} for it in statements)
+    granted = {
+        f"{action} {resource.removesuffix('.Arn')}"
+        for statement in statements
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+    logs = {f"{name.capitalize()}Logs": "logs:CreateLogStream logs:PutLogEvents"}
+    needed = {
+        f"{action} {resource}"
+        for resource, actions in (MAY[name] | ALL_MAY | logs).items()
+        for action in actions.split()
+    }
+    assert granted == needed, "see 'A permission of its own' in docs/make-it-yours.md"
 
 
 def texts(value: Any) -> Iterator[str]:
     """Every text in it."""
-    if isinstance(value, dict):
-        value = value.values()
     if isinstance(value, str):
         yield value
-    elif hasattr(value, "__iter__"):
-        for item in value:
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from texts(item)
 
 
@@ -49,104 +111,34 @@ def parameters_in(value: Any) -> set[str]:
     found: set[str] = set()
     for text in texts(value):
         for name in {text, *re.findall(r"\$\{(\w+)\}", text)}:
-            if name in TEMPLATE["Parameters"]:
+            if name in PARAMETERS:
                 found.add(name)
             elif name in TEMPLATE["Conditions"]:
                 found |= parameters_in(TEMPLATE["Conditions"][name])
     return found
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_change_of_a_parameter_publishes_what_depends_on_it(function: str) -> None:
-    """SAM's transform sees parameters' values in the description only."""
-    properties = TEMPLATE["Globals"]["Function"] | RESOURCES[function]["Properties"]
-    settings = {name: value for name, value in properties.items() if name not in NO_SETTINGS}
-    # SAM adds a function's own variables to these.
-    settings["Globals"] = TEMPLATE["Globals"]["Function"]["Environment"]
-    named = parameters_in(properties["Description"])
-    assert parameters_in(settings) == named, f"name them in the Description of {function}"
-    assert properties["AutoPublishAliasAllProperties"] is True
-    assert properties["AutoPublishCodeSha256"] == "Revision"
-
-
-def test_batches_fail_by_record_and_come_back_when_no_attempt_is_under_way() -> None:
-    events = [
-        (resource["Properties"], event["Properties"])
-        for name, resource in RESOURCES.items()
-        if name in FUNCTIONS
-        for event in resource["Properties"].get("Events", {}).values()
-        if event["Type"] == "SQS"
-    ]
-    assert len(events) == 2
-    for function, event in events:
-        assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-        queue = RESOURCES[event["Queue"].removesuffix(".Arn")]["Properties"]
-        window = event.get("MaximumBatchingWindowInSeconds")
-        longest = TEMPLATE["Parameters"][window]["MaxValue"] if window else 0
-        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"] + longest
-
-
-def test_what_holds_data_stays_when_the_stack_goes() -> None:
-    """What a condition makes holds none."""
-    kept = {"AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SecretsManager::Secret"}
-    for name, resource in RESOURCES.items():
-        if resource["Type"] in kept and "Condition" not in resource:
-            policies = resource["DeletionPolicy"], resource["UpdateReplacePolicy"]
-            assert policies == ("RetainExceptOnCreate", "Retain"), name
-
-
-def test_a_queue_takes_dead_letters_of_those_that_send_them_there() -> None:
-    """A queue that refused them would fail the deployment, but not here."""
-    queues = {
-        name: resource["Properties"]
-        for name, resource in RESOURCES.items()
-        if resource["Type"] == "AWS::SQS::Queue"
-    }
-    assert len(queues) == 4
-    for name, queue in queues.items():
-        sources = {
-            other["QueueName"].removeprefix("${AWS::StackName}")
-            for other in queues.values()
-            if other.get("RedrivePolicy", {}).get("deadLetterTargetArn") == f"{name}.Arn"
-        }
-        policy = queue["RedriveAllowPolicy"]
-        allowed = {
-            arn.partition("${AWS::StackName}")[2] for arn in policy.get("sourceQueueArns", [])
-        }
-        assert allowed == sources, name
-        assert policy["redrivePermission"] == ("byQueue" if sources else "denyAll"), name
-
-
-def test_an_issuer_that_cannot_be_reached_fails_the_deployment() -> None:
-    """Else the API is left without the routes that need it."""
-    assert RESOURCES["Api"]["Properties"]["FailOnWarnings"] is True
-
-
-def test_every_kind_of_deployment_is_known_to_be_gradual_or_not() -> None:
-    kinds = TEMPLATE["Parameters"]["Deployment"]["AllowedValues"]
-    gradual = {
-        kind: value["IsGradual"] for kind, value in TEMPLATE["Mappings"]["Deployments"].items()
-    }
-    assert gradual == {kind: str(kind != "AllAtOnce").lower() for kind in kinds}
-
-
 def longest(parameter: str) -> int:
     """The most characters that a parameter's value has."""
-    found = TEMPLATE["Parameters"][parameter]
+    found = PARAMETERS[parameter]
     values = found.get("AllowedValues") or [found.get("MaxValue", "")]
     return int(found.get("MaxLength") or max(len(str(value)) for value in values))
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_no_parameter_makes_a_description_too_long(function: str) -> None:
-    """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
-    description = RESOURCES[function]["Properties"]["Description"]
+@of_functions
+def test_a_change_of_a_parameter_publishes_what_depends_on_it(function: str) -> None:
+    """SAM's transform sees parameters' values in the description only, which has 256 characters."""
+    properties = TEMPLATE["Globals"]["Function"] | RESOURCES[function]["Properties"]
+    settings = {name: value for name, value in properties.items() if name not in NO_SETTINGS}
+    # SAM adds a function's own variables to these.
+    settings["Globals"] = TEMPLATE["Globals"]["Function"]["Environment"]
+    description = properties["Description"]
+    assert parameters_in(settings) == parameters_in(description), f"name them in that of {function}"
+    assert properties["AutoPublishAliasAllProperties"] is True
+    assert properties["AutoPublishCodeSha256"] == "Revision"
     if isinstance(description, list):
-        description, parts = description
         # The end of an ARN, `key/` and a UUID.
-        assert parts.keys() == {"Key"}
-        description = description.replace("${Key}", "k" * (len("key/") + 36))
+        description = description[0].replace("${Key}", "k" * (len("key/") + 36))
     # SAM appends AutoPublishCodeSha256, which is the parameter Revision.
     description += " ${Revision}"
     lengths = [longest(name) for name in re.findall(r"\$\{(\w+)\}", description)]
@@ -154,57 +146,134 @@ def test_no_parameter_makes_a_description_too_long(function: str) -> None:
     assert len(re.sub(r"\$\{\w+\}", "", description)) + sum(lengths) <= 256
 
 
-def test_nothing_is_open_or_paid_for_unless_it_is_asked_for() -> None:
-    """An issuer may grant any scope that is asked for, so no scope makes an admin by default."""
-    defaults = {name: each["Default"] for name, each in TEMPLATE["Parameters"].items()}
-    assert (defaults["AuthMode"], defaults["AdminScope"]) == ("iam", "")
-    assert defaults["Tracing"] == "PassThrough"
+@pytest.mark.parametrize(
+    ("function", "queue"), [("ApplyFunction", "UpdatesQueue"), ("ParkFunction", "DeadLettersQueue")]
+)
+def test_batches_fail_by_record_and_come_back_when_no_attempt_is_under_way(
+    function: str, queue: str
+) -> None:
+    properties = RESOURCES[function]["Properties"]
+    (event,) = (event["Properties"] for event in properties["Events"].values())
+    assert event["Queue"] == f"{queue}.Arn"
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    window = event.get("MaximumBatchingWindowInSeconds")
+    wait = PARAMETERS[window]["MaxValue"] if window else 0
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    visibility = RESOURCES[queue]["Properties"]["VisibilityTimeout"]
+    assert visibility >= 6 * properties["Timeout"] + wait
+
+
+def test_what_holds_data_stays_when_the_stack_goes() -> None:
+    kinds = "DynamoDB::Table", "SQS::Queue", "SecretsManager::Secret"
+    kept = [name for kind in kinds for name in of_type(kind)]
+    assert len(kept) == 6
+    for name in kept:
+        policies = RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]
+        assert policies == ("RetainExceptOnCreate", "Retain"), name
+
+
+def test_a_queue_takes_dead_letters_of_those_that_send_them_there() -> None:
+    """A queue that refused them would fail the deployment, but not here."""
+    queues = of_type("SQS::Queue")
+    sends_to = {"UpdatesQueue": "DeadLettersQueue", "DeadLettersQueue": "ParkedQueue"}
+    for name, queue in queues.items():
+        target = queue.get("RedrivePolicy", {}).get("deadLetterTargetArn", ".Arn")
+        assert target == f"{sends_to.get(name, '')}.Arn", name
+        sources = [queues[it]["QueueName"] for it, other in sends_to.items() if other == name]
+        policy = queue["RedriveAllowPolicy"]
+        assert policy["redrivePermission"] == ("byQueue" if sources else "denyAll"), name
+        allowed = [arn.rpartition(":")[2] for arn in policy.get("sourceQueueArns", [])]
+        assert [f"${{AWS::{arn}" for arn in allowed] == sources, name
 
 
 def test_both_tables_have_a_time_to_live_and_the_maximum_that_is_asked_for() -> None:
-    tables = [each for each in RESOURCES.values() if each["Type"] == "AWS::DynamoDB::Table"]
+    tables = of_type("DynamoDB::Table").values()
     assert len(tables) == 2
     for table in tables:
-        lifetime = table["Properties"]["TimeToLiveSpecification"]
+        lifetime = table["TimeToLiveSpecification"]
         assert lifetime == {"AttributeName": "expires_at", "Enabled": True}
-        condition, maximum, _ = table["Properties"]["OnDemandThroughput"]
+        condition, maximum, _ = table["OnDemandThroughput"]
         assert condition == "LimitsTables"
         assert maximum["MaxWriteRequestUnits"][:2] == ["LimitsWrites", "TableMaxWriteUnits"]
         assert maximum["MaxReadRequestUnits"][:2] == ["LimitsReads", "TableMaxReadUnits"]
 
 
-def variables_read(function: str) -> set[str]:
-    """The variables that a function's code names, itself and through what it calls for them."""
-    shell = ROOT / "crates" / "lambda-shell" / "src"
-    bodies: dict[str, str] = {}
-    for file in ("environment.rs", "log.rs"):
-        for body in re.split(r"\n(?= *pub )", (shell / file).read_text())[1:]:
-            if found := re.match(r" *pub(?:\(crate\))? (?:async )?fn (\w+)", body):
-                bodies[found[1]] = body
-    pending = [(ROOT / "functions" / FUNCTIONS[function] / "src" / "main.rs").read_text()]
-    if "Served::from_environment" in pending[0]:
-        pending += [file.read_text() for file in (ROOT / "crates/resource/src").rglob("*.rs")]
-    names: set[str] = set()
-    while pending:
-        body = pending.pop()
-        names |= set(re.findall(r'(?:required|one_of|optional|var)\("([A-Z_]+)"', body))
-        names |= set(re.findall(r'let name = "([A-Z_]+)"', body))
-        pending += [
-            bodies.pop(name)
-            for name in re.findall(r"\b(\w+)(?:::<\w+>)?\(", body)
-            if name in bodies
-        ]
-    return {name for name in names if not name.startswith("AWS_")}
+def test_nothing_is_open_or_paid_for_by_default() -> None:
+    """An issuer may grant any scope that is asked for, so no scope makes an admin by default."""
+    chosen = {name: PARAMETERS[name]["Default"] for name in ("AuthMode", "AdminScope", "Tracing")}
+    assert chosen == {"AuthMode": "iam", "AdminScope": "", "Tracing": "PassThrough"}
+    # Else an issuer that cannot be reached leaves the API without the routes that need it.
+    assert RESOURCES["Api"]["Properties"]["FailOnWarnings"] is True
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_variables_set_are_those_that_the_code_reads(function: str) -> None:
-    shared = TEMPLATE["Globals"]["Function"].get("Environment", {}).get("Variables", {})
-    own = RESOURCES[function]["Properties"]["Environment"]["Variables"]
-    names = {name for name in shared.keys() | own.keys() if not name.startswith("AWS_")}
-    assert variables_read(function) == names, (
-        f"the Environment of {function} in template.yaml has other variables than its code reads"
+# Crashes, 5xx, and the age of what is handed back; CodeDeploy takes ten at most:
+# https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html
+OF_DEPLOYMENTS = [f"{binary.capitalize()}ErrorsAlarm" for binary in FUNCTIONS.values()]
+OF_DEPLOYMENTS += ["UnavailableAlarm", "PutThrottlesAlarm", "ReadThrottlesAlarm"]
+OF_DEPLOYMENTS += ["UpdatesHandedBackAlarm"]
+ALARMS = {
+    name: each["Properties"]
+    for name, each in RESOURCES.items()
+    if each["Type"] == "AWS::CloudWatch::Alarm"
+}
+
+
+def test_a_gradual_deployment_is_rolled_back_by_the_alarms() -> None:
+    preference = TEMPLATE["Globals"]["Function"]["DeploymentPreference"]
+    assert sorted(preference["Alarms"]) == sorted(OF_DEPLOYMENTS) and len(OF_DEPLOYMENTS) <= 10
+    assert preference["Enabled"] == ["Deployments", "Deployment", "IsGradual"]
+    gradual = {kind: it["IsGradual"] for kind, it in TEMPLATE["Mappings"]["Deployments"].items()}
+    kinds = PARAMETERS["Deployment"]["AllowedValues"]
+    assert gradual == {kind: str(kind != "AllAtOnce").lower() for kind in kinds}
+
+
+def test_who_is_notified() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    before_the_first = page.partition("\n## Alarms\n")[2].partition("\n### ")[0]
+    pages = set(re.findall(r"`(\w+Alarm)`", before_the_first))
+    assert pages < ALARMS.keys()
+    for name, alarm in ALARMS.items():
+        topic = (
+            ["Pages", ["PageTopicArn"]] if name in pages else ["MakesTickets", ["TicketTopicArn"]]
+        )
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [*topic, "AWS::NoValue"], name
+
+
+def test_what_sets_an_alarm_off() -> None:
+    """A dead letter is hidden most of the time that `park` hands it back again and again. What
+    `apply` hands back is next seen up to 15 min later. A single crash is no page.
+    """
+    stuck, crashes = (
+        [it["MetricStat"]["Metric"] for it in ALARMS[name]["Metrics"] if "MetricStat" in it]
+        for name in ("DeadLettersStuckAlarm", "CrashesAlarm")
     )
+    state = "ApproximateNumberOfMessages"
+    assert {it["MetricName"] for it in stuck} == {f"{state}Visible", f"{state}NotVisible"}
+    assert {it["Dimensions"][0]["Value"] for it in crashes} == set(FUNCTIONS)
+    assert ALARMS["CrashesAlarm"]["DatapointsToAlarm"] >= 3
+    handed_back = ALARMS["UpdatesHandedBackAlarm"]
+    assert handed_back["DatapointsToAlarm"] == 1
+    assert handed_back["EvaluationPeriods"] * handed_back["Period"] > 15 * 60
+
+
+def test_an_expression_uses_every_metric_of_its_alarm_and_no_other() -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html"""
+    on_expressions = [alarm["Metrics"] for alarm in ALARMS.values() if "Metrics" in alarm]
+    assert len(on_expressions) == 6
+    for metrics in on_expressions:
+        queries = {query["Id"]: query for query in metrics}
+        expressions = " ".join(query.get("Expression", "") for query in metrics)
+        # Names of functions are in capitals.
+        used = set(re.findall(r"\b[a-z]\w*", expressions))
+        (result,) = (name for name, query in queries.items() if query.get("ReturnData", True))
+        assert result not in used and used | {result} == queries.keys()
+        assert len({it["MetricStat"]["Period"] for it in metrics if "MetricStat" in it}) == 1
+
+
+@of_functions
+def test_a_function_has_the_log_that_is_watched(function: str) -> None:
+    logging = RESOURCES[function]["Properties"]["LoggingConfig"]
+    assert logging == {"LogGroup": function.replace("Function", "Logs")}
 
 
 def test_samconfig_names_parameters_of_the_template() -> None:
@@ -213,5 +282,5 @@ def test_samconfig_names_parameters_of_the_template() -> None:
     overrides = configuration["prod"]["deploy"]["parameters"]["parameter_overrides"]
     for override in overrides:
         name, _, value = override.partition("=")
-        allowed = TEMPLATE["Parameters"][name].get("AllowedValues", [value])
+        allowed = PARAMETERS[name].get("AllowedValues", [value])
         assert value in map(str, allowed), override

@@ -1,73 +1,165 @@
-"""Updates of the running stack, through the alias that every caller calls."""
+"""What an update of the running stack changes, through the alias that every caller calls; and the
+outcomes that are published where OutcomeTopicArn names a topic.
+
+MiniStack's pipe publishes every record of the stream as it is. So what its filter lets through, and
+the message that its template makes, is tested here on these records.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from scripts.ministack import ALIAS, Deployed
+from .client import Answer
+from .deployment import Deployment
+from .resources import ROOT, new_resource, sample
+from .service import id_of, until
+from .test_template import RESOURCES
 
-from .answers import problem_in
-from .bodies import sample
-from .client import Answer, Api
-from .deployment import Deployment, stack_command
+pytestmark = pytest.mark.changes_stack(turn=1)
 
-pytestmark = pytest.mark.changes_stack
-
-
-def update(deployment: Deployment, **parameters: str) -> None:
-    """Deploy again with these parameters, the others at their defaults."""
-    words = " ".join(f"{name}={value}" for name, value in parameters.items())
-    done = stack_command("up", deployment.local, parameters=words)
-    assert done.returncode == 0, done.stdout
-
-
-def live(deployment: Deployment, function: str) -> dict[str, Any]:
-    """The configuration of the version behind the alias."""
-    name = deployment.environment[f"{function}_FUNCTION"]
-    return dict(deployment.functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS))
+PIPE = RESOURCES["OutcomesPipe"]["Properties"]
+(FILTER,) = PIPE["SourceParameters"]["FilterCriteria"]["Filters"]
+TEMPLATE = PIPE["TargetParameters"]["InputTemplate"]
+OURS = {name for name, each in RESOURCES.items() if each.get("Condition") == "PublishesOutcomes"}
+QUEUE = "tests-outcomes"
+Record = dict[str, Any]
 
 
-def test_a_parameter_publishes_only_what_depends_on_it(deployment: Deployment, api: Api) -> None:
-    """SAM's transform alone would leave the alias at the version with the former settings."""
-    update(deployment)
-    before = {name: live(deployment, name)["Version"] for name in ("PUT", "READ", "APPLY")}
-    update(deployment, DefaultMode="deferred")
-    put = live(deployment, "PUT")
-    assert put["Environment"]["Variables"]["DEFAULT_MODE"] == "deferred"
-    assert put["Version"] != before.pop("PUT")
-    assert {name: live(deployment, name)["Version"] for name in before} == before
-    update(deployment, Revision="again1")
-    assert live(deployment, "APPLY")["Version"] != before["APPLY"]
+@pytest.fixture(scope="module")
+def earlier(deployment: Deployment) -> Answer:
+    """A deferred PUT from before the update, and before the receipt key that it brings."""
+    assert not OURS & deployment.stack.physical_ids().keys()
+    accepted = deployment.api.put_later(new_resource(), sample())
+    assert deployment.end_of(accepted) == "succeeded"
+    return accepted
 
 
-def test_the_receipt_key_is_rotated_and_no_status_url_is_lost(
-    deployment: Deployment, api: Api, resource: str
-) -> None:
-    """As docs/operations.md says: made, told to `read`, used, and in the end forgotten."""
-    update(deployment)
-    deployed = Deployed(deployment.port, deployment.environment["STACK_NAME"])
-    secret = deployed.physical_ids()["ReceiptKey"]
+@pytest.fixture(scope="module")
+def updated(deployment: Deployment, earlier: Answer) -> Deployment:
+    """The stack with other parameters, with another receipt key, as docs/operations.md says, and
+    with a topic to which a queue is subscribed.
+    """
     store = deployment.client("secretsmanager")
-    old = store.get_secret_value(SecretId=secret)["VersionId"]
-    new = store.put_secret_value(
-        SecretId=secret, SecretString=secrets.token_hex(32), VersionStages=["next"]
-    )["VersionId"]
+    secret = {"SecretId": deployment.stack.physical_ids()["ReceiptKey"]}
+    old = store.get_secret_value(**secret)["VersionId"]
+    another = {"SecretString": secrets.token_hex(32), "VersionStages": ["next"]}
+    new = store.put_secret_value(**secret, **another)["VersionId"]
+    sns, sqs = deployment.client("sns"), deployment.client("sqs")
+    topic = sns.create_topic(Name=QUEUE)["TopicArn"]
+    arn = topic.replace(":sns:", ":sqs:")
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    sqs.create_queue(QueueName=QUEUE, Attributes={"Policy": policy})
+    raw = {"RawMessageDelivery": "true"}
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
+    return deployment.update(
+        DefaultMode="deferred",
+        ApplyBatchSize="100",
+        ApplyBatchWindow="1",
+        OutcomeTopicArn=topic,
+        ReceiptKeyVersion=new,
+        OtherReceiptKeyVersion=old,
+    )
 
-    def state(accepted: Answer) -> str:
-        assert api.status(accepted).status == 200
-        return deployment.end_of(accepted)
 
-    by_old = api.put_later(resource, sample(1))
-    assert state(by_old) == "succeeded"
-    update(deployment, ReceiptKeyVersion=old, OtherReceiptKeyVersion=new)
-    assert state(by_old) == "succeeded"
-    assert state(api.put_later(resource, sample(2))) == "succeeded"
-    update(deployment, ReceiptKeyVersion=new, OtherReceiptKeyVersion=old)
-    by_new = api.put_later(resource, sample(3))
-    assert (state(by_old), state(by_new)) == ("succeeded", "succeeded")
-    update(deployment, ReceiptKeyVersion=new)
-    assert state(by_new) == "succeeded"
-    problem_in(api.status(by_old), 404, "operation-not-found")
+def test_a_plain_put_is_deferred(updated: Deployment, resource: str) -> None:
+    accepted = updated.api.put(resource, sample())
+    assert accepted.status == 202, accepted
+    # The mode chose it, so it is no preference that was applied.
+    assert "preference-applied" not in accepted.headers, accepted
+    assert updated.end_of(accepted) == "succeeded"
+
+
+def test_the_batches_are_as_large_as_asked_for(updated: Deployment) -> None:
+    names = "BatchSize", "MaximumBatchingWindowInSeconds"
+    # MiniStack keeps what an update sets as text.
+    assert [str(updated.event_source[name]) for name in names] == ["100", "1"]
+
+
+def test_receipts_of_either_key_are_known(
+    updated: Deployment, earlier: Answer, resource: str
+) -> None:
+    keys = [updated.variables("PUT")[name] for name in ("RECEIPT_KEY", "OTHER_RECEIPT_KEY")]
+    assert keys[0] != keys[1]
+    by_new = updated.api.put_later(resource, sample())
+    assert [updated.end_of(accepted) for accepted in (earlier, by_new)] == ["succeeded"] * 2
+
+
+def record_of(deployment: Deployment, **values: str) -> Record:
+    """The record of an item with these values, once it is there."""
+    sqs = deployment.client("sqs")
+    queue = {"QueueUrl": sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]}
+    image = {name: {"S": value} for name, value in values.items()}.items()
+
+    def found() -> list[Record]:
+        messages = sqs.receive_message(**queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            sqs.delete_message(**queue, ReceiptHandle=message["ReceiptHandle"])
+        records = [json.loads(message["Body"]) for message in messages]
+        return [it for it in records if image <= it["dynamodb"].get("NewImage", {}).items()]
+
+    return until(f"the record of {values}", found)[0]
+
+
+def passes(deployment: Deployment, record: Record) -> bool:
+    """Whether the filter lets it through."""
+    reply = deployment.client("events").test_event_pattern(
+        EventPattern=FILTER["Pattern"], Event=json.dumps(record)
+    )
+    return bool(reply["Result"])
+
+
+def published(record: Record) -> dict[str, str]:
+    """The message that the template makes. A path must be there: what AWS makes of a missing one
+    is not documented.
+    """
+
+    def value(path: re.Match[str]) -> str:
+        found: Any = record
+        for name in path[1].split("."):
+            found = found[name]
+        return json.dumps(found)
+
+    made: dict[str, str] = json.loads(re.sub(r"<\$\.([^>]+)>", value, TEMPLATE))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"), [({}, "succeeded"), ({"If-Match": "*"}, "failed")], ids=str
+)
+def test_a_final_outcome_is_published(
+    updated: Deployment, resource: str, condition: dict[str, str], status: str
+) -> None:
+    accepted = updated.api.put_later(resource, sample(), condition)
+    document, record = updated.completed(accepted), record_of(updated, id=id_of(accepted))
+    told = published(record)
+    at, error = (told.pop(name) for name in ("completedAt", "error"))
+    assert told == {"id": document["id"], "resource": resource, "status": status}
+    assert int(at) / 1000 == datetime.fromisoformat(document["completedAt"]).timestamp()
+    assert (json.loads(error) if error else None) == document.get("error")
+    for outcome in ("succeeded", "superseded", "failed", "cancelled", "stalled"):
+        record["dynamodb"]["NewImage"]["outcome"]["S"] = outcome
+        assert passes(updated, record) == (outcome != "stalled"), outcome
+
+
+def test_a_claim_and_a_removal_are_not_published(
+    updated: Deployment, resource: str, key: str
+) -> None:
+    keyed = {"Idempotency-Key": f'"{key}"', "Prefer": "wait=5"}
+    claim = record_of(updated, op=id_of(updated.api.put(resource, sample(), keyed)))
+    removal = {"eventName": "REMOVE", "dynamodb": {"Keys": {"id": {"S": "x"}}}}
+    assert not passes(updated, claim) and not passes(updated, removal)
+
+
+def test_the_page_shows_what_is_published() -> None:
+    page = (ROOT / "docs" / "http.md").read_text()
+    section = page.partition("\n## Messages about outcomes\n")[2].partition("\n## ")[0]
+    (shown,) = re.findall(r"```json\n(.*)\n```", section)
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert list(json.loads(shown)) == rows == re.findall(r'"(\w+)":<', TEMPLATE)

@@ -1,0 +1,17 @@
+"""Commands."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from .resources import ROOT
+
+
+def run(*line: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
+    """What a command prints; it must succeed."""
+    command = [str(part) for part in line]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}:\n{done.stdout[-9000:]}\n{done.stderr[-9000:]}"
+    return done.stdout
