@@ -16,13 +16,13 @@ more:
 
 LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
 PLACE = --port '$(PORT)' --local-dir '$(LOCAL_DIR)'
-# What run, up, down and watch need of the tools.
+# The tools for run, up, down and watch.
 STACK_TOOLS = $(PYTHON) -m scripts.tools ministack sam cargo-lambda
 
 .PHONY: run up down watch
 run: ## the whole service on this machine, until Ctrl-C
-up: ## the same in the background; again: deploy the current code to it
-down: ## stop what `make up` started
+up: ## the same in the background; run it again to deploy the current code
+down: ## stop the stack of `make up`
 watch: ## like run; functions are built again when their source changes
 run up down watch:
 	@$(if $(filter down,$@),,$(PYTHON) -m scripts.ports '$(PORT)' '$(LOCAL_DIR)')
@@ -81,7 +81,7 @@ smoke: ## check a stack on AWS from outside and print a report: STACK=name (API_
 	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' IDLE='$(IDLE)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
 
 .PHONY: sam-local
-sam-local: tools ## every sample event through the real sam local, in Docker (yours, or as root one of its own)
+sam-local: tools ## every sample event through the real sam local, in Docker (yours, or its own as root)
 	@cargo fetch --locked --quiet --target '$(CARGO_BUILD_TARGET)' # there is no network beside an engine of its own
 	@$(TIMED) env BUILD='$(BUILD)' scripts/with_docker .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
