@@ -51,7 +51,7 @@ class Stack(Service):
 
     def describe(self, tell: Tell) -> None:
         """What is deployed, by calls that cost nothing. No account, and no address."""
-        commit = run("git", "describe", "--always", "--dirty").strip()
+        commit = run("sh", "-c", "git describe --always --dirty || echo of no commit").strip()
         names = "AuthMode", "DefaultMode", "Architecture", "MemorySize", "Deployment", "Tracing"
         chosen = ", ".join(f"{name} {self.parameters.get(name)}" for name in names)
         tell(f"async-put {commit}, {self.status}: {chosen}")
