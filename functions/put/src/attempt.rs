@@ -5,30 +5,29 @@ use std::time::Duration;
 use rules::outcome::Outcome;
 use rules::work::attempt::{Attempt, Next};
 use rules::{Problem, Resource, Updated, Version};
-use world::{
-    CallError, Claims, Host, Outbox, Outcomes, Report, Resources, Transaction, Write, within,
-};
+use world::{CallError, Host, Outcomes, Report, Resources, Transaction, Write, within};
 
 use crate::Put;
 use crate::answer::Answer;
 use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
-/// Why an attempt did not write.
-pub(crate) enum NotWritten {
+/// Why an attempt is not known to have written.
+#[derive(Debug)]
+pub(crate) enum AttemptError {
     /// The operation is open.
     Open(Open),
-    /// It is refused, or the refusal could not be recorded.
+    /// The operation is refused, or its refusal could not be recorded.
     Problem(Problem),
 }
 
-impl From<Open> for NotWritten {
+impl From<Open> for AttemptError {
     fn from(open: Open) -> Self {
         Self::Open(open)
     }
 }
 
-impl From<Problem> for NotWritten {
+impl From<Problem> for AttemptError {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
@@ -47,25 +46,18 @@ enum Reply {
     Met { stored: Option<Version> },
 }
 
-impl<H, R, S, O, Q> Put<H, R, S, O, Q>
-where
-    H: Host,
-    R: Resource,
-    S: Resources,
-    O: Outcomes + Claims,
-    Q: Outbox,
-{
+impl<H: Host, R: Resource, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
     /// Runs the update and writes the resource, in one or more calls, until the time `until` since
     /// the Unix epoch.
     ///
     /// # Errors
-    /// [`NotWritten`]
+    /// [`AttemptError`]
     pub(crate) async fn attempt(
         &self,
         request: &WriteRequest,
         attempt: &mut Attempt,
         until: Duration,
-    ) -> Result<Answer, NotWritten> {
+    ) -> Result<Answer, AttemptError> {
         let mut next = Next::Call { after: Duration::ZERO };
         if R::HAS_UPDATE {
             next = self.look(request, attempt, until).await?;

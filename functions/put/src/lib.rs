@@ -32,7 +32,7 @@ use rules::{Problem, ReceiptKeys, Resource};
 use world::{Claims, Host, Invocation, Outbox, Outcomes, Resources};
 
 use crate::answer::{Answer, Ending};
-use crate::attempt::NotWritten;
+use crate::attempt::AttemptError;
 use crate::prepare::WriteRequest;
 
 /// The function's timeout in `template.yaml`.
@@ -123,11 +123,11 @@ where
         if let Some(until) = request.attempt_until(self.host.now()) {
             match self.attempt(request, attempt, until).await {
                 Ok(answer) => return Ok(answer),
-                Err(NotWritten::Problem(problem)) => return Err(problem),
-                Err(NotWritten::Open(open)) if request.mode == Mode::Inline => {
+                Err(AttemptError::Problem(problem)) => return Err(problem),
+                Err(AttemptError::Open(open)) if request.mode == Mode::Inline => {
                     return Err(self.open(request, attempt, &open));
                 }
-                Err(NotWritten::Open(_)) => {}
+                Err(AttemptError::Open(_)) => {}
             }
         }
         self.queue(request, attempt).await
