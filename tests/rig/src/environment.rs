@@ -10,7 +10,7 @@ pub struct Endpoints {
     pub sqs: String,
 }
 
-/// The environment of the function `name`. The access key tells the wire which process calls.
+/// The environment of the function `name`. By the access key the wire knows which process calls.
 pub fn environment(
     name: &str,
     access_key: &str,

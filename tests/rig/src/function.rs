@@ -21,7 +21,7 @@ struct Invocation {
     reply: oneshot::Sender<Option<Bytes>>,
 }
 
-/// A function, whose invocations wait for a process.
+/// A function with the invocations that wait for a process.
 #[derive(Debug)]
 pub struct Function {
     pub name: &'static str,
@@ -51,7 +51,7 @@ impl Function {
     async fn next(&self) -> Invocation {
         loop {
             let next = self.take.lock().await.recv().await;
-            // Nobody waits any longer for the answer to one that waited too long.
+            // The caller has given up an invocation that waited too long.
             match next.filter(|invocation| !invocation.reply.is_closed()) {
                 Some(invocation) => return invocation,
                 None => tokio::task::yield_now().await,

@@ -57,12 +57,9 @@ impl Request {
         context["timeEpoch"] = json!(self.arrival_ms);
         event["routeKey"] = route_key;
         let fields = event["headers"].as_object_mut().expect("the sample has header fields");
-        match &self.body {
-            Some(body) => {
-                drop(fields.insert("content-length".to_owned(), json!(body.len().to_string())))
-            }
-            None => fields.retain(|name, _| !name.starts_with("content-")),
-        }
+        fields.retain(|name, _| self.body.is_some() || name != "content-type");
+        let length = self.body.as_ref().map_or(0, String::len);
+        fields.insert("content-length".to_owned(), json!(length.to_string()));
         fields.extend(self.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
         event
     }

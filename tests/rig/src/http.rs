@@ -1,4 +1,4 @@
-//! HTTP servers whose connections can be cut.
+//! HTTP servers with connections that can be cut.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

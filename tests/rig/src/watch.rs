@@ -14,7 +14,7 @@ use crate::fault::{Fault, Weather};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landed {
     pub operation: String,
-    /// What tells which request it is of: the body of a PUT, the id of a DELETE's request.
+    /// What shows which request it is of: the body of a PUT, the id of a DELETE's request.
     pub mark: String,
     pub is_deletion: bool,
     /// When the engine was called.

@@ -65,7 +65,7 @@ impl Target {
         let _ = timeout(Duration::from_secs(2), self.decided()).await;
     }
 
-    /// Waits until nothing about the resource is on its way, and tells its story.
+    /// Waits until nothing about the resource is on its way, and returns its story.
     pub async fn close(self: &Arc<Self>) -> Story {
         self.decided().await;
         self.rig.watch.calm(&self.name);

@@ -79,7 +79,7 @@ impl Plan {
             _ => Weather::Lossy,
         };
         // Long enough for some messages to become dead letters.
-        let hot = if rng.u8(..100) == 0 { rng.u64(500..4000) } else { 0 };
+        let hot = if rng.u8(..100) == 0 { rng.u64(500..10_000) } else { 0 };
         // Before a message is applied, or after it was parked.
         let latest_cancel = if hot > 0 { 4000 } else { 5 };
         let clients = (0..rng.usize(2..=6))

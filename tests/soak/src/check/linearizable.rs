@@ -28,7 +28,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// The number of the body that is stored; 0 is no resource.
+/// The number of the body that is stored; 0 if there is no resource.
 type Body = u32;
 
 /// The stored bodies of which something is true, a bit for each.
@@ -96,7 +96,7 @@ pub fn linearizable(story: &Story) -> Verdict {
     if verdict == Verdict::Unknown { search(story, true) } else { verdict }
 }
 
-/// `closed`: what the wire saw tells of the PUTs and DELETEs that are open.
+/// `closed`: what the wire saw decides the PUTs and DELETEs that are open.
 fn search(story: &Story, closed: bool) -> Verdict {
     let mut operations = operations(story, closed);
     if operations.is_empty() {
