@@ -68,12 +68,16 @@ async fn failure_of_a_write(endpoint: &str, resources: &str) -> Failure {
     table.write(&operation(id(1, 1), "{}")).await.unwrap_err().failure
 }
 
+/// For TLS the built-in certificates are read too.
 #[tokio::test]
 async fn a_refused_connection_wrote_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(failure_of_a_write(&endpoint, RESOURCES).await, Failure::NotLanded);
+    for scheme in ["http", "https"] {
+        let failure = failure_of_a_write(&format!("{scheme}://{address}"), RESOURCES).await;
+        assert_eq!(failure, Failure::NotLanded, "{scheme}");
+    }
 }
 
 #[tokio::test]
@@ -109,13 +113,4 @@ async fn an_absent_table_never_takes_a_write() {
     assert_eq!(error.failure, Failure::NeverLands);
     assert!(error.to_string().contains("ResourceNotFound"), "{error}");
     assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
-}
-
-/// The built-in certificates are read when a client is made, which a plain endpoint skips.
-#[tokio::test]
-async fn a_client_for_tls_can_be_made() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("https://{}", listener.local_addr().unwrap());
-    drop(listener);
-    assert_eq!(failure_of_a_write(&endpoint, RESOURCES).await, Failure::NotLanded);
 }

@@ -125,7 +125,7 @@ async fn handle(
     match http::read_answer(&request, response) {
         Ok((answer, named)) => {
             if let Some(id) = named {
-                history.on_named(put_of(&invocation), id);
+                history.on_named(&invocation, id);
             }
             history.on_answer(world.now(), &invocation, answer);
             Some(answer)
@@ -135,10 +135,6 @@ async fn handle(
             None
         }
     }
-}
-
-fn put_of(invocation: &Invocation) -> Option<PutId> {
-    invocation.sending.map(|(put, _)| put)
 }
 
 type SimulatedPut<const HAS_UPDATE: bool> =

@@ -117,20 +117,16 @@ type Read = (Answered, Option<ProblemType>);
 /// What is wrong with its form.
 fn read(response: Response<Body>) -> Result<Read, String> {
     let answered = Answered::of(response);
-    let problem = answered.body["type"].as_str().map(problem_type);
+    let problem = answered.body["type"].as_str().and_then(problem_type);
     let is_problem = answered.header("content-type") == "application/problem+json";
-    let is_failure = answered.status >= 400;
-    let has_its_status =
-        problem.flatten().is_none_or(|problem| problem.status().as_u16() == answered.status);
+    let has_its_status = problem.is_none_or(|problem| problem.status() == answered.status);
     let state = answered.body["status"].as_str().unwrap_or_default();
     let may_change = answered.status == 503 || ["pending", "stalled"].contains(&state);
-    let is_well_formed = problem.is_some() == is_failure
-        && is_problem == is_failure
-        && problem != Some(None)
+    let is_well_formed = is_problem == (answered.status >= 400)
+        && problem.is_some() == is_problem
         && has_its_status
         && answered.header("retry-after").is_empty() != may_change;
-    is_well_formed.then_some(()).ok_or_else(|| format!("{answered:?}"))?;
-    Ok((answered, problem.flatten()))
+    if is_well_formed { Ok((answered, problem)) } else { Err(format!("{answered:?}")) }
 }
 
 /// The operation of a resource that a status URL in an answer names.

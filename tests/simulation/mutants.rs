@@ -132,35 +132,3 @@ fn is_caught(mutant: Mutant, by: Option<&str>) {
     };
     println!("{mutant:?} is caught by schedule {}: {violation}", seed + 1);
 }
-
-#[test]
-fn rates() {
-    let Some(n) = std::env::var("SIMULATION_RATES").ok().and_then(|n| n.parse::<u64>().ok()) else {
-        return;
-    };
-    let only = std::env::var("SIMULATION_ONLY").ok();
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let Some(mutant) = Mutant::ALL.get(at).copied() else { break };
-                    if only
-                        .as_ref()
-                        .is_some_and(|only| !only.split(',').any(|o| format!("{mutant:?}") == o))
-                    {
-                        continue;
-                    }
-                    let mut by = std::collections::BTreeMap::<String, u64>::new();
-                    for seed in 0..n {
-                        if let Some(v) = run(seed, Some(mutant), false).1 {
-                            *by.entry(v.split(':').next().unwrap().to_owned()).or_default() += 1;
-                        }
-                    }
-                    println!("RATE {mutant:?} {} {by:?}", by.values().sum::<u64>());
-                }
-            });
-        }
-    });
-}

@@ -212,15 +212,18 @@ impl Plan {
         self.workers_from = prng.pick(&[0, MINUTE, MINUTE]);
     }
 
-    /// PUTs and DELETEs of one resource that are carried out when they are nearly too old.
+    /// PUTs and DELETEs of one resource that are carried out one by one when they are nearly too
+    /// old, and their tombstones too.
     fn weeks(&mut self, prng: &mut Prng) {
         self.resources = 1;
         self.clients = requests_of(2, 2..=4, prng);
-        self.draw(&[Event::OddUpdate], &[300, 500], prng);
-        self.draw(&[Event::AskedToDelete], &[300, 500], prng);
+        self.draw(&[Event::OddUpdate], &[500, 800], prng);
+        self.draw(&[Event::AskedToDelete], &[500], prng);
         self.draw(&[Event::AskedToDefer], &[800], prng);
+        self.draw(&[Event::Conditional, Event::AskedToCancel], &[0, 0, 80], prng);
         self.has_update = true;
         self.odd = vec![Behaviour::TriesLater, Behaviour::Panics, Behaviour::EndsTheProcess];
+        self.batch = (1, 0);
         self.days = Some(Days::until_nearly_too_old(5 * DAY + 20 * HOUR));
     }
 }

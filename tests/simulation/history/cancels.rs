@@ -6,14 +6,14 @@ use world::Host as _;
 
 use super::reads::TOLD_FOR;
 use super::records::{Kind, kind};
-use super::{CARRIED_OUT_FOR, History, PutId};
+use super::{CARRIED_OUT_FOR, History};
 use crate::events::Event;
 use crate::host::Invocation;
 
 impl History {
     /// A problem in the answer to a PUT has named the status URL of an operation.
-    pub fn on_named(&mut self, put: Option<PutId>, id: OperationId) {
-        let owner = self.owner(id);
+    pub fn on_named(&mut self, invocation: &Invocation, id: OperationId) {
+        let (put, owner) = (invocation.sending.map(|(put, _)| put), self.owner(id));
         self.check(owner == put, || format!("named: {id} of {owner:?} to the client of {put:?}"));
         self.fates.entry(id).or_default().is_named = true;
     }
