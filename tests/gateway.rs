@@ -1,5 +1,5 @@
-//! Whatever stands in the strings of a gateway's event, there is an answer: through the very
-//! service that the functions' main runs.
+//! Whatever stands in a gateway's event, there is an answer: through the very service that the
+//! functions' main runs.
 
 use lambda_runtime::{Context, LambdaEvent, Service};
 use lambda_shell::{Access, GatewayEvent, gateway};
@@ -9,7 +9,7 @@ use put::{ArrivalClock, Put};
 use read::Read;
 use rules::request::accept::Mode;
 use rules::{ReceiptKey, ReceiptKeys};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::engine::Engine;
 use tests::thing::Thing;
 use tests::world::{TestHost, TestQueue};
@@ -24,59 +24,30 @@ const EVENTS: [&str; 5] = [
     include_str!("../events/get-operation.json"),
 ];
 
-/// A string that some parser on the way does not expect.
-fn odd() -> impl Strategy<Value = String> {
+/// Strings that some parser on the way does not expect.
+const ODD_TEXTS: &str = "|\"|<|>| |a b|https,https|1|http://|:99999|//|[|%|%zz|%ff|?x=\"|#|\u{0}|\
+    \r\n|é|=|e30|G T|{|$default|user:pass@host:x|..|W/\"x\"|2.0|true";
+
+/// A value that some parser on the way does not expect.
+fn odd() -> impl Strategy<Value = Value> {
+    let texts = ODD_TEXTS.split('|').map(Value::from).collect::<Vec<_>>();
+    let others =
+        [json!(null), json!(true), json!(7), json!(-1.5), json!([]), json!({}), json!([1])];
     prop_oneof![
-        any::<String>(),
-        prop::sample::select(vec![
-            "",
-            "\"",
-            "<",
-            ">",
-            " ",
-            "a b",
-            "https,https",
-            "1",
-            "http://",
-            ":99999",
-            "//",
-            "[",
-            "%",
-            "%zz",
-            "%ff",
-            "?x=\"",
-            "#",
-            "\u{0}",
-            "\r\n",
-            "é",
-            "=",
-            "e30",
-            "G T",
-            "{",
-            "$default",
-            "user:pass@host:x",
-            "..",
-            "W/\"x\"",
-            "2.0",
-            "true",
-        ])
-        .prop_map(str::to_owned),
-        (1..70_000usize).prop_map(|length| "x".repeat(length)),
+        3 => any::<String>().prop_map(Value::from),
+        3 => prop::sample::select(texts),
+        2 => (1..70_000usize).prop_map(|length| "x".repeat(length).into()),
+        1 => prop::sample::select(others.to_vec()),
     ]
 }
 
-/// Puts other strings into an event, at those places whose bit is set.
-fn mutate(value: &mut Value, places: &mut impl Iterator<Item = Option<String>>) {
-    match value {
-        Value::String(text) => *text = places.next().flatten().unwrap_or_else(|| text.clone()),
-        Value::Array(values) => values.iter_mut().for_each(|value| mutate(value, places)),
-        Value::Object(members) => {
-            let mut renamed = serde_json::Map::new();
-            for (name, mut value) in std::mem::take(members) {
-                mutate(&mut value, places);
-                renamed.insert(name, value);
-            }
-            *members = renamed;
+/// Puts other values into an event, at some of its places.
+fn mutate(value: &mut Value, places: &mut impl Iterator<Item = Option<Value>>) {
+    match (places.next().flatten(), value) {
+        (Some(odd), value) if value.is_string() || !odd.is_string() => *value = odd,
+        (_, Value::Array(values)) => values.iter_mut().for_each(|value| mutate(value, places)),
+        (_, Value::Object(members)) => {
+            members.values_mut().for_each(|value| mutate(value, places));
         }
         _ => {}
     }
@@ -103,48 +74,35 @@ fn every_event_has_an_answer() {
         operations: engine.operations,
         receipts: key(),
     };
-    let access = [
-        Access::Everyone,
-        Access::Iam,
-        Access::Jwt { owner: "id", admin_scope: Some("admin".to_owned()) },
-    ];
-    let places = prop::collection::vec(prop::option::weighted(0.15, odd()), 80);
-    let claims = prop::sample::select(vec![
-        "null",
-        r#"{"jwt":{"claims":{"sub":"42","email_verified":true}}}"#,
-        r#"{"iam":{"userArn":"arn:aws:iam::1:user/a"}}"#,
-        "7",
-        r#"{"jwt":[]}"#,
-    ]);
-    let strategy = (0..EVENTS.len(), places, 0..access.len(), claims);
+    let jwt = Access::Jwt { owner: "id", admin_scope: Some("admin".to_owned()) };
+    let access = [Access::Everyone, Access::Iam, jwt];
+    let places = prop::collection::vec(prop::option::weighted(0.15, odd()), 90);
+    let strategy = (0..EVENTS.len(), places, 0..access.len());
     let config = Config { cases: 1000, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new(config);
-    let run = |(event, places, access_index, claims): (usize, Vec<Option<String>>, usize, &str)| {
-        let mut event: Value = serde_json::from_str(EVENTS[event]).unwrap();
-        event["requestContext"]["authorizer"] = serde_json::from_str(claims).unwrap();
+    let run = |(number, places, access_index): (usize, Vec<Option<Value>>, usize)| {
+        let mut event: Value = serde_json::from_str(EVENTS[number]).unwrap();
+        event["requestContext"]["authorizer"] = json!({
+            "jwt": { "claims": { "sub": "42", "email_verified": true } },
+            "iam": { "userArn": "arn:aws:iam::1:user/a" },
+        });
         mutate(&mut event, &mut places.into_iter());
-        let parsed: GatewayEvent = serde_json::from_slice(event.to_string().as_bytes()).unwrap();
-        let is_read =
-            event["httpMethod"].as_str().or(event["requestContext"]["http"]["method"].as_str());
-        let is_read = is_read == Some("GET");
+        let parsed: GatewayEvent = serde_json::from_str(&event.to_string()).unwrap();
+        let parsed = LambdaEvent::new(parsed, Context::default());
         let access = &access[access_index];
-        let event = LambdaEvent::new(parsed, Context::default());
         let answered = runtime.block_on(async {
-            if is_read {
+            if EVENTS[number].contains("GET") {
                 let handle = |request| read.handle::<Thing>(request);
-                let answer =
-                    gateway::service(&read.host, access, &handle).call(event).await.unwrap();
-                serde_json::to_value(&answer).unwrap()
+                let answer = gateway::service(&read.host, access, &handle).call(parsed).await;
+                serde_json::to_value(answer.unwrap()).unwrap()
             } else {
                 let handle = |request| put.handle(request);
-                let answer =
-                    gateway::service(&put.host, access, &handle).call(event).await.unwrap();
-                serde_json::to_value(&answer).unwrap()
+                let answer = gateway::service(&put.host, access, &handle).call(parsed).await;
+                serde_json::to_value(answer.unwrap()).unwrap()
             }
         });
         let status = answered["statusCode"].as_u64().unwrap();
-        prop_assert!((200..500).contains(&status), "{}", answered);
+        prop_assert!((200..500).contains(&status), "{answered}");
         Ok(())
     };
-    runner.run(&strategy, run).unwrap();
+    TestRunner::new(config).run(&strategy, run).unwrap();
 }

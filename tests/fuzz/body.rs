@@ -61,6 +61,14 @@ impl<'de> Deserialize<'de> for Shape {
 
 struct ShapeVisitor;
 
+macro_rules! scalars {
+    ($($visit:ident: $scalar:ty),*) => {
+        $(fn $visit<E>(self, _: $scalar) -> Result<Shape, E> {
+            Ok(Shape::default())
+        })*
+    };
+}
+
 impl<'de> Visitor<'de> for ShapeVisitor {
     type Value = Shape;
 
@@ -72,25 +80,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
         Ok(Shape::default())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
-        Ok(Shape::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
-        Ok(Shape::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
-        Ok(Shape::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
-        Ok(Shape::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
-        Ok(Shape::default())
-    }
+    scalars!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape, A::Error> {
         let mut shape = Shape { depth: 1, ..Shape::default() };

@@ -18,8 +18,9 @@ use crate::scheduler::{HOUR, MS, SECOND, Time};
 use crate::world::World;
 
 /// How a sending asks to be carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
+    #[default]
     Inline,
     Deferred,
     /// `respond-async, wait`, for this long.
@@ -65,10 +66,10 @@ impl Client {
             match kind {
                 0 => self.read_resource(&resource).await,
                 1 => self.read_some_status().await,
-                _ if self.world.fault(self.world.plan.faults.foreign) => {
+                _ if self.world.fails(Event::Foreign) => {
                     gateway::send_foreign(&self.world, resource);
                 }
-                _ if self.world.prng().chance(self.world.plan.cancels) => {
+                _ if self.world.happens(Event::AskedToCancel) => {
                     self.cancel_some(|_| true).await;
                 }
                 _ => self.put(resource).await,
@@ -105,7 +106,7 @@ impl Client {
     }
 
     async fn put(&mut self, resource: ResourceId) {
-        let is_keyed = self.world.prng().chance(self.world.plan.keyed);
+        let is_keyed = self.world.happens(Event::Keyed);
         let earlier = self.world.history().keyed(|put| put.resource == resource);
         if is_keyed && !earlier.is_empty() && self.world.prng().chance(400) {
             let put = self.world.prng().pick(&earlier);
@@ -127,7 +128,7 @@ impl Client {
             self.world.pause(SECOND).await;
             self.answer_to(put).await
         };
-        let cancels = self.world.prng().chance(self.world.plan.cancels * 2);
+        let cancels = self.world.happens(Event::AskedToCancel);
         let cancel = async {
             if cancels {
                 self.world.pause(SECOND).await;
@@ -147,7 +148,7 @@ impl Client {
             let is_open = answer.is_none_or(Answer::is_unknown);
             let is_keyed = self.world.history().request(put).key.is_some();
             if let Some(Answer::Queued { id }) = answer
-                && self.world.prng().chance(self.world.plan.cancels * 2)
+                && self.world.happens(Event::AskedToCancel)
             {
                 self.pause().await;
                 let resource = self.world.history().request(put).resource.clone();
@@ -173,7 +174,7 @@ impl Client {
 
     async fn answer_to(&self, put: PutId) -> Option<Answer> {
         let wait = self.world.prng().pick(&[1, 2, 5, 15, 29]) * SECOND;
-        let is_deferred = self.world.prng().chance(self.world.plan.deferred);
+        let is_deferred = self.world.happens(Event::AskedToDefer);
         let mode = match self.world.prng().index(5) {
             _ if is_deferred => Mode::Deferred,
             0..=2 => Mode::Inline,
@@ -185,8 +186,8 @@ impl Client {
     /// A PUT for `resource`: with a key if others with a key are given, which it may reuse.
     fn choose(&self, resource: ResourceId, keyed: Option<Vec<PutId>>) -> PutRequest {
         let world = &self.world;
-        let is_delete = world.prng().chance(world.plan.deletes);
-        let is_conditional = world.prng().chance(world.plan.conditional);
+        let is_delete = world.happens(Event::AskedToDelete);
+        let is_conditional = world.happens(Event::Conditional);
         let precondition = match is_conditional {
             true => match self.precondition(&resource) {
                 // Of a DELETE it is a mistake.
@@ -195,7 +196,7 @@ impl Client {
             },
             false => Precondition::None,
         };
-        let is_odd = world.plan.has_update && world.fault(world.plan.faults.behaviour);
+        let is_odd = world.plan.has_update && world.fails(Event::OddUpdate);
         let odd = world.prng().pick(&world.plan.odd);
         let behaviour = if is_odd { odd } else { Behaviour::Passes };
         let number = world.history().next_put();
@@ -214,6 +215,7 @@ impl Client {
     }
 
     fn precondition(&self, resource: &ResourceId) -> Precondition {
+        let is_made_up = self.world.happens(Event::MadeUpTag);
         let (now, mut prng) = (self.world.true_time(), self.world.prng());
         let own: Vec<_> = self.known.iter().filter(|(of, _)| of == resource).collect();
         match prng.index(5) {
@@ -222,10 +224,8 @@ impl Client {
             _ => {
                 let count = if prng.chance(700) { 1 } else { own.len() };
                 let mut tags: Vec<_> = own.iter().rev().take(count).map(|(_, id)| *id).collect();
-                if prng.chance(self.world.plan.made_up_tags) {
+                if is_made_up {
                     tags.push(made_up_tag(now, &mut prng));
-                    drop(prng);
-                    self.world.count(Event::MadeUpTag);
                 }
                 Precondition::OneOf(tags)
             }

@@ -1,6 +1,7 @@
 //! Lambda's event source, which polls a queue and invokes a function: of a batch that
 //! returns, what is not handed back is deleted; one that is killed comes back by itself.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use apply::Apply;
@@ -14,7 +15,7 @@ use crate::mutants::Mutant;
 use crate::plan::{Clock, FAR_BACKSTOP};
 use crate::queue::{Queue, name_of};
 use crate::resource::Simulated;
-use crate::scheduler::{Lost, MS, Patience, SECOND, Time};
+use crate::scheduler::{Lost, MS, SECOND, Time};
 use crate::world::World;
 
 /// The function behind an event source.
@@ -30,7 +31,7 @@ pub struct Source {
 }
 
 pub fn apply(world: &World, name: &'static str, clock: Clock) -> Source {
-    let timeout = world.plan.invocation;
+    let timeout = world.plan.apply_timeout;
     Source {
         name,
         queue: |world| &world.updates,
@@ -76,7 +77,7 @@ impl Source {
     /// timeout of what came first runs meanwhile.
     async fn gather(&self, world: &World) -> Vec<SqsMessage> {
         let plan = &world.plan;
-        let (most, window) = if self.is_apply { (plan.batch, plan.window) } else { (1, 0) };
+        let (most, window) = if self.is_apply { plan.batch } else { (1, 0) };
         let mut records = self.receive(world, most);
         if window > 0 && !records.is_empty() && records.len() < most {
             world.pause(window).await;
@@ -90,52 +91,36 @@ impl Source {
 
     /// Receives some messages; what was received too often goes to the next queue.
     fn receive(&self, world: &World, most: usize) -> Vec<SqsMessage> {
-        let (plan, now) = (&world.plan, world.now());
-        let duplicates = if world.is_calm.get() { 0 } else { plan.duplicates };
+        let plan = &world.plan;
         let visibility = if self.is_apply { plan.visibility } else { plan.visibility * 3 };
         let queue = (self.queue)(world);
-        if self.is_apply && plan.max_receives >= FAR_BACKSTOP {
+        if self.is_apply && plan.max_receives == FAR_BACKSTOP {
             queue.skip_receives(|name| world.history().is_hopeless(name));
         }
-        let received = queue.receive(
-            now,
-            (most, plan.partial_receives),
-            visibility,
-            duplicates,
-            &mut world.prng(),
-        );
-        let mut history = world.history();
-        history.counts.add(Event::Redelivered, received.redelivered);
-        history.counts.add(Event::Duplicate, received.duplicates);
-        for message in &received.dropped {
-            history.on_retention_over(message);
-        }
-        for message in received.redrive {
-            let event = if self.is_apply { Event::DeadLettered } else { Event::ParkedUnstalled };
-            history.count(event);
-            history.on_moved(now, queue.name, &message);
+        let (records, redrive) = queue.receive(world, most, visibility);
+        for message in redrive {
+            world.count(if self.is_apply { Event::DeadLettered } else { Event::ParkedUnstalled });
+            world.history().on_moved(world.now(), queue.name, &message);
             let message = message.moved_from(queue.name);
-            (self.next)(world).take_over(message, now, plan.carries_over);
+            (self.next)(world).take_over(message, world.now(), plan.carries_over);
         }
-        received.records
+        records
     }
 
     async fn invoke(&self, world: &Rc<World>, records: Vec<SqsMessage>) {
         if world.is(Mutant::DeletedFirst) {
-            for record in &records {
-                delete(world, (self.queue)(world), &Received::of(record));
-            }
+            records.iter().for_each(|record| self.delete(world, record));
         }
         let invocation = Invocation::new(world, self.name, self.clock, self.timeout);
         let (is_apply, mut event) = (self.is_apply, SqsEvent::default());
-        let received: Vec<_> = records.iter().map(Received::of).collect();
         invocation.told.is_given(&records);
-        event.records = records;
+        event.records.clone_from(&records);
         let (told, begun) = (Rc::clone(&invocation.told), world.now());
         let handler = async move {
             // As in the functions' main.
             let timeout = std::time::Duration::from_secs(30);
-            let context = invocation.context();
+            let mut context = lambda_http::Context::default();
+            context.deadline = invocation.deadline_ms;
             let run = lambda_shell::invocation(Some(&context), invocation.now(), timeout);
             match (is_apply, invocation.world.plan.has_update) {
                 (true, true) => run_apply::<true>(invocation, event, run).await,
@@ -143,17 +128,18 @@ impl Source {
                 (false, _) => run_park(invocation, event, run).await,
             }
         };
-        let fuse = world.fuse();
-        let patience = Patience::Kills(self.timeout);
-        match world.scheduler.run_process(fuse, patience, handler).await {
+        match world.scheduler.run_process(world.fuse(), self.timeout, handler).await {
             Ok(Ok(response)) => {
-                let is_smooth = told.failed_calls.get() == 0
-                    && world.now() < begun + SECOND
-                    && received.iter().all(|one| world.history().always_passes(&one.name));
-                if is_smooth {
-                    self.check_handed_back(world, begun, &received, &response);
-                }
-                self.delete_finished(world, received, &response).await;
+                let failed: HashSet<_> =
+                    response.batch_item_failures.into_iter().map(|it| it.item_identifier).collect();
+                let is_failed = |record: &SqsMessage| {
+                    record.message_id.as_ref().is_some_and(|id| failed.contains(id))
+                };
+                let (handed_back, finished): (Vec<_>, Vec<_>) =
+                    records.into_iter().partition(is_failed);
+                let is_smooth = told.failed_calls.get() == 0 && world.now() < begun + SECOND;
+                world.history().on_batch(begun, &handed_back, &finished, is_smooth);
+                self.delete_finished(world, &finished).await;
             }
             Ok(Err(error)) => {
                 world.history().violate(|| format!("batch: {} failed: {error}", self.name));
@@ -170,41 +156,18 @@ impl Source {
         }
     }
 
-    /// Nothing kept the function from what it was to do with each message.
-    fn check_handed_back(
-        &self,
-        world: &World,
-        begun: Time,
-        received: &[Received],
-        response: &SqsBatchResponse,
-    ) {
-        for failure in &response.batch_item_failures {
-            let is_it = |one: &&Received| one.message_id == failure.item_identifier;
-            if let Some(one) = received.iter().find(is_it) {
-                world.history().on_handed_back(begun, &one.name);
+    async fn delete_finished(&self, world: &World, finished: &[SqsMessage]) {
+        for record in finished {
+            world.pause(world.plan.longest_delay).await;
+            if !world.fails(Event::DeleteFailed) {
+                self.delete(world, record);
             }
         }
     }
 
-    async fn delete_finished(
-        &self,
-        world: &World,
-        received: Vec<Received>,
-        response: &SqsBatchResponse,
-    ) {
-        let handed_back = &response.batch_item_failures;
-        for record in received {
-            if handed_back.iter().any(|failure| failure.item_identifier == record.message_id) {
-                world.count(Event::HandedBack);
-                continue;
-            }
-            world.pause(world.plan.longest_delay).await;
-            if world.fault(world.plan.faults.delete) {
-                world.count(Event::DeleteFailed);
-            } else {
-                delete(world, (self.queue)(world), &record);
-            }
-        }
+    fn delete(&self, world: &World, record: &SqsMessage) {
+        world.trace(self.name, || format!("{:?} is deleted", record.message_id));
+        (self.queue)(world).delete(record.receipt_handle.as_deref().unwrap_or_default());
     }
 }
 
@@ -232,26 +195,6 @@ async fn run_park(
     let park =
         Park { parked: invocation.parked(), host: invocation.clone(), operations: invocation };
     Box::pin(park.handle(event, &run)).await
-}
-
-/// What the event source needs of a message that it has handed to a function.
-struct Received {
-    message_id: String,
-    receipt_handle: String,
-    name: String,
-}
-
-impl Received {
-    fn of(record: &SqsMessage) -> Self {
-        let (id, handle) = (record.message_id.clone(), record.receipt_handle.clone());
-        let (message_id, receipt_handle) = (id.unwrap_or_default(), handle.unwrap_or_default());
-        Self { message_id, receipt_handle, name: name_of(record).to_owned() }
-    }
-}
-
-fn delete(world: &World, queue: &Queue, received: &Received) {
-    queue.delete(&received.receipt_handle);
-    world.trace("queues", || format!("{} is deleted", received.message_id));
 }
 
 /// The messages of records, and what they are of, with the count of their receives.

@@ -4,14 +4,38 @@
 macro_rules! events {
     ($($event:ident: $text:literal,)*) => {
         /// Something worth counting.
-        #[derive(Clone, Copy)]
+        #[derive(Clone, Copy, PartialEq)]
         pub enum Event { $($event),* }
 
-        const TEXTS: &[&str] = &[$($text),*];
+        pub const TEXTS: &[&str] = &[$($text),*];
     };
 }
 
 events! {
+    // What happens by chance: plan::ODDS.
+    Throttled: "calls throttled",
+    NoConnection: "calls without a connection",
+    NeverLands: "calls refused permanently",
+    RequestLost: "requests lost",
+    ReplyLost: "replies lost",
+    Late: "calls held back until their caller gave up",
+    Doomed: "processes that were to be killed",
+    AnswerLost: "answers lost",
+    Timeless: "requests without a time of arrival",
+    HeldUp: "requests held up",
+    GivenUp: "requests given up",
+    Foreign: "messages that something else than put sent",
+    Duplicate: "messages delivered twice at a time",
+    PartialReceive: "receives from some of the servers",
+    DeleteFailed: "deleted messages that came back",
+    OddUpdate: "requests whose update is odd",
+    AskedToDefer: "requests that asked to be deferred",
+    AskedToDelete: "requests to delete",
+    AskedToCancel: "operations to be cancelled",
+    Conditional: "conditional requests",
+    Keyed: "requests with a key",
+    MadeUpTag: "made-up tags sent",
+    // What follows from that.
     Created: "201 created",
     Replaced: "200 replaced",
     Deleted: "204 deleted",
@@ -33,24 +57,12 @@ events! {
     TooLateToCancel: "cancel: 409 already-decided",
     NotCancelled: "cancel: other problems",
     SteppedOver: "writes with an id that stepped over a newer one",
-    Timeless: "requests without a time of arrival",
-    AnswerLost: "answers lost",
-    GivenUp: "requests given up",
-    HeldUp: "requests held up",
     KeyReused: "keys used for another payload",
     KeyExpired: "keys used again after their expiry",
-    Throttled: "calls throttled",
-    NoConnection: "calls without a connection",
-    NeverLands: "calls refused for good",
-    RequestLost: "requests lost",
-    ReplyLost: "replies lost",
     LateLanding: "calls landed after their caller gave up",
     LateAfterAnswer: "writes landed after an answer that does not know",
-    MadeUpTag: "made-up tags sent",
     PutKilled: "put hosts killed",
     Redelivered: "messages received again",
-    Duplicate: "messages delivered twice at a time",
-    DeleteFailed: "deleted messages that came back",
     LargeBatch: "batches of more than ten messages",
     ApplyKilled: "workers killed",
     HandedBack: "messages handed back",
@@ -61,7 +73,7 @@ events! {
     Poison: "messages sent to the dead letters by apply",
     DeadLettered: "messages dead-lettered by the queue",
     OtherVersion: "messages of another version",
-    Unreadable: "messages that nobody can read",
+    Unreadable: "unreadable messages",
     Stalled: "operations stalled",
     Parked: "messages parked",
     ParkKilled: "parks killed",
@@ -95,28 +107,5 @@ events! {
     OrderedPairs: "ordered pairs of PUTs of one resource",
 }
 
-/// How often each event occurred.
-#[derive(Clone)]
-pub struct Counts([u64; TEXTS.len()]);
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self([0; TEXTS.len()])
-    }
-}
-
-impl Counts {
-    pub fn add(&mut self, event: Event, times: u64) {
-        self.0[event as usize] += times;
-    }
-
-    pub fn merge(&mut self, other: &Self) {
-        for (sum, count) in self.0.iter_mut().zip(other.0) {
-            *sum += count;
-        }
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        TEXTS.iter().copied().zip(self.0)
-    }
-}
+/// A number for each event.
+pub type PerEvent = [u64; TEXTS.len()];

@@ -1,5 +1,5 @@
-//! The way of a request through the gateway to a host and back, which the client may not
-//! wait for, and of messages that something else than `put` sends.
+//! How a request flows through the gateway to a host and back, which the client may not
+//! wait for, and messages that something else than `put` sends.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,19 +9,21 @@ use put::{ArrivalClock, Put};
 use read::Read;
 use rules::request::accept::Mode as DefaultMode;
 use rules::{Change, Operation, OperationId, Precondition, ResourceId, Tick};
+use tests::request::Sent;
 use tests::thing::{Thing, sample};
+use tests::world::{message, set};
+use tokio::sync::oneshot;
 use world::Host as _;
 
 use crate::clients::{Mode, PutRequest};
 use crate::events::Event;
-use crate::history::{Invoked, PutId, SendingId};
+use crate::history::{PutId, SendingId};
 use crate::host::Invocation;
-use crate::http::{self, Answer, RECEIPTS, receipts};
+use crate::http::{self, Answer, receipts};
 use crate::mutants::Mutant;
-use crate::queue::{message_of, set_attribute};
 use crate::queue_calls::QueueCalls;
 use crate::resource::{Behaviour, Simulated};
-use crate::scheduler::{Lost, MS, Patience, SECOND, Time};
+use crate::scheduler::{Lost, MS, SECOND, Time};
 use crate::world::World;
 
 /// Longest time that the gateway waits for a function.
@@ -35,65 +37,63 @@ const READ_TIMEOUT: Time = 15 * SECOND;
 pub async fn send(world: &Rc<World>, who: &str, put: PutId, mode: Mode) -> Option<Answer> {
     let sending = world.history().on_request(world.now(), put, mode);
     world.trace(who, || format!("sends #{put} for the {sending}th time, {mode:?}"));
-    let patience = match world.fault(world.plan.faults.given_up) {
+    let patience = match world.fails(Event::GivenUp) {
         true => world.prng().skewed(10 * SECOND).max(10 * MS),
         false => GATEWAY_PATIENCE,
     };
     world.begin();
-    let here = Rc::clone(world);
-    let way = async move {
+    let (here, (answers, answered)) = (Rc::clone(world), oneshot::channel());
+    world.scheduler.spawn(async move {
         let answer = pass_on(&here, put, sending, mode).await;
         here.finish();
         here.pause(here.plan.longest_delay).await;
-        answer
-    };
-    let answer = world.scheduler.run_process(None, Patience::Leaves(patience), way).await;
-    let answer = answer.unwrap_or_else(|_| {
-        world.history().on_given_up(world.now(), put, sending);
-        world.count(Event::GivenUp);
-        None
+        let _ = answers.send(answer);
     });
-    let answer = answer.filter(|_| !world.fault(world.plan.faults.answer_lost));
-    match answer {
-        Some(answer) => world.trace(who, || format!("#{put} {answer:?}")),
-        None => world.count(Event::AnswerLost),
-    }
+    let answer = match world.scheduler.within(patience, answered).await {
+        Some(answer) => answer.expect("it is not killed"),
+        None => {
+            world.history().on_given_up(world.now(), put, sending);
+            None
+        }
+    };
+    let answer = answer.filter(|_| !world.fails(Event::AnswerLost));
+    world.trace(who, || format!("#{put} {answer:?}"));
     answer
+}
+
+/// An invocation of `put` on one of its hosts.
+fn on_some_host(world: &Rc<World>) -> Invocation {
+    let host = world.prng().index(world.plan.put_clocks.len());
+    let name = ["put-0", "put-1", "put-2"][host];
+    Invocation::of_request(world, name, world.plan.put_clocks[host], PUT_TIMEOUT)
+}
+
+/// How long a request takes from the gateway to a host.
+async fn reach_host(world: &World) {
+    let is_held_up = world.fails(Event::HeldUp);
+    let plan = &world.plan;
+    world.pause(if is_held_up { plan.longest_hold_up } else { plan.longest_delay }).await;
 }
 
 /// To the gateway, which takes down the time, and to a host.
 async fn pass_on(world: &Rc<World>, put: PutId, sending: SendingId, mode: Mode) -> Option<Answer> {
     world.pause(world.plan.longest_delay).await;
     let gateway = world.prng().pick(&world.plan.gateway_clocks);
-    let gateway_ms = if world.fault(world.plan.faults.timeless) {
-        world.count(Event::Timeless);
-        None
-    } else {
-        Some(world.time_by(gateway).as_millis() as u64)
-    };
+    let is_timeless = world.fails(Event::Timeless);
+    let gateway_ms = (!is_timeless).then(|| world.time_by(gateway).as_millis() as u64);
     world.history().on_arrival(world.now(), put, sending, gateway_ms);
-    if world.fault(world.plan.faults.held_up) {
-        world.count(Event::HeldUp);
-        world.pause(world.plan.longest_hold_up).await;
-    } else {
-        world.pause(world.plan.longest_delay).await;
-    }
-    let host = world.prng().index(world.plan.put_clocks.len());
-    let name = ["put-0", "put-1", "put-2"][host];
-    let clock = world.plan.put_clocks[host];
-    let mut invocation = Invocation::of_request(world, name, clock, PUT_TIMEOUT);
+    reach_host(world).await;
+    let mut invocation = on_some_host(world);
     invocation.sending = Some((put, sending));
     invocation.wait = match mode {
         Mode::Wait(wait) => Some(Duration::from_micros(wait.min(LONGEST_WAIT))),
         Mode::Inline | Mode::Deferred => None,
     };
-    let fuse = world.fuse();
     let request = world.history().request(put).clone();
     let handled = handle(invocation, request, mode, gateway_ms);
-    match world.scheduler.run_process(fuse, Patience::Kills(PUT_TIMEOUT), handled).await {
+    match world.scheduler.run_process(world.fuse(), PUT_TIMEOUT, handled).await {
         Ok(answer) => answer,
         Err(Lost::Killed) => {
-            world.trace(name, || "is killed".to_owned());
             world.count(Event::PutKilled);
             // The gateway answers 502.
             world.history().on_given_up(world.now(), put, sending);
@@ -114,29 +114,24 @@ async fn handle(
     gateway_ms: Option<u64>,
 ) -> Option<Answer> {
     let world = Rc::clone(&invocation.world);
-    let (begun, host_now) = (world.now(), invocation.now());
-    let event = http::put_request(&request, mode, gateway_ms, invocation.context());
+    let event = http::put_request(&request, mode, gateway_ms, invocation.deadline());
     // Boxed, since these futures are large, and would be moved several times.
     let response = match world.plan.has_update && !world.is(Mutant::UpdateIsSkipped) {
         true => Box::pin(put::<true>(&invocation).handle(event)).await,
         false => Box::pin(put::<false>(&invocation).handle(event)).await,
     };
+    invocation.is_in_time();
     let mut history = world.history();
-    if invocation.is_late() {
-        history.violate(|| "deadline: the answer came after it".to_owned());
-    }
-    match http::read_answer(&request, &response) {
-        Ok(answer) => {
-            let answer = answer.map_id(|id| invocation.moved(id));
-            if let Some(id) = http::named_operation(&request.resource, &response) {
-                history.on_named(&invocation, invocation.moved(id));
+    match http::read_answer(&request, response) {
+        Ok((answer, named)) => {
+            if let Some(id) = named {
+                history.on_named(&invocation, id);
             }
-            let invoked = Invoked { begun, gateway_ms, host_now };
-            history.on_answer(world.now(), &invocation, answer, &invoked);
+            history.on_answer(world.now(), &invocation, answer);
             Some(answer)
         }
         Err(wrong) => {
-            history.violate(|| format!("form: the answer to {request:?} has {wrong}"));
+            history.violate(|| format!("form: {request:?} got {wrong}"));
             None
         }
     }
@@ -166,16 +161,11 @@ pub async fn cancel(world: &Rc<World>, who: &str, resource: &ResourceId, id: Ope
     world.trace(who, || format!("cancels {id}"));
     world.history().on_cancel(id);
     world.begin();
-    let is_held_up = world.fault(world.plan.faults.held_up);
-    let plan = &world.plan;
-    world.pause(if is_held_up { plan.longest_hold_up } else { plan.longest_delay }).await;
-    let host = world.prng().index(plan.put_clocks.len());
-    let name = ["put-0", "put-1", "put-2"][host];
-    let mut invocation = Invocation::of_request(world, name, plan.put_clocks[host], PUT_TIMEOUT);
+    reach_host(world).await;
+    let mut invocation = on_some_host(world);
     invocation.cancels = Some(id);
     let handled = handle_cancel(invocation, resource.clone(), id);
-    let patience = Patience::Kills(PUT_TIMEOUT);
-    match world.scheduler.run_process(world.fuse(), patience, handled).await {
+    match world.scheduler.run_process(world.fuse(), PUT_TIMEOUT, handled).await {
         Ok(()) => {}
         Err(Lost::Killed) => world.count(Event::PutKilled),
         Err(Lost::OutOfTime) => {
@@ -186,19 +176,13 @@ pub async fn cancel(world: &Rc<World>, who: &str, resource: &ResourceId, id: Ope
 }
 
 async fn handle_cancel(invocation: Invocation, resource: ResourceId, id: OperationId) {
-    let receipt = RECEIPTS.sign(&resource, id);
-    let event = http::cancel_request(&resource, &receipt, invocation.context());
-    let response = Box::pin(put::<false>(&invocation).handle(event)).await;
+    let sent = Sent::delete(&http::path(&resource, Some(id)), 1).until(invocation.deadline());
+    let response = Box::pin(put::<false>(&invocation).handle(sent.request())).await;
+    invocation.is_in_time();
     let mut history = invocation.world.history();
-    if invocation.is_late() {
-        history.violate(|| "deadline: the answer to a cancellation came after it".to_owned());
-    }
-    match http::read_cancelled(id, &resource, &response) {
-        Ok(answer) => {
-            invocation.trace(|| format!("answers the cancellation of {id}: {answer:?}"));
-            history.on_cancel_answered(&invocation, id, answer);
-        }
-        Err(wrong) => history.violate(|| format!("form: the cancellation of {id} has {wrong}")),
+    match http::read_cancelled(&resource, id, response) {
+        Ok(answer) => history.on_cancel_answered(&invocation, id, answer),
+        Err(wrong) => history.violate(|| format!("form: the cancellation of {id} got {wrong}")),
     }
 }
 
@@ -209,65 +193,46 @@ pub async fn read_resource(
     resource: &ResourceId,
 ) -> Option<OperationId> {
     let from = world.now();
-    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0], READ_TIMEOUT);
-    let response = read(&invocation, resource, None).await;
-    match http::read_resource(&response) {
-        Ok(seen) => {
-            world.trace(who, || format!("reads {resource} as {seen:?}"));
-            let version = seen.as_ref().map(|(_, version)| *version);
-            world.history().on_resource_read(from, world.now(), resource, seen);
-            version
-        }
-        Err(_) if response.status() == 503 => None,
-        Err(wrong) => {
-            world.history().violate(|| format!("form: the GET of {resource} has {wrong}"));
-            None
-        }
-    }
+    let (_, response) = read(world, &http::path(resource, None)).await;
+    let seen = http::read_resource(response);
+    world.trace(who, || format!("reads {resource} as {seen:?}"));
+    world.history().on_resource_read(from, world.now(), resource, seen)
 }
 
 /// `GET` of the status of an operation.
 pub async fn read_status(world: &Rc<World>, who: &str, resource: &ResourceId, id: OperationId) {
     let from = world.now();
-    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0], READ_TIMEOUT);
-    let receipt = RECEIPTS.sign(resource, id);
-    let response = read(&invocation, resource, Some(&receipt)).await;
-    match http::read_status(&response) {
+    let (invocation, response) = read(world, &http::path(resource, Some(id))).await;
+    match http::read_status(response) {
         Ok(None) => {}
         Ok(Some(shown)) => {
             world.trace(who, || format!("{id} is {shown:?}"));
             let (now, clock) = (world.now(), invocation.now());
             world.history().on_status_read((from, now), clock, id, shown);
         }
-        Err(wrong) => world.history().violate(|| format!("form: the status of {id} has {wrong}")),
+        Err(wrong) => world.history().violate(|| format!("form: the status of {id} is {wrong}")),
     }
 }
 
-async fn read(
-    invocation: &Invocation,
-    resource: &ResourceId,
-    receipt: Option<&str>,
-) -> Response<Body> {
+async fn read(world: &Rc<World>, path: &str) -> (Invocation, Response<Body>) {
+    let invocation = Invocation::of_request(world, "read", world.plan.put_clocks[0], READ_TIMEOUT);
     let function = Read {
         host: invocation.clone(),
         resources: invocation.clone(),
         operations: invocation.clone(),
         receipts: receipts(),
     };
-    let response =
-        function.handle::<Thing>(http::get_request(resource, receipt, invocation.context())).await;
-    if invocation.is_late() {
-        invocation.world.history().violate(|| "deadline: a read was answered after it".to_owned());
-    }
-    response
+    let sent = Sent::get(path).until(invocation.deadline());
+    let response = function.handle::<Thing>(sent.request()).await;
+    invocation.is_in_time();
+    (invocation, response)
 }
 
 /// A message that another version of `put` has sent, or nothing that is known.
 pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
     let now = world.now();
-    let number = world.history().next_put();
     let kind = world.prng().index(3);
-    let body = sample(number);
+    let body = sample(world.history().next_put());
     let request = PutRequest {
         resource: resource.clone(),
         change: Change::Put(body.clone()),
@@ -277,22 +242,20 @@ pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
     };
     let ms = world.time_by(world.plan.gateway_clocks[0]).as_millis() as u64;
     let id = OperationId::new(Tick::from_unix_ms(ms), world.prng().next());
-    let operation = Operation::put(id, resource, Precondition::None, body);
-    let mut message = message_of(&operation);
+    let mut message = message(&Operation::put(id, resource, Precondition::None, body));
     match kind {
-        0 => set_attribute(&mut message, "version", "3".to_owned()),
-        1 => set_attribute(&mut message, "precondition", "a b".to_owned()),
+        0 => set(&mut message, "version", "3"),
+        1 => set(&mut message, "precondition", "a b"),
         _ => {
             let name = world.prng().pick(&["operation", "resource", "version"]);
             message.message_attributes.remove(name);
         }
     }
     world.trace("foreign", || format!("sends {:?}", message.message_attributes));
+    world.count(if kind == 0 { Event::OtherVersion } else { Event::Unreadable });
     let mut history = world.history();
     let put = history.on_put(request);
-    let is_known = kind < 2;
-    history.on_foreign(now, put, operation.id, ms, is_known);
-    history.count(if kind == 0 { Event::OtherVersion } else { Event::Unreadable });
+    history.on_foreign(now, put, id, ms, kind < 2);
     history.on_sent(now, "updates", &message);
     drop(history);
     world.updates.send(message, now, now);

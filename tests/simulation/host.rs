@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use lambda_http::Context;
 use rules::OperationId;
 use world::{Host, Metric, Report};
 
@@ -32,6 +31,9 @@ pub struct Invocation {
     pub wait: Option<Duration>,
     pub told: Rc<Told>,
     pub call_timeout: Time,
+    /// When it began, by true time and by its host's clock.
+    pub begun: Time,
+    pub begun_by_host: Duration,
     /// When Lambda ends it, in ms by its host's clock.
     pub deadline_ms: u64,
 }
@@ -41,7 +43,8 @@ impl Invocation {
     pub fn new(world: &Rc<World>, name: &'static str, clock: Clock, timeout: Time) -> Self {
         let (world, told) = (Rc::clone(world), Rc::default());
         let call_timeout = world.plan.call_timeout;
-        let deadline_ms = world.time_by(clock).as_millis() as u64 + timeout / MS;
+        let (begun, begun_by_host) = (world.now(), world.time_by(clock));
+        let deadline_ms = begun_by_host.as_millis() as u64 + timeout / MS;
         Self {
             world,
             name,
@@ -51,6 +54,8 @@ impl Invocation {
             wait: None,
             told,
             call_timeout,
+            begun,
+            begun_by_host,
             deadline_ms,
         }
     }
@@ -64,19 +69,12 @@ impl Invocation {
         Self { call_timeout, ..Self::new(world, name, clock, timeout) }
     }
 
-    /// As Lambda describes it to the function.
-    pub fn context(&self) -> Context {
-        let mut context = Context::default();
-        context.deadline = self.deadline_ms;
-        context
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
     }
 
     pub fn time_left(&self) -> Duration {
-        Duration::from_millis(self.deadline_ms).saturating_sub(self.now())
-    }
-
-    pub fn is_late(&self) -> bool {
-        self.now().as_millis() as u64 > self.deadline_ms
+        self.deadline().saturating_sub(self.now())
     }
 
     pub fn trace(&self, what: impl FnOnce() -> String) {

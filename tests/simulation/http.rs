@@ -1,28 +1,22 @@
 //! Requests as the gateway hands them to the functions, and what their responses say.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
-use lambda_http::request::RequestContext;
-use lambda_http::{Body, Context, Request, RequestExt, Response};
+use lambda_http::{Body, Request, Response};
 use rules::resource::path_of;
 use rules::{
-    Change, Method as WriteMethod, OperationId, Precondition, ProblemType, ReceiptKey, ReceiptKeys,
-    ResourceId,
+    Change, Method, OperationId, Precondition, ProblemType, ReceiptKey, ReceiptKeys, ResourceId,
 };
-use serde::Deserialize;
+use tests::request::{Answered, Sent};
 use tests::thing::Thing;
 
 use crate::clients::{Mode, PutRequest};
+use crate::history::Kind;
 use crate::scheduler::SECOND;
 
 /// What signs the receipts of every schedule.
-pub static RECEIPTS: LazyLock<ReceiptKey> =
+static RECEIPTS: LazyLock<ReceiptKey> =
     LazyLock::new(|| ReceiptKey::new(&[7; 32]).expect("32 bytes are enough"));
 
 /// The keys of the functions.
@@ -54,16 +48,6 @@ impl Answer {
         }
     }
 
-    /// The answer with another id.
-    pub fn map_id(self, to: impl Fn(OperationId) -> OperationId) -> Self {
-        match self {
-            Self::Written { id, created } => Self::Written { id: to(id), created },
-            Self::Succeeded { id } => Self::Succeeded { id: to(id) },
-            Self::Queued { id } => Self::Queued { id: to(id) },
-            Self::Deleted | Self::Refused(_) => self,
-        }
-    }
-
     /// Whether it says neither that the operation was accepted nor that it was refused.
     pub fn is_unknown(self) -> bool {
         self == Self::Refused(ProblemType::OutcomeUnknown)
@@ -75,89 +59,118 @@ impl Answer {
 pub enum Shown {
     Pending,
     Stalled,
-    /// With an entity tag or, of a DELETE, without.
-    Succeeded(WriteMethod),
-    Superseded,
-    /// With the problem's type.
-    Failed(Option<ProblemType>),
-    Cancelled,
+    Decided(Kind),
     Expired,
     Gone,
 }
 
-/// A PUT or DELETE that arrived at `gateway_ms` by the gateway's clock, if that tells the time, for the invocation that the
-/// `context` is of.
+/// A PUT or DELETE that arrived at `gateway_ms` by the gateway's clock, if that tells the time.
 pub fn put_request(
     put: &PutRequest,
     mode: Mode,
     gateway_ms: Option<u64>,
-    context: Context,
+    deadline: Duration,
 ) -> Request {
-    let path = path_of::<Thing>(&put.resource);
-    let (method, body) = match &put.change {
-        Change::Put(body) => (Method::PUT, Body::Text(body.clone())),
-        Change::Delete => (Method::DELETE, Body::Empty),
+    let arrived_ms = gateway_ms.unwrap_or_default();
+    let sent = match &put.change {
+        Change::Put(body) => Sent::put(put.resource.as_str(), body, arrived_ms),
+        Change::Delete => Sent::delete(&path_of::<Thing>(&put.resource), arrived_ms),
     };
-    let is_put = method == Method::PUT;
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = path.parse().expect("a path");
-    let fields = request.headers_mut();
-    if is_put {
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    let mut set = |name: &'static str, value: String| {
-        fields.insert(name, value.try_into().expect("ASCII"));
-    };
-    match &put.precondition {
-        Precondition::None => {}
-        Precondition::Exists => set("if-match", "*".to_owned()),
-        Precondition::Absent => set("if-none-match", "*".to_owned()),
+    let sent = match &put.precondition {
+        Precondition::None => sent,
+        Precondition::Exists => sent.with("if-match", "*"),
+        Precondition::Absent => sent.with("if-none-match", "*"),
+        // A tag that is not an operation id matches nothing.
+        Precondition::OneOf(tags) if tags.is_empty() => sent.with("if-match", "\"none\""),
         Precondition::OneOf(tags) => {
-            // A tag that is no operation id is nobody's.
-            let nobody = tags.is_empty().then(|| "\"nobody\"".to_owned());
-            let list: Vec<_> =
-                nobody.into_iter().chain(tags.iter().map(|tag| tag.etag())).collect();
-            set("if-match", list.join(", "));
+            let tags: Vec<_> = tags.iter().map(|tag| tag.etag()).collect();
+            sent.with("if-match", &tags.join(", "))
         }
-    }
-    match mode {
-        Mode::Inline => {}
-        Mode::Deferred => set("prefer", "respond-async".to_owned()),
-        Mode::Wait(time) => set("prefer", format!("respond-async, wait={}", time / SECOND)),
-    }
-    if let Some(key) = put.key {
-        set("idempotency-key", format!("\"k{key}\""));
-    }
-    let mut gateway = ApiGatewayV2httpRequestContext::default();
-    gateway.time_epoch = gateway_ms.unwrap_or_default() as i64;
-    let parameters = HashMap::from([("id".to_owned(), vec![put.resource.to_string()])]);
-    request
-        .with_raw_http_path(path)
-        .with_path_parameters(parameters)
-        .with_request_context(RequestContext::ApiGatewayV2(gateway))
-        .with_lambda_context(context)
+    };
+    let sent = match mode {
+        Mode::Inline => sent,
+        Mode::Deferred => sent.with("prefer", "respond-async"),
+        Mode::Wait(time) => sent.with("prefer", &format!("respond-async, wait={}", time / SECOND)),
+    };
+    let sent = match put.key {
+        Some(key) => sent.with("idempotency-key", &format!("\"k{key}\"")),
+        None => sent,
+    };
+    sent.until(deadline).request()
 }
 
-/// A GET of a resource, or of the status of its operation with this receipt.
-pub fn get_request(resource: &ResourceId, receipt: Option<&str>, context: Context) -> Request {
-    let mut path = path_of::<Thing>(resource);
-    let mut parameters = HashMap::from([("id".to_owned(), vec![resource.to_string()])]);
-    if let Some(receipt) = receipt {
-        let _ = write!(path, "/operations/{receipt}");
-        parameters.insert("receipt".to_owned(), vec![receipt.to_owned()]);
+/// The path of a resource, or of the status of its operation.
+pub fn path(resource: &ResourceId, id: Option<OperationId>) -> String {
+    let path = path_of::<Thing>(resource);
+    match id {
+        Some(id) => format!("{path}/operations/{}", RECEIPTS.sign(resource, id)),
+        None => path,
     }
-    Request::new(Body::Empty)
-        .with_raw_http_path(path)
-        .with_path_parameters(parameters)
-        .with_lambda_context(context)
 }
 
-/// A DELETE of the status of an operation.
-pub fn cancel_request(resource: &ResourceId, receipt: &str, context: Context) -> Request {
-    let mut request = get_request(resource, Some(receipt), context);
-    *request.method_mut() = Method::DELETE;
-    request
+/// A response, with its problem if it is one.
+type Read = (Answered, Option<ProblemType>);
+
+/// Reads any response.
+///
+/// # Errors
+/// What is wrong with its form.
+fn read(response: Response<Body>) -> Result<Read, String> {
+    let answered = Answered::of(response);
+    let problem = answered.body["type"].as_str().and_then(problem_type);
+    let is_problem = answered.header("content-type") == "application/problem+json";
+    let has_its_status = problem.is_none_or(|problem| problem.status() == answered.status);
+    let state = answered.body["status"].as_str().unwrap_or_default();
+    let may_change = answered.status == 503 || ["pending", "stalled"].contains(&state);
+    let is_well_formed = is_problem == (answered.status >= 400)
+        && problem.is_some() == is_problem
+        && has_its_status
+        && answered.header("retry-after").is_empty() != may_change;
+    if is_well_formed { Ok((answered, problem)) } else { Err(format!("{answered:?}")) }
+}
+
+/// The operation of a resource that a status URL in an answer names.
+fn named(resource: &ResourceId, url: &str) -> Option<OperationId> {
+    let path = format!("{}/operations/", path_of::<Thing>(resource));
+    RECEIPTS.verify(resource, url.strip_prefix(&path)?)
+}
+
+/// The operation that a problem names.
+fn named_by_problem(resource: &ResourceId, answered: &Answered) -> Option<OperationId> {
+    named(resource, answered.body["self"].as_str()?)
+}
+
+/// Reads the answer to a PUT or DELETE, with the operation that a problem names.
+///
+/// # Errors
+/// What is wrong with its form.
+pub fn read_answer(
+    put: &PutRequest,
+    response: Response<Body>,
+) -> Result<(Answer, Option<OperationId>), String> {
+    let (answered, problem) = read(response)?;
+    if let Some(problem) = problem {
+        return Ok((Answer::Refused(problem), named_by_problem(&put.resource, &answered)));
+    }
+    let state = answered.body["status"].as_str().unwrap_or_default();
+    let located = named(&put.resource, answered.header("location"));
+    let answer = match (answered.status, &put.change) {
+        (status @ (200 | 201), Change::Put(sent)) if answered.text == *sent => {
+            tag(&answered).map(|id| Answer::Written { id, created: status == 201 })
+        }
+        (204, Change::Delete) if answered.text.is_empty() && tag(&answered).is_none() => {
+            Some(Answer::Deleted)
+        }
+        (202, _) => {
+            located.filter(|id| answered.body["id"] == id.to_string()).and_then(|id| match state {
+                "pending" => Some(Answer::Queued { id }),
+                "succeeded" => Some(Answer::Succeeded { id }),
+                _ => None,
+            })
+        }
+        _ => None,
+    };
+    Ok((answer.ok_or_else(|| format!("{answered:?}"))?, None))
 }
 
 /// Reads the answer to a DELETE of the status of an operation.
@@ -165,211 +178,68 @@ pub fn cancel_request(resource: &ResourceId, receipt: &str, context: Context) ->
 /// # Errors
 /// What is wrong with its form.
 pub fn read_cancelled(
-    id: OperationId,
     resource: &ResourceId,
-    response: &Response<Body>,
+    id: OperationId,
+    response: Response<Body>,
 ) -> Result<Result<(), ProblemType>, String> {
-    if let Some(problem) = read_problem(response)? {
-        let is_named = named_operation(resource, response) == Some(id);
-        return match is_named == (problem == ProblemType::AlreadyDecided) {
-            true => Ok(Err(problem)),
-            false => Err(format!("operation in {}", text(response))),
-        };
-    }
-    let document = Document::read(text(response))?;
-    let is_final = field(response, RETRY_AFTER.as_str()).is_none() && document.etag.is_none();
-    let is_it = document.id.parse() == Ok(id) && document.status == "cancelled";
-    match is_it && is_final && response.status() == StatusCode::OK {
-        true => Ok(Ok(())),
-        false => Err(format!("{} with {}", response.status(), text(response))),
-    }
-}
-
-/// The operation of a resource that a problem names by its status URL.
-pub fn named_operation(resource: &ResourceId, response: &Response<Body>) -> Option<OperationId> {
-    let document: ProblemDocument = serde_json::from_str(text(response)).ok()?;
-    let location = document.operation?;
-    let path = format!("{}/operations/", path_of::<Thing>(resource));
-    RECEIPTS.verify(resource, location.strip_prefix(&path)?)
-}
-
-/// Reads the answer to a PUT or DELETE.
-///
-/// # Errors
-/// What is wrong with its form.
-pub fn read_answer(put: &PutRequest, response: &Response<Body>) -> Result<Answer, String> {
-    let status = response.status();
-    let body = text(response);
-    if let Some(problem) = read_problem(response)? {
-        return Ok(Answer::Refused(problem));
-    }
-    match status {
-        StatusCode::OK | StatusCode::CREATED => {
-            let Change::Put(sent) = &put.change else { return Err(format!("status {status}")) };
-            let id =
-                field(response, ETAG.as_str()).and_then(|tag| tag.trim_matches('"').parse().ok());
-            let id = id.ok_or("no ETag")?;
-            if body != sent {
-                return Err(format!("another body: {body}"));
-            }
-            Ok(Answer::Written { id, created: status == StatusCode::CREATED })
-        }
-        StatusCode::NO_CONTENT if put.change == Change::Delete => {
-            match body.is_empty() && field(response, ETAG.as_str()).is_none() {
-                true => Ok(Answer::Deleted),
-                false => Err(format!("an ETag or a body: {body}")),
-            }
-        }
-        StatusCode::ACCEPTED => {
-            let location = field(response, LOCATION.as_str()).ok_or("no Location")?;
-            let path = path_of::<Thing>(&put.resource);
-            let of_resource = location.strip_prefix(&format!("{path}/operations/"));
-            let id = of_resource.and_then(|receipt| RECEIPTS.verify(&put.resource, receipt));
-            let id = id.ok_or_else(|| format!("Location {location}"))?;
-            let document = Document::read(body)?;
-            if document.id.parse() != Ok(id) || document.location != location {
-                return Err(format!("another operation: {body}"));
-            }
-            let is_pending = document.status == "pending";
-            if field(response, RETRY_AFTER.as_str()).is_some() != is_pending {
-                return Err(format!("Retry-After with {body}"));
-            }
-            match is_pending {
-                true => Ok(Answer::Queued { id }),
-                false if document.status == "succeeded" => Ok(Answer::Succeeded { id }),
-                false => Err(format!("202 with {body}")),
-            }
-        }
-        _ => Err(format!("status {status}")),
+    let (answered, problem) = read(response)?;
+    let is_named = named_by_problem(resource, &answered) == Some(id);
+    let body = &answered.body;
+    match problem {
+        Some(problem) if is_named == (problem == ProblemType::AlreadyDecided) => Ok(Err(problem)),
+        None if body["id"] == id.to_string() && body["status"] == "cancelled" => Ok(Ok(())),
+        _ => Err(format!("{answered:?}")),
     }
 }
 
 /// The body and the operation of a resource that was read.
 ///
 /// # Errors
-/// What is wrong with the form of the response, or the problem that it is.
-pub fn read_resource(response: &Response<Body>) -> Result<Option<(String, OperationId)>, String> {
-    if let Some(problem) = read_problem(response)? {
-        return match problem {
-            ProblemType::NotFound => Ok(None),
-            other => Err(other.slug().to_owned()),
-        };
+/// What is wrong with the form of the response.
+pub fn read_resource(
+    response: Response<Body>,
+) -> Result<Result<Option<(String, OperationId)>, ProblemType>, String> {
+    let (answered, problem) = read(response)?;
+    match (problem, tag(&answered)) {
+        (Some(ProblemType::NotFound), _) => Ok(Ok(None)),
+        (Some(problem), _) => Ok(Err(problem)),
+        (None, Some(tag)) => Ok(Ok(Some((answered.text, tag)))),
+        (None, None) => Err(format!("{answered:?}")),
     }
-    let tag = field(response, ETAG.as_str()).and_then(|tag| tag.trim_matches('"').parse().ok());
-    Ok(Some((text(response).to_owned(), tag.ok_or("no ETag")?)))
 }
 
 /// What a status URL showed; `None` if it could not be read.
 ///
 /// # Errors
 /// What is wrong with the form of the response.
-pub fn read_status(response: &Response<Body>) -> Result<Option<Shown>, String> {
-    match read_problem(response)? {
-        Some(ProblemType::OperationGone) => return Ok(Some(Shown::Gone)),
-        Some(ProblemType::NotRead) => return Ok(None),
-        Some(other) => return Err(other.slug().to_owned()),
-        None => {}
-    }
-    let body = text(response);
-    let document = Document::read(body)?;
-    if document.completed_at.is_some_and(|completed_at| completed_at < document.accepted_at) {
-        return Err(format!("completed before it was accepted: {body}"));
-    }
-    let problem = document.error.as_ref().and_then(|error| problem_type(&error.problem_type));
-    let shown = match document.status {
-        "pending" => Shown::Pending,
-        "stalled" if problem == Some(ProblemType::NotApplied) => Shown::Stalled,
-        "succeeded" => Shown::Succeeded(match document.etag {
-            Some(_) => WriteMethod::Put,
-            None => WriteMethod::Delete,
-        }),
-        "superseded" => Shown::Superseded,
-        "failed" => Shown::Failed(problem),
-        "cancelled" => Shown::Cancelled,
-        "expired" => Shown::Expired,
-        _ => return Err(body.to_owned()),
+pub fn read_status(response: Response<Body>) -> Result<Option<Shown>, String> {
+    let (answered, problem) = read(response)?;
+    let document = &answered.body;
+    let error = document["error"]["type"].as_str().and_then(problem_type);
+    let shown = match (problem, document["status"].as_str().unwrap_or_default()) {
+        (Some(ProblemType::OperationGone), _) => Shown::Gone,
+        (Some(ProblemType::NotRead), _) => return Ok(None),
+        (None, "pending") => Shown::Pending,
+        (None, "stalled") if error == Some(ProblemType::NotApplied) => Shown::Stalled,
+        (None, "succeeded") => Shown::Decided(Kind::Succeeded(match document["etag"].as_str() {
+            Some(_) => Method::Put,
+            None => Method::Delete,
+        })),
+        (None, "superseded") => Shown::Decided(Kind::Superseded),
+        (None, "failed") => Shown::Decided(Kind::Failed(error)),
+        (None, "cancelled") => Shown::Decided(Kind::Cancelled),
+        (None, "expired") => Shown::Expired,
+        _ => return Err(format!("{answered:?}")),
     };
-    let may_change = matches!(shown, Shown::Pending | Shown::Stalled);
-    if field(response, RETRY_AFTER.as_str()).is_some() != may_change {
-        return Err(format!("Retry-After with {body}"));
-    }
-    let tag = document.etag.as_deref().map(|etag| etag.trim_matches('"'));
-    if tag.is_some_and(|tag| tag != document.id || !matches!(shown, Shown::Succeeded(_))) {
-        return Err(format!("etag in {body}"));
-    }
     Ok(Some(shown))
 }
 
-/// The problem that a response is.
-fn read_problem(response: &Response<Body>) -> Result<Option<ProblemType>, String> {
-    let media_type = field(response, CONTENT_TYPE.as_str()).unwrap_or_default();
-    if media_type != "application/problem+json" {
-        return if response.status().is_success() {
-            Ok(None)
-        } else {
-            Err("no problem".to_owned())
-        };
-    }
-    let document = text(response);
-    let read: ProblemDocument =
-        serde_json::from_str(document).map_err(|error| error.to_string())?;
-    let problem = problem_type(&read.problem_type).ok_or_else(|| format!("problem {document}"))?;
-    let status = response.status();
-    if problem.status() != status || read.status != status.as_u16() {
-        return Err(format!("{status} with {document}"));
-    }
-    let is_to_repeat = status == StatusCode::SERVICE_UNAVAILABLE;
-    if field(response, RETRY_AFTER.as_str()).is_some() != is_to_repeat {
-        return Err(format!("Retry-After with {document}"));
-    }
-    Ok(Some(problem))
+/// The operation that an entity tag names.
+fn tag(answered: &Answered) -> Option<OperationId> {
+    answered.header("etag").trim_matches('"').parse().ok()
 }
 
-/// A status document, as far as it is checked.
-#[derive(Deserialize)]
-struct Document<'a> {
-    id: &'a str,
-    #[serde(rename = "self")]
-    location: &'a str,
-    status: &'a str,
-    #[serde(rename = "acceptedAt")]
-    accepted_at: &'a str,
-    #[serde(rename = "completedAt")]
-    completed_at: Option<&'a str>,
-    #[serde(borrow)]
-    etag: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    error: Option<ProblemDocument<'a>>,
-}
-
-impl<'a> Document<'a> {
-    fn read(text: &'a str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))
-    }
-}
-
-/// A problem document, as far as it is checked.
-#[derive(Deserialize)]
-struct ProblemDocument<'a> {
-    #[serde(rename = "type")]
-    problem_type: Cow<'a, str>,
-    status: u16,
-    #[serde(borrow, rename = "self")]
-    operation: Option<Cow<'a, str>>,
-}
-
-pub fn problem_type(uri: &str) -> Option<ProblemType> {
+fn problem_type(uri: &str) -> Option<ProblemType> {
     let slug = uri.rsplit(':').next()?;
     ProblemType::ALL.into_iter().find(|problem| problem.slug() == slug)
-}
-
-fn field<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
-    response.headers().get(name)?.to_str().ok()
-}
-
-fn text(response: &Response<Body>) -> &str {
-    match response.body() {
-        Body::Text(text) => text,
-        _ => "",
-    }
 }

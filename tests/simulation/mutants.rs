@@ -81,13 +81,10 @@ mutants! {
     stalled_overwrites => StalledOverwrites,
     /// A claim moves to the operation of whoever repeats the request.
     claim_moves => ClaimMoves,
-    /// A claim moves to a newer id where a PUT with a key, none of whose own calls may have
-    /// landed, meets a newer one and the claim still stands.
-    claim_follows => ClaimFollows by "refused",
     /// A key stands for whatever is sent with it.
     fingerprint_is_ignored => FingerprintIsIgnored,
     /// A claim expires after three seconds.
-    claim_expires_early => ClaimExpiresEarly,
+    claim_expires_early => ClaimExpiresEarly by "refused",
     /// A claim holds though it has expired.
     claim_never_expires => ClaimNeverExpires,
     /// Messages are deleted before they are applied.

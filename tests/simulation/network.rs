@@ -10,18 +10,17 @@ use world::CallError;
 use crate::events::Event;
 use crate::host::Invocation;
 use crate::mutants::Mutant;
-use crate::scheduler::{MS, SECOND, Time};
-use crate::world::World;
+use crate::scheduler::SECOND;
 
-/// How a call ends.
-enum Fate {
-    Failed(Failure, Event),
-    RequestLost,
-    ReplyLost,
-    /// It takes effect when its caller no longer waits.
-    Late,
-    Replied,
-}
+/// What goes wrong with calls.
+const FAULTS: [Event; 6] = [
+    Event::Throttled,
+    Event::NoConnection,
+    Event::NeverLands,
+    Event::RequestLost,
+    Event::ReplyLost,
+    Event::Late,
+];
 
 impl Invocation {
     /// Makes a call, whose `effect` takes one step.
@@ -34,97 +33,49 @@ impl Invocation {
         effect: impl FnOnce(&Self) -> T + 'static,
     ) -> Result<T, CallError> {
         let (world, timeout) = (&self.world, self.call_timeout);
-        let fate = fate(world);
+        let fault = FAULTS.into_iter().find(|fault| world.fails(*fault));
         self.about_to_call(action);
         // Unless it is replied to, it has failed, also where its caller gives it up.
         self.told.failed_calls.set(self.told.failed_calls.get() + 1);
         let (to, fro) = (world.delay(), world.delay());
-        let failed = |failure, event| {
-            let failure = match failure {
-                Failure::MayHaveLanded if world.is(Mutant::LostReplyIsNotLanded) => {
-                    Failure::NotLanded
-                }
-                failure => failure,
-            };
-            world.count(event);
-            self.trace(|| format!("{action} gets no reply: {failure:?}"));
-            let error = CallError::new(action, failure, "no reply");
-            let is_by_reused = failure.may_have_landed() && world.prng().chance(500);
-            Err(if is_by_reused { error.by_reused_connection() } else { error })
+        let arrives = match fault {
+            None | Some(Event::ReplyLost) => Some(to),
+            Some(Event::Late) => {
+                Some(timeout.min(4 * SECOND) + world.prng().skewed(world.plan.longest_lateness))
+            }
+            Some(_) => None,
         };
-        let arrives = match fate {
-            Fate::Failed(failure, event) => {
-                world.scheduler.sleep(to.min(timeout)).await;
-                return failed(failure, event);
-            }
-            Fate::RequestLost => {
-                world.scheduler.sleep(timeout).await;
-                return failed(Failure::MayHaveLanded, Event::RequestLost);
-            }
-            Fate::Late => {
-                timeout.min(4 * SECOND) + world.prng().skewed(world.plan.longest_lateness)
-            }
-            Fate::ReplyLost | Fate::Replied => to,
-        };
-        let reply = self.land_after(arrives, arrives > timeout, action, effect);
-        world.scheduler.sleep((arrives + fro).min(timeout)).await;
-        let reply = reply.take().filter(|_| !matches!(fate, Fate::ReplyLost));
-        match reply {
-            Some(reply) => {
-                self.told.failed_calls.set(self.told.failed_calls.get() - 1);
-                Ok(reply)
-            }
-            None => failed(Failure::MayHaveLanded, Event::ReplyLost),
-        }
-    }
-
-    fn land_after<T: 'static>(
-        &self,
-        delay: Time,
-        is_late: bool,
-        action: &'static str,
-        effect: impl FnOnce(&Self) -> T + 'static,
-    ) -> Rc<Cell<Option<T>>> {
         let reply = Rc::new(Cell::new(None));
-        let (replied, caller) = (Rc::clone(&reply), self.clone());
-        self.world.begin();
-        self.world.scheduler.later(delay, move || {
-            if is_late {
-                caller.world.count(Event::LateLanding);
-                caller.trace(|| format!("a late {action} lands"));
-            }
-            replied.set(Some(effect(&caller)));
-            caller.world.finish();
-        });
-        reply
-    }
-}
-
-fn fate(world: &World) -> Fate {
-    let faults = &world.plan.faults;
-    if world.is_calm.get() {
-        Fate::Replied
-    } else if world.fault(faults.throttled) {
-        Fate::Failed(Failure::NotLanded, Event::Throttled)
-    } else if world.fault(faults.no_connection) {
-        Fate::Failed(Failure::NotLanded, Event::NoConnection)
-    } else if world.fault(faults.never_lands) {
-        Fate::Failed(Failure::NeverLands, Event::NeverLands)
-    } else if world.fault(faults.request_lost) {
-        Fate::RequestLost
-    } else if world.fault(faults.reply_lost) {
-        Fate::ReplyLost
-    } else if world.fault(faults.late) {
-        Fate::Late
-    } else {
-        Fate::Replied
-    }
-}
-
-impl World {
-    /// A pause of somebody who does something now and then.
-    pub async fn pause(&self, longest: Time) {
-        let pause = self.prng().skewed(longest).max(MS);
-        self.scheduler.sleep(pause).await;
+        if let Some(arrives) = arrives {
+            let (reply, caller) = (Rc::clone(&reply), self.clone());
+            world.begin();
+            world.scheduler.later(arrives, move || {
+                if arrives > timeout {
+                    caller.world.count(Event::LateLanding);
+                    caller.trace(|| format!("a late {action} lands"));
+                }
+                reply.set(Some(effect(&caller)));
+                caller.world.finish();
+            });
+        }
+        let answered = match fault {
+            Some(Event::RequestLost) => timeout,
+            _ => arrives.map_or(to, |arrives| arrives + fro),
+        };
+        world.scheduler.sleep(answered.min(timeout)).await;
+        if let Some(reply) = reply.take().filter(|_| fault != Some(Event::ReplyLost)) {
+            self.told.failed_calls.set(self.told.failed_calls.get() - 1);
+            return Ok(reply);
+        }
+        let failure = match fault {
+            Some(Event::Throttled | Event::NoConnection) => Failure::NotLanded,
+            Some(Event::NeverLands) => Failure::NeverLands,
+            _ if world.is(Mutant::LostReplyIsNotLanded) => Failure::NotLanded,
+            _ => Failure::MayHaveLanded,
+        };
+        self.trace(|| format!("{action} gets no reply: {failure:?}"));
+        let error = CallError::new(action, failure, "no reply");
+        let is_by_reused = failure.may_have_landed() && world.prng().chance(500);
+        Err(if is_by_reused { error.by_reused_connection() } else { error })
     }
 }

@@ -6,7 +6,7 @@ use crate::clients::Client;
 use crate::events::Event;
 use crate::gateway;
 use crate::plan::Days;
-use crate::scheduler::{DAY, HOUR, MINUTE, MS, Patience, SECOND, Time};
+use crate::scheduler::{DAY, HOUR, MINUTE, MS, SECOND, Time};
 use crate::world::World;
 
 /// From the first request until keys have expired, whatever the clocks.
@@ -29,40 +29,28 @@ pub async fn operate(world: Rc<World>) {
 
 /// Moves each parked message back with a chance of `per_mille`.
 fn redrive(world: &World, per_mille: u64) {
-    drop_old(world);
-    let now = world.now();
+    world.parked.drop_old(world);
     for mut message in world.parked.take(|| world.prng().chance(per_mille)) {
         world.count(Event::Redriven);
         world.trace("operator", || format!("redrives {}", message.name()));
         if world.is_fixed.get() && message.has_version("3") {
-            // Whoever knows that version reads it from now on.
-            message.set_attribute("version", "1");
+            // Code that knows that version reads it from now on.
+            message.set_version("1");
         }
-        world.updates.take_over(message, now, false);
-    }
-}
-
-/// Nobody receives from `parked`, so that nobody else would notice.
-fn drop_old(world: &World) {
-    for message in world.parked.drop_old(world.now()) {
-        world.history().on_retention_over(&message);
+        world.updates.take_over(message, world.now(), false);
     }
 }
 
 /// Lets the clients do their requests, ends all faults, and waits for the queues.
 pub async fn direct(world: Rc<World>) {
     let clients = world.plan.clients.iter().enumerate();
-    let clients = clients.map(|(i, requests)| {
-        let client = Client::new(&world, format!("client-{i}"));
-        world.scheduler.run_process(None, Patience::Endless, client.run(*requests))
-    });
+    let clients =
+        clients.map(|(i, requests)| Client::new(&world, format!("client-{i}")).run(*requests));
     futures_util::future::join_all(clients).await;
     if world.plan.days.is_some() && !world.history().keyed(|_| true).is_empty() {
         world.scheduler.sleep(UNTIL_KEYS_EXPIRE).await;
         world.history().is_late = true;
-        let client = Client::new(&world, "client-9".to_owned());
-        let late = client.run_late();
-        let _ = world.scheduler.run_process(None, Patience::Endless, late).await;
+        Client::new(&world, "client-9".to_owned()).run_late().await;
     }
     world.trace("director", || "all requests are made; all faults end".to_owned());
     world.is_calm.set(true);
@@ -82,7 +70,7 @@ pub async fn direct(world: Rc<World>) {
             read_statuses(&world).await;
         }
     }
-    drop_old(&world);
+    world.parked.drop_old(&world);
     world.is_over.set(true);
 }
 
@@ -92,8 +80,8 @@ async fn let_days_pass(world: &Rc<World>, days: &Days) {
         read_statuses(world).await;
         if world.prng().chance(500) {
             let client = Client::new(world, "client-8".to_owned());
-            let fresh = client.run_without_keys(world.prng().range(1, 2));
-            let _ = world.scheduler.run_process(None, Patience::Endless, fresh).await;
+            let requests = world.prng().range(1, 2);
+            client.run_without_keys(requests).await;
         }
         if round == days.fixed_before {
             world.is_fixed.set(true);
@@ -107,7 +95,7 @@ async fn let_days_pass(world: &Rc<World>, days: &Days) {
 async fn read_statuses(world: &Rc<World>) {
     let located = world.history().located(|_| true);
     for (resource, id) in located {
-        if world.prng().chance(world.plan.cancels / 2) {
+        if world.prng().chance(world.plan.odds[Event::AskedToCancel as usize] / 2) {
             gateway::cancel(world, "watcher", &resource, id).await;
         }
         if world.prng().chance(500) {

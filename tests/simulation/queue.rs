@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 
-use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
-use futures_util::future::select;
-use rules::Operation;
+use aws_lambda_events::sqs::SqsMessage;
+use tests::world::{received, set};
+use tokio::sync::Notify;
 
-use crate::prng::Prng;
-use crate::scheduler::{Bell, DAY, MS, Scheduler, Time};
-use crate::world::since_epoch;
+use crate::events::Event;
+use crate::scheduler::{DAY, MS, Scheduler, Time};
+use crate::world::{World, since_epoch};
 
 /// `MessageRetentionPeriod` of every queue.
 const RETENTION: Time = 14 * DAY;
@@ -28,24 +28,12 @@ pub struct Message {
     content: SqsMessage,
 }
 
-/// What a receive brought.
-#[derive(Default)]
-pub struct Received {
-    pub records: Vec<SqsMessage>,
-    /// Received too often: for the next queue.
-    pub redrive: Vec<Message>,
-    /// Older than the retention.
-    pub dropped: Vec<SqsMessage>,
-    pub redelivered: u64,
-    pub duplicates: u64,
-}
-
 pub struct Queue {
     pub name: &'static str,
     /// Receives after which a message goes to the next queue.
     max_receives: u32,
     inner: RefCell<Inner>,
-    bell: Bell,
+    has_new: Notify,
 }
 
 #[derive(Default)]
@@ -56,7 +44,7 @@ struct Inner {
 
 impl Queue {
     pub fn new(name: &'static str, max_receives: u32) -> Self {
-        Self { name, max_receives, inner: RefCell::default(), bell: Bell::default() }
+        Self { name, max_receives, inner: RefCell::default(), has_new: Notify::new() }
     }
 
     /// Takes a new message in.
@@ -87,57 +75,59 @@ impl Queue {
         inner.sent += 1;
         let number = inner.sent;
         inner.messages.push(Message { number, ..message });
-        self.bell.ring();
+        self.has_new.notify_waiters();
     }
 
     /// What is older than the retention is gone.
-    pub fn drop_old(&self, now: Time) -> Vec<SqsMessage> {
+    pub fn drop_old(&self, world: &World) {
+        let now = world.now();
         let messages = &mut self.inner.borrow_mut().messages;
-        let old = messages.extract_if(.., |message| now > message.kept_from + RETENTION);
-        old.map(|message| message.content).collect()
+        for old in messages.extract_if(.., |message| now > message.kept_from + RETENTION) {
+            world.history().on_retention_over(&old.content);
+        }
     }
 
-    /// Receives a batch of at most `most`, or fewer as often as `partial` says, and hides it for the time of `visibility`.
+    /// Receives a batch of at most `most`, and hides it for the time of `visibility`; what was
+    /// received too often is for the next queue.
     pub fn receive(
         &self,
-        now: Time,
-        (most, partial): (usize, u64),
+        world: &World,
+        most: usize,
         visibility: Time,
-        duplicates: u64,
-        prng: &mut Prng,
-    ) -> Received {
-        let mut received = Received { dropped: self.drop_old(now), ..Received::default() };
+    ) -> (Vec<SqsMessage>, Vec<Message>) {
+        self.drop_old(world);
+        let now = world.now();
         let messages = &mut self.inner.borrow_mut().messages;
         let mut visible: Vec<_> =
             (0..messages.len()).filter(|i| messages[*i].visible_at <= now).collect();
         if visible.is_empty() {
-            return received;
+            return Default::default();
         }
-        prng.shuffle(&mut visible);
+        world.prng().shuffle(&mut visible);
         // A receive asks some of the servers only.
-        visible.truncate(if prng.chance(partial) { 1 + prng.index(most) } else { most });
-        let mut gone = Vec::new();
+        let is_partial = world.happens(Event::PartialReceive);
+        visible.truncate(if is_partial { 1 + world.prng().index(most) } else { most });
+        let (mut records, mut gone) = (Vec::new(), Vec::new());
         for i in visible {
             let message = &mut messages[i];
             if message.receives >= self.max_receives {
                 gone.push(message.number);
-                received.redrive.push(message.clone());
                 continue;
             }
-            let is_duplicate = duplicates > 0 && prng.chance(duplicates);
-            received.duplicates += u64::from(is_duplicate);
-            received.redelivered += u64::from(message.receives > 0);
+            if message.receives > 0 {
+                world.count(Event::Redelivered);
+            }
             message.receives += 1;
             message.receives_here += 1;
+            let is_duplicate = world.fails(Event::Duplicate);
             message.visible_at = now + if is_duplicate { 0 } else { visibility };
-            received.records.push(message.record(self.name));
+            records.push(message.record(self.name));
         }
-        messages.retain(|message| !gone.contains(&message.number));
-        received
+        (records, messages.extract_if(.., |message| gone.contains(&message.number)).collect())
     }
 
-    /// Nobody waits for what is hopeless: where nothing else is left, and each message has come
-    /// often enough to be treated as a suspect, the next receives are skipped.
+    /// What is hopeless need not be waited for: where nothing else is left, and each message has
+    /// come often enough to be treated as a suspect, the next receives are skipped.
     pub fn skip_receives(&self, is_hopeless: impl Fn(&str) -> bool) {
         let messages = &mut self.inner.borrow_mut().messages;
         let is_known = |message: &Message| (20..self.max_receives).contains(&message.receives);
@@ -182,11 +172,10 @@ impl Queue {
             let messages = &self.inner.borrow().messages;
             messages.iter().map(|message| message.visible_at.saturating_sub(now)).min()
         };
-        let bell = std::pin::pin!(self.bell.wait());
         match soonest {
             Some(0) => scheduler.sleep(MS).await,
-            Some(pause) => drop(select(bell, scheduler.sleep(pause)).await),
-            None => bell.await,
+            Some(pause) => drop(scheduler.within(pause, self.has_new.notified()).await),
+            None => self.has_new.notified().await,
         }
     }
 }
@@ -203,13 +192,11 @@ impl Message {
 
     /// The message as it is delivered.
     fn record(&self, queue: &str) -> SqsMessage {
-        let mut record = self.content.clone();
+        let mut record = received(self.content.clone(), self.receives);
         record.message_id = Some(format!("{queue}/{}", self.number));
         record.receipt_handle = Some(format!("{}/{}", self.receives, self.number));
-        let sent = since_epoch(self.sent_at).as_millis();
-        let attributes = &mut record.attributes;
-        attributes.insert("ApproximateReceiveCount".to_owned(), self.receives.to_string());
-        attributes.insert("SentTimestamp".to_owned(), sent.to_string());
+        let sent = since_epoch(self.sent_at).as_millis().to_string();
+        record.attributes.insert("SentTimestamp".to_owned(), sent);
         record
     }
 
@@ -220,8 +207,8 @@ impl Message {
         self
     }
 
-    pub fn set_attribute(&mut self, name: &str, value: &str) {
-        set_attribute(&mut self.content, name, value.to_owned());
+    pub fn set_version(&mut self, version: &str) {
+        set(&mut self.content, "version", version);
     }
 }
 
@@ -239,23 +226,4 @@ pub fn name_of(message: &SqsMessage) -> &str {
 /// The number in a receipt handle or message id.
 fn number_of(handle: &str) -> Option<u64> {
     handle.rsplit('/').next()?.parse().ok()
-}
-
-/// The message of an operation, as `queues::Sqs` sends it.
-pub fn message_of(operation: &Operation) -> SqsMessage {
-    let mut message = SqsMessage::default();
-    message.body = Some(queues::message::body(operation).to_owned());
-    for (name, value) in queues::message::attributes(operation) {
-        set_attribute(&mut message, name, value);
-    }
-    let group = operation.resource.as_str().to_owned();
-    message.attributes.insert("MessageGroupId".to_owned(), group);
-    message
-}
-
-pub fn set_attribute(message: &mut SqsMessage, name: &str, value: String) {
-    let mut attribute = SqsMessageAttribute::default();
-    attribute.string_value = Some(value);
-    attribute.data_type = Some("String".to_owned());
-    message.message_attributes.insert(name.to_owned(), attribute);
 }

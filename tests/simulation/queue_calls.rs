@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
 use rules::Operation;
+use tests::world::message;
 use world::{CallError, Inbox, Outbox};
 
 use crate::host::Invocation;
 use crate::mutants::Mutant;
-use crate::queue::{Queue, message_of};
+use crate::queue::Queue;
 use crate::scheduler::Time;
 use crate::world::World;
 
@@ -65,11 +66,10 @@ fn arrives(world: &World, queue: &Queue, message: SqsMessage) {
 
 impl Outbox for QueueCalls {
     async fn send(&self, operation: &Operation, _: Option<&str>) -> Result<(), CallError> {
-        let id = self.invocation.moved(operation.id);
-        let operation = &Operation { id, ..operation.clone() };
         self.invocation.about_to_queue(operation);
         let world = &self.invocation.world;
-        let mut message = message_of(operation);
+        let mut message = message(operation);
+        message.attributes.insert("MessageGroupId".to_owned(), operation.resource.to_string());
         if world.is(Mutant::SendLosesOrigin) {
             message.message_attributes.remove("origin");
         }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rules::outcome::{Decision, Outcome, Recorded};
 use rules::request::key::Claim;
-use rules::{Operation, OperationId, ResourceId, Version};
+use rules::{Operation, OperationId, ResourceId, Tick, Version};
 use world::{CallError, Claims, Outcomes, Resources, Stored, Transaction, Write};
 
+use crate::events::Event;
 use crate::host::Invocation;
 use crate::mutants::Mutant;
 use crate::scheduler::{SECOND, Time};
@@ -33,6 +34,21 @@ impl Invocation {
     /// this mutant.
     fn age(&self, mutant: Mutant) -> Time {
         if self.world.is(mutant) { 2 * SECOND } else { 0 }
+    }
+
+    /// The version that the function is shown, where its write was refused: a mutant shows one
+    /// that may not be stepped over.
+    fn shown(&self, operation: &Operation, stored: Version) -> Version {
+        let window_ms = match self.world.mutant {
+            Some(Mutant::NeverSteps) => 0,
+            Some(Mutant::WindowIsAQuarter) => 250,
+            _ => return stored,
+        };
+        if tables::is_within(stored.written_by, operation.origin, window_ms) {
+            return stored;
+        }
+        let later = Tick::from_unix_ms(stored.written_by.tick().unix_ms() + 3_600_000);
+        Version { written_by: OperationId::new(later, 0), ..stored }
     }
 
     /// A transaction that is not atomic: the record first, or last.
@@ -116,21 +132,14 @@ impl Resources for Invocation {
 
     async fn write(&self, operation: &Operation) -> Result<Write, CallError> {
         self.about_to_write(operation);
-        let mut write = Operation { id: self.moved(operation.id), ..operation.clone() };
-        loop {
-            let sent = write.clone();
-            let write_it =
-                move |tables: &mut tables::Tables, step: Step<'_>| tables.write(&sent, step);
-            let reply = self.on_tables("write", write_it).await?;
-            let Write::ConditionFalse { stored } = reply else {
-                self.told.has_written.set(true);
-                return Ok(reply);
-            };
-            self.is_refused(&operation.resource, stored);
-            if !self.moves(&mut write, operation.id, stored).await? {
-                return Ok(Write::ConditionFalse { stored: self.shown(&write, stored) });
-            }
-        }
+        let sent = operation.clone();
+        let reply = self.on_tables("write", move |tables, step| tables.write(&sent, step)).await?;
+        let Write::ConditionFalse { stored } = reply else {
+            self.told.has_written.set(true);
+            return Ok(reply);
+        };
+        self.is_refused(&operation.resource, stored);
+        Ok(Write::ConditionFalse { stored: stored.map(|stored| self.shown(operation, stored)) })
     }
 
     async fn transact(
@@ -143,27 +152,21 @@ impl Resources for Invocation {
         if self.world.is(Mutant::OutcomeBeforeWrite) || self.world.is(Mutant::OutcomeAfterWrite) {
             return self.transact_in_parts(operation, superseded, now).await;
         }
-        let mut write = Operation { id: self.moved(operation.id), ..operation.clone() };
-        loop {
-            let (sent, older) = (write.clone(), superseded.to_vec());
-            let transaction = move |tables: &mut tables::Tables, step: Step<'_>| {
-                tables.transact(&sent, &older, now, step)
-            };
-            let reply = self.on_tables("transaction", transaction).await?;
-            self.world.history().on_transaction(&reply);
-            match &reply {
-                Transaction::Cancelled { resource: Some(stored), decided } => {
+        let (sent, older) = (operation.clone(), superseded.to_vec());
+        let transaction = move |tables: &mut tables::Tables, step: Step<'_>| {
+            tables.transact(&sent, &older, now, step)
+        };
+        let reply = self.on_tables("transaction", transaction).await?;
+        match &reply {
+            Transaction::Written => self.told.has_written.set(true),
+            Transaction::Cancelled { resource, decided } => {
+                self.world.history().counts[Event::AlreadyDecided as usize] += decided.len() as u64;
+                if let Some(stored) = resource {
                     self.is_refused(&operation.resource, *stored);
-                    let is_open = decided.is_empty();
-                    if is_open && self.moves(&mut write, operation.id, *stored).await? {
-                        continue;
-                    }
                 }
-                Transaction::Cancelled { resource: None, .. } => {}
-                Transaction::Written => self.told.has_written.set(true),
             }
-            return Ok(reply);
         }
+        Ok(reply)
     }
 }
 
@@ -173,7 +176,7 @@ impl Outcomes for Invocation {
         id: OperationId,
         now: Duration,
     ) -> Result<Option<Recorded>, CallError> {
-        let (id, age) = (self.moved(id), self.age(Mutant::StaleRecord));
+        let age = self.age(Mutant::StaleRecord);
         let read = move |tables: &mut tables::Tables, step: Step<'_>| {
             tables.recorded(id, now, step.now, age)
         };
@@ -187,7 +190,6 @@ impl Outcomes for Invocation {
         id: OperationId,
         recorded: &Recorded,
     ) -> Result<Option<Decision>, CallError> {
-        let id = self.moved(id);
         let met = self.told.met.borrow().get(resource).copied();
         let is_cancel = self.cancels == Some(id);
         match is_cancel {

@@ -1,4 +1,4 @@
-//! The two DynamoDB tables: each method is one call, as the tables carry it out, in one
+//! The two DynamoDB tables (contract.rs compares them with real ones): each method is one call, as the tables carry it out, in one
 //! step. What they are told of time is a host's clock; when they delete an item whose time
 //! to live is over, true time says.
 
@@ -9,7 +9,7 @@ use rules::outcome::{
     Decision, Outcome, RETENTION, Recorded, TOMBSTONE_KEPT_FOR, tombstone_expires_at,
 };
 use rules::request::key::{Claim, VALID_FOR};
-use rules::{Change, Operation, OperationId, Precondition, ResourceId, Version};
+use rules::{Change, Operation, OperationId, Precondition, ResourceId, Tick, Version};
 use world::{Stored, Transaction, Write};
 
 use crate::history::History;
@@ -72,11 +72,11 @@ impl Tables {
         self.mutant == Some(mutant)
     }
 
-    fn stored(&self, resource: &ResourceId) -> Option<&ResourceItem> {
+    pub fn stored(&self, resource: &ResourceId) -> Option<&ResourceItem> {
         self.resources.get(resource)?.last()?.1.as_ref()
     }
 
-    /// Deletes the resource items that have expired by now, at once, late or never. Nobody has
+    /// Deletes the resource items that have expired by now, at once, late or never. Nothing has
     /// looked since then.
     pub fn expire(&mut self, Step { now, history }: Step<'_>) {
         for (resource, versions) in &mut self.resources {
@@ -130,13 +130,36 @@ impl Tables {
 
     /// `Resources::write`
     pub fn write(&mut self, operation: &Operation, step: Step<'_>) -> Write {
-        if !self.may_replace(operation) {
-            return Write::ConditionFalse { stored: self.version(&operation.resource) };
+        if let Some(moved) = self.oversteps(operation) {
+            step.history.on_operation(&moved, None);
+            return self.write(&moved, step);
         }
-        let was_live = self.version(&operation.resource).is_some_and(|stored| stored.is_live);
-        let created = operation.body().is_some() && !was_live;
+        let stored = self.version(&operation.resource);
+        if !self.may_replace(operation) {
+            return Write::ConditionFalse { stored };
+        }
+        let was_live = stored.is_some_and(|stored| stored.is_live);
         self.replace(operation, step);
-        Write::Written { created }
+        Write::Written { created: operation.body().is_some() && !was_live }
+    }
+
+    /// The operation under the id that a mutant gives it to step over one that arrived more than
+    /// a second after it.
+    fn oversteps(&self, operation: &Operation) -> Option<Operation> {
+        let stored = self.version(&operation.resource)?.written_by;
+        let (from, window_ms) = match self.mutant? {
+            Mutant::WindowIsLonger => (operation.origin, 1100),
+            Mutant::WindowIsTwice => (operation.origin, 2000),
+            Mutant::WindowMoves => (operation.id, 1000),
+            _ => return None,
+        };
+        let is_free = operation.body().is_some() && operation.precondition == Precondition::None;
+        let is_overstepped = stored > operation.id
+            && is_within(stored, from, window_ms)
+            && !is_within(stored, operation.origin, 1000)
+            && is_free;
+        let id = stored.successor(0);
+        is_overstepped.then(|| Operation { id, ..operation.clone() })
     }
 
     /// `Resources::transact`
@@ -149,11 +172,15 @@ impl Tables {
     ) -> Transaction {
         let Step { now, history } = step;
         let is_refused = !self.may_replace(operation);
+        let is_ignored = |id| {
+            let stands = self.undeleted(id, now).map(|item| &item.value);
+            self.is(Mutant::CancelledIsWritten) && stands.is_some_and(is_cancelled)
+        };
         let ids = || std::iter::once(operation.id).chain(superseded.iter().copied());
         let decided: Vec<_> =
-            ids().filter(|id| !self.may_record(*id, now) && !self.is_ignored(*id, now)).collect();
+            ids().filter(|id| !self.may_record(*id, now) && !is_ignored(*id)).collect();
         if is_refused || !decided.is_empty() {
-            // Nobody says that DynamoDB names every reason of a cancelled transaction.
+            // DynamoDB does not promise to name every reason of a cancelled transaction.
             let is_cut = is_refused && operation.id.to_bytes()[15].is_multiple_of(2);
             let decided = if is_cut { Vec::new() } else { decided };
             let resource = is_refused.then(|| self.version(&operation.resource));
@@ -182,11 +209,10 @@ impl Tables {
         if self.is(Mutant::FenceIsDropped) && matches!(record, Recorded::Decided(_)) {
             return None;
         }
-        let is_stalled = matches!(record, Recorded::Stalled { .. });
-        let is_cancelled =
-            matches!(&record, Recorded::Decided(by) if by.outcome == Outcome::Cancelled);
-        let overwrites = self.is(Mutant::StalledOverwrites) && is_stalled
-            || self.is(Mutant::CancellationOverwrites) && is_cancelled;
+        let overwrites = match &record {
+            Recorded::Stalled { .. } => self.is(Mutant::StalledOverwrites),
+            record => is_cancelled(record) && self.is(Mutant::CancellationOverwrites),
+        };
         if !self.may_record(id, step.now) && !overwrites {
             let stands = self.undeleted(id, step.now).map(|item| item.value.clone());
             let Some(Recorded::Decided(decision)) = stands else { return None };
@@ -229,22 +255,11 @@ impl Tables {
         claim
     }
 
-    /// Moves the claim of `from`, if it stands.
-    pub fn move_claim(&mut self, from: OperationId, to: OperationId) -> bool {
-        let held = self.claims.values_mut().find(|held| held.value.operation == from);
-        if let Some(held) = held {
-            held.value.operation = to;
-            return true;
-        }
-        false
-    }
-
     pub fn version(&self, resource: &ResourceId) -> Option<Version> {
         self.stored(resource).map(ResourceItem::version)
     }
 
-    /// The write condition. The contract test holds `may_replace` and the expression that
-    /// DynamoDB evaluates together.
+    /// The write condition.
     fn may_replace(&self, operation: &Operation) -> bool {
         let stored = self.version(&operation.resource).map(|stored| {
             let is_resource = stored.is_live || self.is_taken_for_one(operation);
@@ -276,14 +291,6 @@ impl Tables {
     fn may_record(&self, id: OperationId, now: Time) -> bool {
         let stands = self.undeleted(id, now).map(|item| &item.value);
         self.is(Mutant::NoOutcomeCheck) || !matches!(stands, Some(Recorded::Decided(_)))
-    }
-
-    /// Whether a mutant's transaction ignores what is recorded.
-    fn is_ignored(&self, id: OperationId, now: Time) -> bool {
-        let stands = self.undeleted(id, now).map(|item| &item.value);
-        let is_cancelled =
-            matches!(stands, Some(Recorded::Decided(by)) if by.outcome == Outcome::Cancelled);
-        is_cancelled && self.is(Mutant::CancelledIsWritten)
     }
 
     fn replace(&mut self, operation: &Operation, step: Step<'_>) {
@@ -340,6 +347,15 @@ impl Tables {
         let versions = self.records.entry(id).or_default();
         versions.push((step.now, Expiring { value: record, expires_at }));
     }
+}
+
+fn is_cancelled(record: &Recorded) -> bool {
+    matches!(record, Recorded::Decided(by) if by.outcome == Outcome::Cancelled)
+}
+
+/// Whether an id is of a time at most so long after another one.
+pub fn is_within(id: OperationId, from: OperationId, window_ms: u64) -> bool {
+    id.tick() <= Tick::from_unix_ms(from.tick().unix_ms() + window_ms)
 }
 
 fn as_of<T>(versions: &Versions<T>, at: Time) -> Option<&T> {

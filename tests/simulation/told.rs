@@ -41,8 +41,6 @@ pub struct Told {
     pub claimed: Cell<Option<OperationId>>,
     /// When `put` made its first call to write, or to see whether to.
     first_try: Cell<Option<Duration>>,
-    /// The id that the function knows its operation by, and the one that a mutant uses.
-    pub moved: Cell<Option<(OperationId, OperationId)>>,
     /// The operations that `apply` was given.
     batch: RefCell<BTreeMap<ResourceId, BTreeSet<OperationId>>>,
 }
@@ -104,6 +102,12 @@ impl Invocation {
         self.told.looks.borrow_mut().insert(resource.clone(), Look { of, stored, is_decided });
     }
 
+    /// It has answered.
+    pub fn is_in_time(&self) {
+        let is_late = self.now().as_millis() as u64 > self.deadline_ms;
+        self.check(!is_late, || format!("deadline: {} answered after it", self.name));
+    }
+
     /// A call is about to begin.
     pub fn about_to_call(&self, action: &'static str) {
         self.told.calls.set(self.told.calls.get() + 1);
@@ -112,7 +116,7 @@ impl Invocation {
 
     /// Until when an operation may be tried, by the host's clock.
     fn tries_until(&self) -> Duration {
-        let answer = Duration::from_millis(self.deadline_ms).saturating_sub(TO_ANSWER);
+        let answer = self.deadline().saturating_sub(TO_ANSWER);
         match (self.wait, self.told.first_try.get()) {
             (Some(wait), Some(first)) => (first + wait).min(answer - TO_QUEUE),
             _ if self.is_apply() => answer.saturating_sub(TO_APPLY),

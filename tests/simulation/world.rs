@@ -10,14 +10,14 @@ use crate::mutants::Mutant;
 use crate::plan::{Clock, Plan};
 use crate::prng::Prng;
 use crate::queue::Queue;
-use crate::scheduler::{Scheduler, Time};
+use crate::scheduler::{MS, Scheduler, Time};
 use crate::tables::Tables;
 
 /// True time at the start of a schedule.
 const START: Duration = Duration::from_secs(1_800_000_000);
 
 /// One schedule of so many has a plan for stress.
-const STRESSED: u64 = 16;
+const STRESSED: u64 = 12;
 
 pub struct World {
     pub plan: Plan,
@@ -32,7 +32,7 @@ pub struct World {
     pub parked: Queue,
     /// Whether the faults are over.
     pub is_calm: Cell<bool>,
-    /// Whether what failed on its own account has been mended.
+    /// Whether what failed on its own account has been fixed.
     pub is_fixed: Cell<bool>,
     pub is_over: Cell<bool>,
     /// Calls that have still to take effect, and invocations.
@@ -44,13 +44,14 @@ impl World {
         let mut prng = Prng::new(seed);
         let is_stressed = seed.is_multiple_of(STRESSED);
         let plan = if is_stressed { Plan::stressed(&mut prng) } else { Plan::new(&mut prng) };
-        let dead_letter_receives = match mutant {
-            Some(Mutant::DeadLettersAllowFewer) => plan.max_receives.div_ceil(3),
-            _ => plan.dead_letter_receives,
+        let (most, of_dead_letters) = plan.max_receives;
+        let of_dead_letters = match mutant {
+            Some(Mutant::DeadLettersAllowFewer) => most.div_ceil(3),
+            _ => of_dead_letters,
         };
         Rc::new(Self {
-            updates: Queue::new("updates", plan.max_receives),
-            dead_letters: Queue::new("dead-letters", dead_letter_receives),
+            updates: Queue::new("updates", most),
+            dead_letters: Queue::new("dead-letters", of_dead_letters),
             parked: Queue::new("parked", u32::MAX),
             history: RefCell::new(History::new(&plan, is_traced)),
             tables: RefCell::new(Tables::new(mutant)),
@@ -74,9 +75,18 @@ impl World {
         self.prng.borrow_mut()
     }
 
-    /// Whether a fault occurs that does so `per_mille` of the time.
-    pub fn fault(&self, per_mille: u64) -> bool {
-        !self.is_calm.get() && per_mille > 0 && self.prng().chance(per_mille)
+    /// Whether something happens, by the odds of the plan.
+    pub fn happens(&self, event: Event) -> bool {
+        let is_so = self.prng().chance(self.plan.odds[event as usize]);
+        if is_so {
+            self.count(event);
+        }
+        is_so
+    }
+
+    /// Whether something goes wrong, by the odds of the plan, while anything may.
+    pub fn fails(&self, event: Event) -> bool {
+        !self.is_calm.get() && self.happens(event)
     }
 
     pub fn history(&self) -> RefMut<'_, History> {
@@ -114,7 +124,13 @@ impl World {
 
     /// After how many steps a process is killed, if it is.
     pub fn fuse(&self) -> Option<u32> {
-        self.fault(self.plan.faults.kill).then(|| self.prng().range(1, 24) as u32)
+        self.fails(Event::Doomed).then(|| self.prng().range(1, 24) as u32)
+    }
+
+    /// A pause of somebody who does something now and then.
+    pub async fn pause(&self, longest: Time) {
+        let pause = self.prng().skewed(longest).max(MS);
+        self.scheduler.sleep(pause).await;
     }
 
     pub fn begin(&self) {

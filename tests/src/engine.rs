@@ -34,9 +34,6 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine on a free port of 127.0.0.1, which ends with the runtime, or connects to
     /// the one that the environment names.
-    ///
-    /// # Panics
-    /// If it cannot start.
     pub async fn start() -> Self {
         let config = match std::env::var("DYNAMODB_ENDPOINT") {
             Ok(endpoint) => config_for(&endpoint),
@@ -59,9 +56,6 @@ impl Engine {
 
     /// Puts an item of string attributes, of true booleans where the value is `true`, and of
     /// numbers where it begins with `#`.
-    ///
-    /// # Panics
-    /// If the engine refuses it.
     pub async fn put(&self, table: &str, attributes: &[(&str, &str)]) {
         let value = |text: &str| match text {
             "true" => AttributeValue::Bool(true),
@@ -77,9 +71,6 @@ impl Engine {
     }
 
     /// Reads an item.
-    ///
-    /// # Panics
-    /// If the engine does not answer.
     pub async fn get(&self, table: &str, id: &str) -> Option<HashMap<String, AttributeValue>> {
         let key = AttributeValue::S(id.to_owned());
         let get = self.client.get_item().table_name(table).key("id", key).consistent_read(true);
@@ -89,7 +80,6 @@ impl Engine {
 
 /// Settings for clients of a local endpoint. DynamoDB Local has tables of its own for each set of
 /// credentials, and so for each test.
-#[must_use]
 pub fn config_for(endpoint: &str) -> SdkConfig {
     static SO_FAR: AtomicUsize = AtomicUsize::new(0);
     let number = SO_FAR.fetch_add(1, Ordering::Relaxed);

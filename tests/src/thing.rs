@@ -1,16 +1,16 @@
 //! The resources that the tests serve: they depend on no resource of an adopter.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rules::resource::Example;
 use rules::{Change, Operation, OperationId, Problem, ProblemType, Resource, Updated};
 
+use crate::world::Notes;
+
 const EXAMPLE: Example = Example { parameters: &["42"], body: r#"{"name":"Ada VALUE"}"# };
 
 /// A body that differs from those with another value.
-#[must_use]
 pub fn sample(value: impl Display) -> String {
     EXAMPLE.body.replace("VALUE", &value.to_string())
 }
@@ -29,27 +29,19 @@ impl Resource for Thing {
 /// `refuse`, `temporary` (refuse with a 503), `later`, `hang`, `time`; else it is done.
 #[derive(Clone, Debug, Default)]
 pub struct ByBody {
-    seen: Arc<Mutex<Vec<OperationId>>>,
-    changes: Arc<Mutex<Vec<Change>>>,
+    seen: Notes<OperationId>,
+    changes: Notes<Change>,
 }
 
 impl ByBody {
     /// The ids that the updates so far were to be idempotent by.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn seen(&self) -> Vec<OperationId> {
-        self.seen.lock().unwrap().clone()
+        self.seen.all()
     }
 
     /// What the operations of the updates so far were to change.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn changes(&self) -> Vec<Change> {
-        self.changes.lock().unwrap().clone()
+        self.changes.all()
     }
 }
 
@@ -60,8 +52,8 @@ impl Resource for ByBody {
     const HAS_UPDATE: bool = true;
 
     async fn update(&self, operation: &Operation, time_left: Duration) -> Updated {
-        self.seen.lock().unwrap().push(operation.origin);
-        self.changes.lock().unwrap().push(operation.change.clone());
+        self.seen.add(operation.origin);
+        self.changes.add(operation.change.clone());
         // A DELETE may be refused too, by the id that it is sent under.
         let body = operation.body().unwrap_or(operation.resource.as_str());
         let words = ["panic", "refuse", "temporary", "later", "hang", "time"];

@@ -17,52 +17,57 @@ use world::{
     Transaction, Write,
 };
 
+/// What was taken down so far, by whoever shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Notes<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Default for Notes<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone> Notes<T> {
+    pub(crate) fn add(&self, note: T) {
+        self.0.lock().unwrap().push(note);
+    }
+
+    pub(crate) fn all(&self) -> Vec<T> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 /// A host whose clock differs from this machine's, and which remembers the lines of its log.
 #[derive(Clone, Debug, Default)]
 pub struct TestHost {
     /// How far its clock is ahead of this machine's, in ms.
     pub ahead_ms: i64,
     randoms: Arc<AtomicU64>,
-    measured: Arc<Mutex<Vec<Metric>>>,
-    lines: Arc<Mutex<Vec<String>>>,
-    pauses: Arc<Mutex<Vec<Duration>>>,
+    measured: Notes<Metric>,
+    lines: Notes<String>,
+    pauses: Notes<Duration>,
 }
 
 impl TestHost {
     /// A host whose clock is ahead by this many ms.
-    #[must_use]
     pub fn ahead(ahead_ms: i64) -> Self {
         Self { ahead_ms, ..Self::default() }
     }
 
     /// What was measured so far.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn measured(&self) -> Vec<Metric> {
-        self.measured.lock().unwrap().clone()
+        self.measured.all()
     }
 
     /// The longest pause so far between two calls: what is longer than a second is the time
     /// that is left for a call.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn longest_pause(&self) -> Duration {
-        let pauses = self.pauses.lock().unwrap();
-        pauses.iter().copied().filter(|pause| pause.as_secs() == 0).max().unwrap_or_default()
+        let short = self.pauses.all().into_iter().filter(|pause| pause.as_secs() == 0);
+        short.max().unwrap_or_default()
     }
-}
 
-impl TestHost {
     /// The lines of the log so far that measure something, each without its time and what
     /// makes it a metric.
-    ///
-    /// # Panics
-    /// If a line is no JSON.
-    #[must_use]
     pub fn measuring_lines(&self) -> Vec<Value> {
         let lines = self.lines();
         let lines = lines.iter().map(|line| serde_json::from_str(line).expect("JSON"));
@@ -77,12 +82,8 @@ impl TestHost {
     }
 
     /// The lines of the log so far.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.lines.all()
     }
 }
 
@@ -105,15 +106,14 @@ impl Host for TestHost {
     }
 
     async fn sleep(&self, pause: Duration) {
-        self.pauses.lock().unwrap().push(pause);
+        self.pauses.add(pause);
         tokio::time::sleep(pause).await;
     }
 
     fn report(&self, report: &Report<'_>) {
-        let metrics = report.metrics.iter().map(|(metric, _)| *metric);
-        self.measured.lock().unwrap().extend(metrics);
+        report.metrics.iter().for_each(|(metric, _)| self.measured.add(*metric));
         let line = lambda_shell::log::line(report, "test", self.now());
-        self.lines.lock().unwrap().push(String::from_utf8(line).unwrap());
+        self.lines.add(String::from_utf8(line).unwrap());
     }
 }
 
@@ -138,7 +138,7 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Faults {
     planned: Arc<Mutex<VecDeque<(&'static str, Fate)>>>,
-    calls: Arc<Mutex<Vec<&'static str>>>,
+    calls: Notes<&'static str>,
     released: Arc<Semaphore>,
     held: Arc<Semaphore>,
 }
@@ -153,26 +153,16 @@ impl Default for Faults {
 
 impl Faults {
     /// The next `times` calls of this name that have no fate yet meet this one.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
     pub fn plan(&self, name: &'static str, times: usize, fate: Fate) {
         self.planned.lock().unwrap().extend(vec![(name, fate); times]);
     }
 
     /// The names of the calls so far.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn calls(&self) -> Vec<&'static str> {
-        self.calls.lock().unwrap().clone()
+        self.calls.all()
     }
 
     /// Waits until a call is held.
-    ///
-    /// # Panics
-    /// Never: the semaphore is not closed.
     pub async fn is_held(&self) {
         self.held.acquire().await.unwrap().forget();
     }
@@ -189,7 +179,7 @@ impl Faults {
     ) -> Result<T, CallError> {
         // Boxed, since the SDK's futures are large and a fate needs but one of them.
         let call = Box::pin(call);
-        self.calls.lock().unwrap().push(name);
+        self.calls.add(name);
         let fate = {
             let mut planned = self.planned.lock().unwrap();
             let at = planned.iter().position(|(of, _)| *of == name);
@@ -295,31 +285,23 @@ impl Claims for FaultyOperations {
 pub struct TestQueue {
     /// What happens to the calls.
     pub faults: Faults,
-    sent: Arc<Mutex<Vec<SqsMessage>>>,
-    hidden: Arc<Mutex<Vec<Duration>>>,
+    sent: Notes<SqsMessage>,
+    hidden: Notes<Duration>,
 }
 
 impl TestQueue {
     /// The messages that are in the queue.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn messages(&self) -> Vec<SqsMessage> {
-        self.sent.lock().unwrap().clone()
+        self.sent.all()
     }
 
     /// For how long messages were hidden, one after the other.
-    ///
-    /// # Panics
-    /// If a test has panicked before.
-    #[must_use]
     pub fn hidden(&self) -> Vec<Duration> {
-        self.hidden.lock().unwrap().clone()
+        self.hidden.all()
     }
 
     async fn take(&self, message: SqsMessage) -> Result<(), CallError> {
-        self.sent.lock().unwrap().push(message);
+        self.sent.add(message);
         Ok(())
     }
 }
@@ -340,13 +322,12 @@ impl Inbox for TestQueue {
     }
 
     async fn hide(&self, _: &str, timeout: Duration) -> Result<(), CallError> {
-        self.hidden.lock().unwrap().push(timeout);
+        self.hidden.add(timeout);
         self.faults.meet("hide", async { Ok(()) }).await
     }
 }
 
 /// The message of an operation as SQS delivers it the first time.
-#[must_use]
 pub fn message(operation: &Operation) -> SqsMessage {
     let mut message = SqsMessage::default();
     message.message_id = Some(format!("message {}", operation.id));
@@ -359,7 +340,6 @@ pub fn message(operation: &Operation) -> SqsMessage {
 }
 
 /// The message at its `count`th receive.
-#[must_use]
 pub fn received(mut message: SqsMessage, count: u32) -> SqsMessage {
     message.attributes.insert("ApproximateReceiveCount".to_owned(), count.to_string());
     message

@@ -11,7 +11,7 @@ use crate::events::Event;
 use crate::host::Invocation;
 
 impl History {
-    /// A problem has named the status URL of an operation.
+    /// A problem in the answer to a PUT has named the status URL of an operation.
     pub fn on_named(&mut self, invocation: &Invocation, id: OperationId) {
         let (put, owner) = (invocation.sending.map(|(put, _)| put), self.owner(id));
         self.check(owner == put, || format!("named: {id} of {owner:?} to the client of {put:?}"));

@@ -41,7 +41,7 @@ impl History {
             format!("creator: {resource} moved from {stored:?} to {after:?}")
         });
         let Some(put) = self.put_of(operation) else {
-            return self.violate(|| format!("operation: {operation:?} is nobody's"));
+            return self.violate(|| format!("operation: {operation:?} belongs to no request"));
         };
         let known = &self.puts[put];
         let is_allowed = is_true(&known.request.precondition, stored);

@@ -3,7 +3,7 @@
 use rules::{Change, OperationId};
 
 use super::records::{Kind, kind};
-use super::{Effect, History, PutId};
+use super::{Effect, Fate, History, PutId};
 use crate::clients::Mode;
 use crate::events::Event;
 use crate::scheduler::{DAY, Time};
@@ -85,20 +85,17 @@ impl History {
         }
     }
 
-    /// What nobody can read is not lost, though nobody was told of it either.
+    /// What cannot be read is not lost, though no client was told of it either.
     fn check_foreign(&mut self, put: PutId, is_parked: impl Fn(&str) -> bool) {
         let known = &self.puts[put];
-        let is_carried_out = !known.effects.is_empty();
-        let decided = self.owners.iter().filter(|(_, owner)| **owner == put);
-        let mut decided = decided.filter_map(|(id, _)| self.fates.get(id));
-        let is_decided = decided.any(|fate| fate.decided.is_some() || fate.shown_expired.is_some());
-        let is_left = match &known.request.change {
-            Change::Put(body) => is_parked(body),
-            Change::Delete => false,
-        };
-        let is_kept = known.is_dropped || is_left;
-        let is_accepted = self.puts[put].sendings.iter().any(|sending| sending.answered.is_some());
-        let is_fine = !known.is_foreign || is_accepted || is_carried_out || is_decided || is_kept;
-        self.check(is_fine, || format!("lost: #{put}, which nobody could read"));
+        let mut fates = self.ids_of(put).filter_map(|id| self.fates.get(&id));
+        let is_over = |fate: &Fate| fate.decided.is_some() || fate.shown_expired.is_some();
+        let is_decided = fates.any(is_over);
+        drop(fates);
+        let is_left = matches!(&known.request.change, Change::Put(body) if is_parked(body));
+        let is_accepted = known.sendings.iter().any(|sending| sending.answered.is_some());
+        let has_ended = !known.effects.is_empty() || is_decided || known.is_dropped || is_left;
+        let is_fine = !known.is_foreign || is_accepted || has_ended;
+        self.check(is_fine, || format!("lost: #{put}, which could not be read"));
     }
 }

@@ -9,8 +9,8 @@
 //! `outcome-unknown`, or that was queued, may take effect at any later time, but once.
 //!
 //! A PUT is known by its body, which no other has, and a DELETE, as a PUT, by the ids that it
-//! went by, which are learnt from the calls that its invocations make. What is said of PUTs in
-//! this module is true of a DELETE too.
+//! went by, which are learnt from the calls that its invocations make. What this module says of
+//! PUTs is true of a DELETE too.
 
 mod answers;
 mod cancels;
@@ -27,10 +27,10 @@ use aws_lambda_events::sqs::SqsMessage;
 use rules::outcome::Outcome;
 use rules::{Change, Method, Operation, OperationId, Precondition, ResourceId, Tick, Version};
 
-pub use answers::Invoked;
+pub use records::Kind;
 
 use crate::clients::{Mode, PutRequest};
-use crate::events::{Counts, Event};
+use crate::events::{Event, PerEvent, TEXTS};
 use crate::http::Answer;
 use crate::plan::{FAR_BACKSTOP, Plan};
 use crate::queue::{Message, name_of};
@@ -50,6 +50,7 @@ const WINDOW: Time = SECOND;
 const CARRIED_OUT_FOR: Duration = Duration::from_secs(32 * 24 * 3600);
 
 /// One sending of a PUT; more than one has only a PUT with a key.
+#[derive(Default)]
 struct Sending {
     mode: Mode,
     requested: Time,
@@ -63,7 +64,7 @@ struct Sending {
     is_late: bool,
 }
 
-/// A PUT, and what became of it.
+/// A PUT, and what happened to it.
 struct Known {
     request: PutRequest,
     sendings: Vec<Sending>,
@@ -71,8 +72,6 @@ struct Known {
     origin: Option<OperationId>,
     /// Its writes of the resource.
     effects: Vec<Effect>,
-    /// The id that a mutant has moved its claim to.
-    moved_to: Option<OperationId>,
     /// What its key stood for, with whether a late sending learnt it.
     claims: Vec<(OperationId, bool)>,
     /// What clients were told that it will never do.
@@ -93,7 +92,7 @@ struct Effect {
     was_live: bool,
 }
 
-/// What became of an operation.
+/// The fate of an operation.
 #[derive(Default)]
 struct Fate {
     decided: Option<Decided>,
@@ -119,11 +118,10 @@ struct Decided {
     outcome: Outcome,
 }
 
-#[derive(Default)]
 pub struct History {
     puts: Vec<Known>,
     by_body: BTreeMap<String, PutId>,
-    /// Whose id it is.
+    /// The PUT of each operation.
     owners: BTreeMap<OperationId, PutId>,
     fates: BTreeMap<OperationId, Fate>,
     /// What was stored of each resource, from when on.
@@ -136,7 +134,7 @@ pub struct History {
     /// Whether keys have expired since their first use.
     pub is_late: bool,
     is_traced: bool,
-    pub counts: Counts,
+    pub counts: PerEvent,
     /// The first check that failed.
     pub violation: Option<String>,
 }
@@ -155,17 +153,26 @@ impl Known {
             let raising = tag.filter(|tag| tag.tick() >= arrival && tag.tick() <= latest);
             let raised = raising.map(|tag| tag.successor(0).tick());
             id.tick() == arrival || Some(id.tick()) == raised
-        }) || self.moved_to == Some(id)
+        })
     }
 }
 
 impl History {
     pub fn new(plan: &Plan, is_traced: bool) -> Self {
+        let (puts, by_body, owners, fates, states, newest) = Default::default();
         Self {
+            puts,
+            by_body,
+            owners,
+            fates,
+            states,
+            newest,
             gap: plan.gap,
-            is_backstop_far: plan.max_receives >= FAR_BACKSTOP,
+            is_backstop_far: plan.max_receives == FAR_BACKSTOP,
+            is_late: false,
             is_traced,
-            ..Self::default()
+            counts: [0; TEXTS.len()],
+            violation: None,
         }
     }
 
@@ -176,7 +183,7 @@ impl History {
     }
 
     pub fn count(&mut self, event: Event) {
-        self.counts.add(event, 1);
+        self.counts[event as usize] += 1;
     }
 
     fn check(&mut self, is_true: bool, says: impl FnOnce() -> String) {
@@ -243,6 +250,20 @@ impl History {
         }
     }
 
+    /// The operation ids that a PUT has gone by.
+    fn ids_of(&self, put: PutId) -> impl Iterator<Item = OperationId> {
+        self.owners.iter().filter(move |(_, owner)| **owner == put).map(|(id, _)| *id)
+    }
+
+    /// The final outcome of an operation, so far.
+    fn decided(&self, id: OperationId) -> Option<&Decided> {
+        self.fates.get(&id)?.decided.as_ref()
+    }
+
+    fn owner(&self, id: OperationId) -> Option<PutId> {
+        self.owners.get(&id).copied()
+    }
+
     /// The PUT that a message of this name is of.
     fn named(&self, name: &str) -> Option<PutId> {
         self.by_body.get(name).copied().or_else(|| self.owner(name.parse().ok()?))
@@ -269,7 +290,6 @@ impl History {
             request,
             sendings: Vec::new(),
             origin: None,
-            moved_to: None,
             effects: Vec::new(),
             claims: Vec::new(),
             refused: None,
@@ -287,15 +307,7 @@ impl History {
             // Its key stands for another operation from now on.
             *refused = None;
         }
-        sendings.push(Sending {
-            mode,
-            requested: now,
-            arrived: None,
-            gateway_ms: None,
-            answered: None,
-            given_up: None,
-            is_late,
-        });
+        sendings.push(Sending { mode, requested: now, is_late, ..Sending::default() });
         sendings.len() - 1
     }
 
@@ -327,13 +339,12 @@ impl History {
         self.owners.insert(id, put);
         self.puts[put].is_foreign = true;
         self.fates.entry(id).or_default().is_accepted = is_known;
-        let (arrived, answered) = (Some(now), Some((now, Answer::Queued { id })));
         self.puts[put].sendings.push(Sending {
             mode: Mode::Deferred,
             requested: now,
-            arrived,
+            arrived: Some(now),
             gateway_ms: Some(gateway_ms),
-            answered: answered.filter(|_| is_known),
+            answered: is_known.then_some((now, Answer::Queued { id })),
             given_up: Some(now),
             is_late: false,
         });
@@ -357,15 +368,6 @@ impl History {
             self.check(known.is_none_or(|(_, of_late)| of_late), || {
                 format!("key: #{put} is still {id}, though its key has expired")
             });
-        }
-    }
-
-    /// A mutant has moved the claim of a PUT.
-    pub fn on_claim_moved(&mut self, put: PutId, from: OperationId, to: OperationId) {
-        self.owners.insert(to, put);
-        self.puts[put].moved_to = Some(to);
-        for (claimed, _) in &mut self.puts[put].claims {
-            *claimed = if *claimed == from { to } else { *claimed };
         }
     }
 
@@ -410,8 +412,7 @@ impl History {
 
     /// Whether an operation has no outcome yet, and is not too old at `now` to get one.
     pub fn is_open(&self, id: OperationId, now: Duration) -> bool {
-        let is_decided = self.fates.get(&id).is_some_and(|fate| fate.decided.is_some());
-        !is_decided && now.saturating_sub(id.tick().to_unix()) <= CARRIED_OUT_FOR
+        self.decided(id).is_none() && now.saturating_sub(id.tick().to_unix()) <= CARRIED_OUT_FOR
     }
 
     /// Whether a PUT may be received as often as the deployed queue allows: it is broken
@@ -422,13 +423,12 @@ impl History {
             let known = &self.puts[put];
             (known.is_foreign || known.request.behaviour.is_broken()) && !self.is_decided(put)
         };
-        let of = |id: &OperationId| self.owners.get(id).copied();
-        let newest =
-            self.owners.iter().filter(|(_, owner)| **owner == put).map(|(id, _)| *id).max();
-        let mut older = self.owners.keys().filter(|id| Some(**id) < newest).filter_map(of);
+        let newest = self.ids_of(put).max();
+        let mut older = self.owners.iter().filter(|(id, _)| Some(**id) < newest);
         let is_behind = *precondition != Precondition::None
-            && older
-                .any(|older| self.puts[older].request.resource == *resource && is_broken(older));
+            && older.any(|(_, older)| {
+                self.puts[*older].request.resource == *resource && is_broken(*older)
+            });
         self.is_decided(put) || is_broken(put) || is_behind
     }
 
@@ -440,8 +440,7 @@ impl History {
 
     /// Whether some operation of a PUT has an outcome.
     fn is_decided(&self, put: PutId) -> bool {
-        let mut ids = self.owners.iter().filter(|(_, owner)| **owner == put);
-        ids.any(|(id, _)| self.fates.get(id).is_some_and(|fate| fate.decided.is_some()))
+        self.ids_of(put).any(|id| self.decided(id).is_some())
     }
 
     /// Whether a PUT was written.
@@ -485,20 +484,31 @@ impl History {
         });
     }
 
-    /// A batch that began at `begun`, and in which no call failed, hands a message back.
-    pub fn on_handed_back(&mut self, begun: Time, message: &str) {
-        let Some(put) = self.named(message) else { return };
-        let ids = self.owners.iter().filter(|(_, owner)| **owner == put);
-        let mut fates = ids.filter_map(|(id, _)| self.fates.get(id));
-        let was_decided = fates.any(|fate| fate.decided.as_ref().is_some_and(|by| by.at < begun));
-        let is_one = self.puts[put].claims.len() < 2 && !self.puts[put].is_foreign;
-        self.check(!was_decided || !is_one, || format!("redelivery: #{put} was decided before"));
-    }
-
-    /// Whether the work on what a message stands for always passes.
-    pub fn always_passes(&self, message: &str) -> bool {
-        let put = self.named(message);
-        put.is_none_or(|put| self.puts[put].request.behaviour == Behaviour::Passes)
+    /// A batch that began at `begun` has handed some messages back, where if `is_smooth` nothing
+    /// kept the function from its work.
+    pub fn on_batch(
+        &mut self,
+        begun: Time,
+        handed_back: &[SqsMessage],
+        finished: &[SqsMessage],
+        is_smooth: bool,
+    ) {
+        self.counts[Event::HandedBack as usize] += handed_back.len() as u64;
+        let always_passes = |message: &SqsMessage| {
+            let put = self.named(name_of(message));
+            put.is_none_or(|put| self.puts[put].request.behaviour == Behaviour::Passes)
+        };
+        if !is_smooth || !handed_back.iter().chain(finished).all(always_passes) {
+            return;
+        }
+        for message in handed_back {
+            let Some(put) = self.named(name_of(message)) else { continue };
+            let is_one = self.puts[put].claims.len() < 2 && !self.puts[put].is_foreign;
+            let mut decided = self.ids_of(put).filter_map(|id| self.decided(id));
+            let was_decided = is_one && decided.any(|by| by.at < begun);
+            drop(decided);
+            self.check(!was_decided, || format!("redelivery: #{put} was decided before"));
+        }
     }
 
     /// A queue deletes a message that it has kept long enough.

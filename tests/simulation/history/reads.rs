@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rules::{Change, OperationId, ResourceId};
+use rules::{Change, OperationId, ProblemType, ResourceId};
 
-use super::records::{Kind, kind};
+use super::records::kind;
 use super::{History, resource_at};
 use crate::events::Event;
 use crate::http::Shown;
@@ -19,36 +19,44 @@ pub(super) const TOLD_FOR: Duration = Duration::from_secs(44 * DAY);
 const OUTCOME_KEPT: Duration = Duration::from_secs(60 * DAY);
 
 impl History {
-    /// A GET of a resource that was sent at `from` gave `seen`.
+    /// A GET of a resource that was sent at `from` gave `seen`: the version that it showed.
     pub fn on_resource_read(
         &mut self,
         from: Time,
         now: Time,
         resource: &ResourceId,
-        seen: Option<(String, OperationId)>,
-    ) {
+        seen: Result<Result<Option<(String, OperationId)>, ProblemType>, String>,
+    ) -> Option<OperationId> {
+        let seen = match seen {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(ProblemType::NotRead)) => return None,
+            wrong => {
+                self.violate(|| format!("form: {resource} was read as {wrong:?}"));
+                return None;
+            }
+        };
         self.count(Event::ResourceRead);
         let states = self.states_between(resource, from, now);
         let version = seen.as_ref().map(|(_, version)| *version);
-        self.check(states.iter().any(|state| resource_at(*state) == version), || {
-            format!("read: {resource} was read as {seen:?}, but was at {states:?}")
-        });
         let owner = version.and_then(|version| self.owner(version));
         let change = owner.map(|put| self.puts[put].request.change.clone());
         let is_its_body = match (&seen, &change) {
             (Some((seen, _)), Some(Change::Put(body))) => seen == body,
             (seen, _) => seen.is_none(),
         };
-        self.check(is_its_body, || {
-            format!("read: {resource} was read as {seen:?}, but it is by {change:?}")
+        let was_there = states.iter().any(|state| resource_at(*state) == version);
+        self.check(was_there && is_its_body, || {
+            format!(
+                "read: {resource} is {change:?} and was at {states:?}, but was read as {seen:?}"
+            )
         });
+        version
     }
 
     /// Whether no outcome of an operation need be known: the table deletes by true time, and a
     /// function goes by its host's clock, and `latest` is the later of both.
     pub(super) fn is_forgotten(&self, id: OperationId, latest: Duration) -> bool {
-        let decided = self.fates.get(&id).and_then(|fate| fate.decided.as_ref());
-        decided.is_none_or(|by| latest >= by.completed_at + OUTCOME_KEPT)
+        self.decided(id).is_none_or(|by| latest >= by.completed_at + OUTCOME_KEPT)
     }
 
     /// A GET of a status that was under way from `from` to `to` showed something, by a
@@ -74,17 +82,12 @@ impl History {
         let was_stalled = fate.stalled.is_some_and(|at| at < from);
         let was_expired = fate.shown_expired.is_some_and(|at| at < from);
         let is_open = !was_decided && !was_expired;
-        let is_decided_as =
-            |kind_shown: Kind| decided.as_ref().is_some_and(|by| kind(&by.outcome) == kind_shown);
         let is_true = match &shown {
             Shown::Pending => is_open && !was_stalled && age <= PENDING_FOR,
             Shown::Stalled => is_open && fate.stalled.is_some() && age <= PENDING_FOR,
             Shown::Expired => !was_decided && age > PENDING_FOR && age <= TOLD_FOR,
             Shown::Gone => is_forgotten && age > TOLD_FOR,
-            Shown::Succeeded(method) => is_decided_as(Kind::Succeeded(*method)),
-            Shown::Cancelled => is_decided_as(Kind::Cancelled),
-            Shown::Superseded => is_decided_as(Kind::Superseded),
-            Shown::Failed(problem) => is_decided_as(Kind::Failed(*problem)),
+            Shown::Decided(shown) => decided.as_ref().is_some_and(|by| kind(&by.outcome) == *shown),
         };
         if shown == Shown::Expired {
             fate.shown_expired = fate.shown_expired.or(Some(to));

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use rules::outcome::{Outcome, Recorded};
 use rules::{Method, OperationId, Precondition, Problem, ProblemType, ResourceId, Version};
-use world::Transaction;
 
-use super::{Decided, History, PutId, WINDOW, is_true, resource_at};
+use super::{Decided, History, WINDOW, is_true, resource_at};
 use crate::events::Event;
 use crate::scheduler::{DAY, Time};
 
@@ -22,7 +21,7 @@ impl History {
         met: Option<Option<Version>>,
     ) {
         let Some(put) = self.owners.get(&id).copied() else {
-            return self.violate(|| format!("record: {id} is nobody's"));
+            return self.violate(|| format!("record: {id} belongs to no request"));
         };
         let request = &self.puts[put].request;
         let (of, behaviour) = (request.resource.clone(), request.behaviour);
@@ -77,18 +76,12 @@ impl History {
     pub fn on_transacted(&mut self, id: OperationId, is_own: bool, met: Option<Version>) {
         self.count(if is_own { Event::Transacted } else { Event::Coalesced });
         let Some(put) = self.owners.get(&id).copied() else {
-            return self.violate(|| format!("record: {id} is nobody's"));
+            return self.violate(|| format!("record: {id} belongs to no request"));
         };
         let is_allowed = is_own || is_true(&self.puts[put].request.precondition, met);
         self.check(is_allowed, || {
             format!("coalesced: #{put} is superseded at {met:?}, where its precondition was false")
         });
-    }
-
-    pub fn on_transaction(&mut self, reply: &Transaction) {
-        if let Transaction::Cancelled { decided, .. } = reply {
-            self.counts.add(Event::AlreadyDecided, decided.len() as u64);
-        }
     }
 
     /// A record is written.
@@ -101,7 +94,7 @@ impl History {
     ) {
         self.trace(now, || format!("{id} is {after:?}, was {before:?}"));
         let Some(put) = self.owners.get(&id).copied() else {
-            return self.violate(|| format!("record: {id} is nobody's"));
+            return self.violate(|| format!("record: {id} belongs to no request"));
         };
         let fate = self.fates.entry(id).or_default();
         let (decided, shown_expired) = (fate.decided.clone(), fate.shown_expired);
@@ -151,14 +144,9 @@ impl History {
         }
     }
 
-    /// What became of an operation of a PUT for good, so far.
+    /// The final outcome of an operation so far, without its words.
     pub(super) fn kind_of(&self, id: OperationId) -> Option<Kind> {
-        let decided = self.fates.get(&id)?.decided.as_ref();
-        decided.map(|by| kind(&by.outcome))
-    }
-
-    pub(super) fn owner(&self, id: OperationId) -> Option<PutId> {
-        self.owners.get(&id).copied()
+        self.decided(id).map(|by| kind(&by.outcome))
     }
 }
 
