@@ -12,8 +12,6 @@ Not in it: what SQS and Lambda need to hand a batch over beyond a fixed time, co
 several updates of one user in a batch, which would cost one write and drain faster.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from dataclasses import dataclass, field

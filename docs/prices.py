@@ -7,8 +7,6 @@ Requests, messages and capacity units, as tests/bench/calls.json has them counte
 is. Not the running time, storage, backups and data transfer, which depend on what you do.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -7,8 +7,6 @@ so; all other lines of Rust are product. A limit above its target is what there 
 lower it with each step down.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

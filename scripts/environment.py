@@ -1,7 +1,5 @@
 """Where things are, and the environment that the tools of the local stack run in."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

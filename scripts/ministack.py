@@ -1,7 +1,5 @@
 """MiniStack in the role of AWS: its start, and what it needs beside `sam deploy`."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

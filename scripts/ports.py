@@ -5,8 +5,6 @@
 This file uses the standard library only.
 """
 
-from __future__ import annotations
-
 import argparse
 import socket
 import sys

@@ -5,8 +5,6 @@ functions, cargo under sam). So another run of this program finds them again, in
 notes of its own, and never takes another process for one of them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

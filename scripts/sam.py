@@ -1,7 +1,5 @@
 """sam's commands on the template, as they are run against AWS."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -7,8 +7,6 @@ Both print sam's whole command first. Tables and queues are the stack's (`make u
 0 whatever a function answers.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import errno

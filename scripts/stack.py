@@ -10,8 +10,6 @@ Everything listens on 127.0.0.1 only, and everything that is written goes to LOC
 which has boto3 and PyYAML: `.tools/sam/bin/python -m scripts.stack`.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import dataclasses

@@ -3,8 +3,6 @@
 This file needs the Python of `.tools/sam`.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import logging

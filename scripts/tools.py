@@ -11,8 +11,6 @@ An environment is made again when the lock, the Python version or the path of th
 or its installation was interrupted. This file uses the standard library only.
 """
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import hashlib

@@ -8,8 +8,6 @@ is many of them, and API Gateway gets one document of OpenAPI for each mode. The
 document.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

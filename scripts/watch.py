@@ -4,8 +4,6 @@ Where it does not compile, MiniStack calls a server here instead of them, which 
 compiler's error.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -3,8 +3,6 @@
 python -m tests.bench.report target/bench.json
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,11 +1,9 @@
 """The API, as one caller sees it. Paths, header fields and bodies are sent as they are given."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -50,7 +48,7 @@ class Api:
     # The preference of a PUT or DELETE that has none.
     prefer: str | None = None
 
-    def seen_by(self, credentials: Credentials) -> Api:
+    def seen_by(self, credentials: Credentials) -> Self:
         """The API with these credentials in each request."""
         return dataclasses.replace(self, credentials=credentials)
 

@@ -1,7 +1,5 @@
 """What the tests share: the stack, the proxy before it, and names of their own."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -1,7 +1,5 @@
 """What a request carries that says who sends it."""
 
-from __future__ import annotations
-
 import functools
 import json
 import threading

@@ -4,8 +4,6 @@ boto3 is another client than the functions' Rust SDK, so what it reads is what a
 program would read.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -13,7 +11,7 @@ import shlex
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import boto3
@@ -65,13 +63,13 @@ class Deployment(Service):
         configuration = botocore.config.Config(proxies={})
         return session.client(service, endpoint_url=self.endpoint, config=configuration)
 
-    def update(self, **parameters: str) -> Deployment:
+    def update(self, **parameters: str) -> Self:
         """The stack once it has these parameters; the others are at their defaults."""
         words = " ".join(f"{name}={value}" for name, value in parameters.items())
         words = f"{os.environ.get('PARAMETERS', '')} {words}"
         python, place = ROOT / ".tools" / "sam" / "bin" / "python", ("--local-dir", self.local)
         run(python, "-m", "scripts.stack", "up", "--port", "0", *place, "--parameters", words)
-        return Deployment(self.local / "stack.env")
+        return type(self)(self.local / "stack.env")
 
     def resource(self, resource: str) -> dict[str, str] | None:
         """The item of a resource."""

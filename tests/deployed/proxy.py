@@ -4,8 +4,6 @@ What it forwards it forwards as it came, the header `Host` included, which names
 function signed just that, so that MiniStack finds the signature good.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import threading

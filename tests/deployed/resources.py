@@ -2,8 +2,6 @@
 events/resource.json. Its id is made of the parameters in its path, joined by slashes.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import secrets

@@ -4,8 +4,6 @@ Made-up ids would be answered with 404 alone. GENUINE has path parameters by ope
 null for those that were made up.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -1,7 +1,5 @@
 """The service as its clients see it, through the API alone: its answers, and what comes of them."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable

@@ -5,8 +5,6 @@ CloudFormation tells where its API is, and the caller's own AWS credentials sign
 made is deleted in the end.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """AuthMode iam, then jwt, each set by an update of the running stack."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -4,8 +4,6 @@ and the helpers that http.md prints are run as they are printed.
 Each use of a client is a program in tests/clients that ends with "ok".
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The documents: their links resolve, their commands exist, and the README's do what it shows."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

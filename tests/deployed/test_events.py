@@ -5,8 +5,6 @@ Tables and queue are the stack's; nothing is delivered from the queue meanwhile,
 samples change them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

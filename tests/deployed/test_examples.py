@@ -1,7 +1,5 @@
 """Every example of openapi.yaml is what the service answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

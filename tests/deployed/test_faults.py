@@ -1,7 +1,5 @@
 """One fault of each kind at the deployed functions, and what may happen to a queued operation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

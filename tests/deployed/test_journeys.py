@@ -2,8 +2,6 @@
 them against any deployed stack.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from urllib.parse import unquote

@@ -4,8 +4,6 @@ The functions' events make the routes and the API's body says who may call them:
 in the events alone would be open.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """What `make run` and `make watch` say and answer."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -10,8 +10,6 @@ up, a genuine receipt, it is given. What the document leaves open for the future
 closes here.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

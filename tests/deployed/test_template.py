@@ -1,7 +1,5 @@
 """What linters do not see in the template. Needs no stack."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator

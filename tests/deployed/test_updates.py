@@ -5,8 +5,6 @@ MiniStack's pipe publishes every record of the stream as it is. So what its filt
 the message that its template makes, is tested here on these records.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import secrets

@@ -1,7 +1,5 @@
 """The service that the orders of docs/make-it-yours.md call, and what its answers make of them."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time

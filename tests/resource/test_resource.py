@@ -1,7 +1,5 @@
 """docs/make-it-yours.md, followed step by step in copies of the repository."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
