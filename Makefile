@@ -95,7 +95,7 @@ bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
 
 .PHONY: tools
 tools: ## install the pinned tools into .tools/
-	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks clients lint security node generators
+	@$(PYTHON) -m scripts.tools ministack sam cargo-lambda checks lint security node generators
 
 LINT = .tools/lint/bin
 NPM_TOOL = .tools/node/bin/node .tools/node/node_modules/.bin

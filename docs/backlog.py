@@ -1,8 +1,6 @@
 """How the backlog of deferred PUTs grows and drains around an outage of the tables of an hour.
 
     python3 -m docs.backlog    # prints the table of docs/scale.md
-    python3 -m scripts.tools pictures
-    .tools/pictures/bin/python -m docs.backlog --write    # writes table and picture into docs/
 
 The model goes second by second, with quantities where AWS has single messages, and without
 chance, so that it gives the same figures everywhere. In it are: the receives that SQS counts and
@@ -13,7 +11,6 @@ several updates of one user in a batch, which would cost one write and drain fas
 """
 
 import math
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +18,7 @@ PAGE = Path(__file__).resolve().parent / "scale.md"
 BEGIN, END = "<!-- python3 -m docs.backlog -->\n", "<!-- end -->\n"
 
 OUTAGE = 3600
-# Before the outage, so that the picture shows the normal state.
+# Before the outage, in the normal state.
 CALM = 600
 # The model gives up here: the backlog does not drain.
 LONGEST = 6 * 3600
@@ -213,40 +210,5 @@ def table(runs: list[Run]) -> str:
     return text
 
 
-def draw(runs: list[Run], path: Path) -> None:
-    """Draw how many messages wait, one panel for each load."""
-    import matplotlib as mpl  # noqa: PLC0415 (the table needs no more than Python)
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "async-put"  # the same file each time
-    rates = sorted({done.setting.rate for done in runs})
-    figure, panels = plt.subplots(1, len(rates), figsize=(11, 4.2), layout="constrained")
-    for rate, panel in zip(rates, panels, strict=True):
-        panel.axvspan(0, OUTAGE / 60, color="0.9", label="tables throttle every write")
-        for done in (done for done in runs if done.setting.rate == rate):
-            setting = done.setting
-            points = range(0, len(done.backlog), 30)  # a point for 30 s, for a small file
-            panel.plot(
-                [(second - CALM) / 60 for second in points],
-                [done.backlog[second] / 1e6 for second in points],
-                label=f"{setting.concurrency:,} x {setting.batch:,}, tables {setting.tables} x",
-            )
-        panel.set(
-            title=f"{rate:,} PUT/s",
-            xlabel="minutes since the outage began",
-            ylabel="messages that wait, in millions",
-            xlim=(-CALM / 60, 180),
-            ylim=(0, 1.6 * rate * OUTAGE / 1e6),
-        )
-        panel.legend(title="invocations x batch", loc="upper right", fontsize="small")
-    figure.savefig(path, metadata={"Date": None})
-
-
 if __name__ == "__main__":
-    runs = [run(setting) for setting in SETTINGS]
-    print(table(runs), end="")
-    if "--write" in sys.argv:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}{table(runs)}{END}{rest.partition(END)[2]}")
-        draw(runs, PAGE.with_name("backlog.svg"))
+    print(table([run(setting) for setting in SETTINGS]), end="")
