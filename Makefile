@@ -39,7 +39,7 @@ test: deployed units soak-short bench-short resource-short ## all tests, two sui
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 units: functions
 soak-short bench-short: units
-resource-short: deployed units
+resource-short sam-local: deployed units
 endif
 
 .PHONY: functions
@@ -100,8 +100,13 @@ tools: ## install the pinned tools into .tools/
 LINT = .tools/lint/bin
 NPM_TOOL = .tools/node/bin/node .tools/node/node_modules/.bin
 
-.PHONY: lint
-lint: tools rust-lint ## formatting, linters with warnings denied, types, licences, spelling, the template
+.PHONY: lint lint-rust lint-rest
+lint: lint-rust lint-rest ## formatting, linters with warnings denied, types, licences, spelling, the template
+lint-rust:
+	cargo fmt --all --check
+	@$(TIMED) cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings' $(TIMED) cargo doc --workspace --no-deps --quiet
+lint-rest: tools
 	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
@@ -117,9 +122,3 @@ lint: tools rust-lint ## formatting, linters with warnings denied, types, licenc
 	@$(LOCAL_STACK) validate
 	@.tools/sam/bin/python -m scripts.transformed
 	@LOG_LEVEL=ERROR .tools/security/bin/python -m checkov.main --config-file .ci/checkov.yaml
-
-.PHONY: rust-lint
-rust-lint:
-	cargo fmt --all --check
-	@$(TIMED) cargo clippy --workspace --all-targets --quiet -- --deny warnings
-	@RUSTDOCFLAGS='--deny warnings' $(TIMED) cargo doc --workspace --no-deps --quiet

@@ -15,7 +15,7 @@ from botocore import xform_name
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from docs import backlog, prices
+from docs import prices
 from scripts.ports import DEFAULT_PORT
 
 from .deployment import Deployment
@@ -174,9 +174,3 @@ def test_the_prices_are_those_that_the_script_prints() -> None:
     assert sorted(shown) == sorted(f"{each:.2f}" for each in named)
     assert prices.requests() in (ROOT / "docs" / "deploying.md").read_text()
     assert prices.batches() in (ROOT / "docs" / "performance.md").read_text()
-
-
-def test_the_backlog_is_the_one_that_the_model_shows() -> None:
-    runs = [backlog.run(setting) for setting in backlog.SETTINGS]
-    shown = backlog.PAGE.read_text().partition(backlog.BEGIN)[2].partition(backlog.END)[0]
-    assert shown == backlog.table(runs)
