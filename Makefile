@@ -35,16 +35,17 @@ IN = --no-print-directory -C
 .PHONY: test
 test: deployed units soak-short bench-short resource-short ## all tests, two suites at a time
 
-# They share target/, where one build goes on at a time: the first is what the longest suite needs.
+# Cargo builds one thing at a time, so that all is built before tests run side by side.
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-units: functions
+deployed units: build
 soak-short bench-short: units
 resource-short sam-local: deployed units
 endif
 
-.PHONY: functions
-functions:
+.PHONY: build
+build: ## the functions, and all that tests them
 	@$(TIMED) cargo build --locked --quiet
+	@$(TIMED) cargo build --locked --quiet --workspace --tests --bin soak --bin bench --bin events
 
 .PHONY: units
 units: ## only the tests that need no stack
@@ -63,7 +64,7 @@ events: ## write the sample events and the test data of the resource, from crate
 
 # With STACK_ENV=.local/stack.env the tests use that running stack and keep it.
 .PHONY: deployed
-deployed: tools functions ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
+deployed: tools ## deploy to MiniStack and test the service from outside (PYTEST="-k order")
 	@$(TIMED) env BUILD='$(BUILD)' PARAMETERS='$(PARAMETERS)' .tools/checks/bin/python -m pytest $(PYTEST)
 
 # A deployed stack; the custom domain of its API, if any; an access token, with AuthMode jwt.

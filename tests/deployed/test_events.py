@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from scripts.environment import target
 from scripts.ports import free_port
 from scripts.processes import Failure, last_lines, running
 from scripts.sam import CARGO_LAMBDA
@@ -46,7 +47,9 @@ def samples(deployment: Deployment, tmp_path: Path) -> Iterator[Path]:
     """The sample events, written just now: those in the repository may be too old to be carried
     out. No resource of theirs is there before and after; and nothing is delivered.
     """
-    run("cargo", "run", "--quiet", "--package", "events", tmp_path)
+    # With the features of the tests, so that nothing is compiled again.
+    run("cargo", "build", "--quiet", "--workspace", "--bin", "events")
+    run(target() / os.environ.get("CARGO_BUILD_TARGET", "") / "debug" / "events", tmp_path)
 
     def clear() -> None:
         for resource in SAMPLES:
