@@ -38,6 +38,8 @@ test: deployed units soak-short bench-short resource-short ## all tests, two sui
 # Cargo builds one thing at a time, so that all is built before tests run side by side.
 ifneq ($(filter test,$(MAKECMDGOALS)),)
 deployed units: build
+# While the linters run that compile nothing, the functions of the deployed tests are built.
+lint-rust: lint-rest
 soak-short bench-short: units
 resource-short sam-local: deployed units
 endif
@@ -102,12 +104,13 @@ LINT = .tools/lint/bin
 NPM_TOOL = .tools/node/bin/node .tools/node/node_modules/.bin
 
 .PHONY: lint lint-rust lint-rest
-lint: lint-rust lint-rest ## formatting, linters with warnings denied, types, licences, spelling, the template
+lint: lint-rest lint-rust ## formatting, linters with warnings denied, types, licences, spelling, the template
 lint-rust:
-	cargo fmt --all --check
 	@$(TIMED) cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	@RUSTDOCFLAGS='--deny warnings' $(TIMED) cargo doc --workspace --no-deps --quiet
 lint-rest: tools
+	cargo fmt --all --check
+	@mkdir -p target
 	@$(LINT)/cargo-deny --locked --config .ci/deny.toml --log-level error check licenses bans sources
 	@$(LINT)/cargo-shear --color never > target/shear.log || { cat target/shear.log; exit 1; }
 	@$(LINT)/typos
