@@ -154,9 +154,11 @@ impl Setting {
             drain.most_in_flight = drain.most_in_flight.max(sum(&queue.hidden) + working);
             let begun: Vec<_> = (0..)
                 .zip(&received)
-                .map(|(receives, count)| {
-                    if receives >= LAST_TIME_BEFORE { count * in_time } else { *count }
-                })
+                .map(
+                    |(receives, count)| {
+                        if receives >= LAST_TIME_BEFORE { count * in_time } else { *count }
+                    },
+                )
                 .collect();
             let all = sum(&begun);
             let landed = if all > 0.0 { (capacity / all).min(1.0) } else { 0.0 };
@@ -170,7 +172,8 @@ impl Setting {
                 }
             }
             if now == CALM + OUTAGE - 1 {
-                let waiting = [&queue.visible, &queue.hidden].map(|of| sum(&of[LAST_TIME_BEFORE..]));
+                let waiting =
+                    [&queue.visible, &queue.hidden].map(|of| sum(&of[LAST_TIME_BEFORE..]));
                 (drain.backlog, drain.suspects) = (queue.size(), sum(&waiting) / queue.size());
             }
             // The messages of two seconds: clients wait hardly longer than without the outage.
@@ -237,8 +240,12 @@ fn the_page_shows_the_table_of_the_model() {
         (50_000.0, 100.0, 1_000.0, 2.0),
         (50_000.0, 100.0, 1_000.0, 4.0),
     ];
-    let settings = settings
-        .map(|(rate, batch, concurrency, tables)| Setting { rate, batch, concurrency, tables });
+    let settings = settings.map(|(rate, batch, concurrency, tables)| Setting {
+        rate,
+        batch,
+        concurrency,
+        tables,
+    });
     let table = table(&settings);
     println!("{table}");
     assert!(include_str!("../docs/scale.md").contains(&format!("\n\n{table}\n")));

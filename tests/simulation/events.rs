@@ -1,5 +1,4 @@
-//! Counts of what happened, so that a simulation that stopped meeting the cases it is
-//! about does not pass for one that proves something.
+//! Counts what happened. A simulation that no longer meets its cases proves nothing, and must fail.
 
 macro_rules! events {
     ($($event:ident: $text:literal,)*) => {
