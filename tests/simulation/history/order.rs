@@ -1,5 +1,5 @@
-//! The order: whatever was answered before a PUT was sent never wins over it, as long as
-//! the gateway's clocks keep the bound.
+//! The order: a request that was answered before a PUT was sent never wins over it, as long as the
+//! gateway's clocks stay within the bound.
 
 use rules::{OperationId, ResourceId};
 
@@ -9,7 +9,7 @@ use crate::events::Event;
 use crate::scheduler::{MS, Time};
 
 impl History {
-    /// Whether, within the bound, `earlier` was over before `later` was sent.
+    /// Whether, within the bound, `earlier` had ended before `later` was sent.
     pub(super) fn is_before(&self, earlier: PutId, later: PutId) -> bool {
         let Some(gap) = self.gap else { return false };
         let (earlier, later) = (&self.puts[earlier], &self.puts[later]);
@@ -61,8 +61,8 @@ impl History {
         states.iter().filter_map(|(_, state)| state.map(|state| state.written_by))
     }
 
-    /// That what operation `winner` overwrites arrived at most a second after it, by the
-    /// gateway's clocks, whatever all other clocks say.
+    /// Checks that the operations that `winner` overwrites arrived at most a second after it, by
+    /// the gateway's clocks, whatever all other clocks say.
     fn check_promise(&mut self, winner: OperationId, loser: PutId) {
         let Some(winner) = self.owners.get(&winner).copied() else { return };
         let arrivals =
@@ -74,7 +74,7 @@ impl History {
         });
     }
 
-    /// That some newer operation that was stored may stand where `loser` (`id`) does not.
+    /// Checks that some newer operation that was stored may win over `loser` (`id`).
     pub(super) fn check_superseded(&mut self, id: OperationId, loser: PutId) {
         let resource = &self.puts[loser].request.resource;
         let newer = self.stored_so_far(resource).filter(|stored| *stored > id);
@@ -85,7 +85,7 @@ impl History {
         let is_stale =
             !winners.is_empty() && winners.iter().all(|winner| self.is_before(*winner, loser));
         self.check(!is_stale, || {
-            format!("stale: #{loser} is superseded only by {winners:?}, which were over before")
+            format!("stale: #{loser} is superseded only by {winners:?}, which had ended before it was sent")
         });
     }
 }
