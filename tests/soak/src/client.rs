@@ -230,7 +230,7 @@ impl Target {
         request
     }
 
-    /// Asks for the status until it is final. After `cancel`, if given, it cancels first.
+    /// Asks for the status until it is final. If `cancel` is given, cancels after that time.
     async fn poll(&self, change: usize, location: &str, cancel: Option<Duration>) {
         let mut cancel = cancel.map(|after| Instant::now() + after);
         let deadline = Instant::now() + LONGEST_PENDING;
