@@ -193,7 +193,7 @@ fn every_limit_stands_where_the_page_says() {
         let [_, _, _, text, file, _] = cells[..] else { continue };
         let (Some(text), Some(file)) = (code(text), code(file)) else { continue };
         let source = fs::read_to_string(root().join(file)).unwrap();
-        assert!(source.contains(text), "{file} does not hold {text}");
+        assert!(source.contains(text), "{file} does not contain {text}");
         rows += 1;
     }
     assert!(rows > 30, "{rows}");
