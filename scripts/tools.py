@@ -69,7 +69,7 @@ def is_installed(name: str) -> bool:
 
 
 def install(name: str) -> None:
-    """Make one environment. The stamp is written last: without it, the environment is incomplete."""
+    """Make one environment. Its stamp is written last: an environment without one is incomplete."""
     venv, log = TOOLS / name, TOOLS / "logs" / f"{name}.log"
     where = f"into {venv.relative_to(ROOT)} (log: {log.relative_to(ROOT)})"
     print(f"tools: installing {name} {where}", flush=True)

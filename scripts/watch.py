@@ -1,4 +1,4 @@
-"""`make watch`: builds the functions when their source changes and deploys them to the running stack.
+"""`make watch`: build the functions when their source changes, and deploy them to the stack.
 
 If the source does not compile, MiniStack calls a server here instead, which answers with the
 compiler's error.
@@ -65,7 +65,7 @@ class ErrorServer:
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def _answer(self, event: bytes) -> tuple[int, bytes]:
-        """Answer a request with the error; a batch of messages must fail, so that it comes again."""
+        """Answer a request with the error. A batch of messages must fail, to come again."""
         if "Records" in json.loads(event):
             return 500, self.error.encode()
         plain = {"Content-Type": "text/plain; charset=utf-8"}
