@@ -6,8 +6,8 @@ The requests are valid and invalid. All its checks are on except three:
 - `use_after_free`: the status of an operation exists for longer than the resource.
 
 schemathesis.toml replaces defaults of checks that do not fit. The test passes genuine receipts,
-which Schemathesis cannot generate. strict.yaml closes here what the document leaves open for the
-future.
+which Schemathesis cannot generate. strict.yaml excludes answers that the document allows only for
+the future.
 """
 
 import json

@@ -1,5 +1,5 @@
-//! Compares `rules::body::check` with serde_json, on whatever bytes libFuzzer finds. `make -C tests
-//! fuzz SECONDS=60` runs it.
+//! Compares `rules::body::check` with serde_json, on whatever bytes libFuzzer finds.
+//! `make -C tests fuzz SECONDS=60` runs it.
 
 #![no_main]
 
