@@ -1,4 +1,4 @@
-//! Whatever a gateway's event contains, there is an answer. The events go through the same service
+//! Every event of a gateway gets an answer, whatever it contains. The events go through the same service
 //! as in the `main` of the functions.
 
 use lambda_runtime::{Context, LambdaEvent, Service};

@@ -5,9 +5,9 @@
 //! The model advances second by second. It has quantities instead of single messages, and no
 //! chance. It includes the receives that SQS counts and the back-off of `apply`, that suspects run
 //! one at a time, the limit of messages in flight, the growth of Lambda's pollers, the share of a
-//! CPU that the memory buys, and the capacity of the tables. It leaves out cold starts, all time
-//! beyond a fixed one in which SQS and Lambda deliver a batch, and several updates of one resource
-//! in a batch, which would cost one write and drain faster.
+//! CPU that the memory buys, and the capacity of the tables. It leaves out cold starts, delays
+//! of SQS and Lambda beyond a fixed time for each batch, and several updates of one resource in a
+//! batch, which would cost one write and drain faster.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -23,7 +23,7 @@ events! {
     Timeless: "requests without a time of arrival",
     HeldUp: "requests held up",
     GivenUp: "requests given up",
-    Foreign: "messages that something else than put sent",
+    Foreign: "messages that something other than put sent",
     Duplicate: "messages delivered twice at a time",
     PartialReceive: "receives from some of the servers",
     DeleteFailed: "deleted messages that came back",

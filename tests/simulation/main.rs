@@ -25,15 +25,15 @@
 //! # What is checked
 //! After every step, all writes and answers are checked against what really happened, which
 //! [`history`] knows. At the end all faults stop, everything is delivered, and each operation must
-//! have its outcome; in some schedules months pass. In eight of ten the gateway's clocks stay
-//! within the bound that the order assumes. Then order is checked too: a request that had ended
+//! have its outcome; in some schedules months pass. In eight of ten schedules the gateway's clocks
+//! stay within the bound that the order assumes. Then order is checked too: a request that had ended
 //! before a PUT was sent never wins over that PUT. In all schedules, whatever the clocks of the
 //! hosts say:
 //!
 //! - a PUT overwrites nothing that arrived more than a second after it by the gateway's clocks,
 //! - nothing lands that is cancelled,
 //! - nothing lands that is older than an earlier state of its resource, also after a tombstone is
-//! removed,
+//!   removed,
 //! - nothing is written without its update,
 //! - an update sees the id that its operation was made with.
 //!

@@ -75,7 +75,7 @@ mutants! {
     fence_is_dropped => FenceIsDropped,
     /// A call that would record another outcome does not learn of the final one.
     decision_is_not_told => DecisionIsNotTold,
-    /// What is stalled is recorded as failed permanently.
+    /// A stalled operation is recorded as failed permanently.
     stalled_is_final => StalledIsFinal,
     /// `stalled` overwrites a final outcome.
     stalled_overwrites => StalledOverwrites,

@@ -5,7 +5,6 @@
 //! goes next, and events that are due at the same microsecond go in the order in which they began
 //! to wait. To kill a process is to drop its future at a point where it waits; this does not recall
 //! what the process has sent.
-//! point where it waits; what it has sent is not recalled by that.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

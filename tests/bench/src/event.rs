@@ -5,8 +5,7 @@ use rig::resource;
 use rig::sqs::Message;
 use serde_json::{Value, json};
 
-/// A resource's body of at least so many bytes: it is filled with blanks, which are valid in any
-/// body.
+/// A resource's body, filled to so many bytes with blanks, which are valid in any body.
 pub fn body(bytes: usize) -> String {
     let sample = resource::body(1);
     let members = sample.trim_end().strip_suffix('}').expect("a body is a JSON object");

@@ -2,7 +2,6 @@
 //!
 //! `bench --bins FOLDER [--peers FILE] [--only PART,PART] [--rounds N] [--json FILE]`; the parts
 //! are size, start-up, calls, instructions, warm, memory and apply.
-//! are size, start-up, calls, instructions, warm, memory and apply.
 
 mod apply;
 mod budgets;

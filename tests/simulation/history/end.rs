@@ -74,7 +74,7 @@ impl History {
     }
 
     /// Checks that the body of the resource is that of the newest operation that was not refused:
-    /// by id and, within the bound, also by which request had ended before which was sent.
+    /// the newest by id and, within the bound, also by the times of the requests.
     fn check_last(&mut self, put: PutId) {
         let known = &self.puts[put];
         let states = self.states.get(&known.request.resource).map_or(&[][..], Vec::as_slice);

@@ -52,8 +52,8 @@ impl Target {
         self.known.lock().unwrap()
     }
 
-    /// Carries out a plan, until every client has finished and all deferred operations are decided,
-    /// unless that takes long.
+    /// Carries out a plan until every client has finished. Then waits until all deferred operations
+    /// are decided, unless that takes long.
     pub async fn play(self: &Arc<Self>, plan: &Plan) {
         self.rig.watch.enter(&self.name, plan.weather, plan.hot, plan.seed);
         let clients = plan.clients.iter().map(|steps| async move {

@@ -120,7 +120,7 @@ impl Said {
         self.text.starts_with("202")
     }
 
-    /// Whether a status may never change.
+    /// Whether a status must never change again.
     pub fn is_final(&self) -> bool {
         !matches!(self.fate, Fate::Open | Fate::Unexpected)
     }

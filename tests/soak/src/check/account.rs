@@ -98,7 +98,7 @@ fn unexpected(change: &Change, found: &mut Found) {
     }
 }
 
-/// A client asked to cancel what is cancelled, and there is no other outcome.
+/// An operation is cancelled only if a client asked for that, and has no other outcome.
 fn cancelled(change: &Change, found: &mut Found) {
     let claims = change.claims();
     for (at, said) in claims.iter().filter(|(_, said)| said.fate == Fate::Cancelled) {
@@ -111,7 +111,7 @@ fn cancelled(change: &Change, found: &mut Found) {
     }
 }
 
-/// Something newer is stored if an operation is superseded.
+/// An operation is superseded only by a newer one that landed.
 fn superseded(change: &Change, landed: &[Landed], found: &mut Found) {
     let newest = landed.iter().map(|write| write.operation.as_str()).max();
     let own = change.operations().into_iter().min();
