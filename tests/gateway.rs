@@ -1,5 +1,5 @@
-//! Every event of a gateway gets an answer, whatever it contains. The events go through the same service
-//! as in the `main` of the functions.
+//! Every event of a gateway gets an answer, whatever it contains. The events go through the same
+//! service as in the `main` of the functions.
 
 use lambda_runtime::{Context, LambdaEvent, Service};
 use lambda_shell::{Access, GatewayEvent, gateway};

@@ -26,9 +26,9 @@
 //! After every step, all writes and answers are checked against what really happened, which
 //! [`history`] knows. At the end all faults stop, everything is delivered, and each operation must
 //! have its outcome; in some schedules months pass. In eight of ten schedules the gateway's clocks
-//! stay within the bound that the order assumes. Then order is checked too: a request that had ended
-//! before a PUT was sent never wins over that PUT. In all schedules, whatever the clocks of the
-//! hosts say:
+//! stay within the bound that the order assumes. Then order is checked too: a request that had
+//! ended before a PUT was sent never wins over that PUT. In all schedules, whatever the clocks of
+//! the hosts say:
 //!
 //! - a PUT overwrites nothing that arrived more than a second after it by the gateway's clocks,
 //! - nothing lands that is cancelled,
