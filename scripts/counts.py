@@ -1,9 +1,9 @@
-"""How much there is beside the product; fails where it is more than allowed.
+"""Count what the repository contains beside the product; fails if it is too much.
 
     python3 -m scripts.counts
 
-A Rust file is test from its first `#[cfg(test)]` on, and wholly below tests/ or where it is named
-so; all other lines of Rust are product.
+A Rust file is product up to its first `#[cfg(test)]`. A file below tests/, or with a name for
+tests, contains no product.
 """
 
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def tracked(suffix: str = "") -> list[str]:
-    """The files under version control whose names end so."""
+    """The files under version control with one of these suffixes."""
     listed = ["git", "ls-files", "-z", "--", f"*{suffix}"]
     done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
     return [name for name in done.stdout.split("\0") if (ROOT / name).is_file()]
@@ -26,7 +26,7 @@ def lines(name: str) -> list[str]:
 
 
 def product_lines(name: str) -> int:
-    """How many lines of a Rust file are product."""
+    """The number of lines of a Rust file that are product."""
     is_test = re.search(r"\btests/|tests\.rs$", name)
     text = [] if is_test else [line.strip() for line in lines(name)]
     return text.index("#[cfg(test)]") if "#[cfg(test)]" in text else len(text)
@@ -39,7 +39,7 @@ def main() -> int:
     tests = sum(len(lines(name)) for name in rust) - product
     python = sum(len(lines(name)) for name in tracked(".py"))
     targets = [line for line in lines("Makefile") if re.match(r"[a-z-]+:.*## ", line)]
-    counts = (  # what, how many, the limit
+    counts = (  # name, number, limit
         ("entries at the top", len({name.split("/")[0] for name in tracked()}), 22),
         ("targets that make lists", len(targets), 15),
         ("lines of Rust tests for one of product", round(tests / product, 2), 2.0),

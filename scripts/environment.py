@@ -1,4 +1,4 @@
-"""Where things are, and the environment that the tools of the local stack run in."""
+"""The paths of this repository, and the environment for the tools of the local stack."""
 
 import json
 import os
@@ -10,21 +10,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 HOST = "127.0.0.1"
-# Under this name MiniStack is AWS; under 127.0.0.1 it is the API (`Deployed.serve_api`).
+# At this name MiniStack is AWS; at 127.0.0.1 it is the API (`Deployed.serve_api`).
 AWS_HOST = "localhost"
 REGION = "us-east-1"
 KEY = "test"  # MiniStack's root key and secret
-# This machine's instruction set, as the template calls it.
+# This machine's instruction set, by its name in the template.
 ARCHITECTURE = "arm64" if platform.machine() == "aarch64" else "x86_64"
 
 
 def target() -> Path:
-    """Where cargo puts what it builds."""
+    """The folder for cargo's output."""
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 def replace(file: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one, never a part."""
+    """Write a file atomically: a reader sees the old text or the new one, never a part."""
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f"{file.name}.{os.getpid()}")
     scratch.write_text(text)
@@ -32,13 +32,13 @@ def replace(file: Path, text: str) -> None:
 
 
 def settings_in(file: Path) -> dict[str, str]:
-    """The variables in a stack.env."""
+    """The variables in a stack.env file."""
     lines = (line.partition("=") for line in file.read_text().splitlines())
     return {key: shlex.split(value)[0] for key, _, value in lines}
 
 
 def aws_environment(port: int) -> dict[str, str]:
-    """The variables that lead every AWS client to the MiniStack on this port."""
+    """The variables that direct every AWS client to the MiniStack on this port."""
     return {
         "AWS_ENDPOINT_URL": f"http://{AWS_HOST}:{port}",
         "AWS_REGION": REGION,
@@ -54,7 +54,7 @@ def tool_environment(local: Path) -> dict[str, str]:
     keep = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     direct = [os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")), HOST, AWS_HOST]
     unproxied = ",".join(filter(None, direct))
-    # Nothing of ~/.aws is read, and nothing is written to the real home.
+    # Nothing in ~/.aws is read, and nothing is written to the real home.
     home = local / "home"
     # Keeps sam from looking for updates and from asking about telemetry.
     looked = {"lastVersionCheck": time.time(), "telemetryEnabled": False}
@@ -66,7 +66,7 @@ def tool_environment(local: Path) -> dict[str, str]:
         "HOME": str(home),
         "XDG_CACHE_HOME": str(TOOLS / "cache"),
         "SAM_CLI_TELEMETRY": "0",
-        "SAM_CLI_POLL_DELAY": "1",  # seconds between looks at the deployment
+        "SAM_CLI_POLL_DELAY": "1",  # seconds between checks of the deployment
         "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": unproxied,

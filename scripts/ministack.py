@@ -1,4 +1,4 @@
-"""MiniStack in the role of AWS: its start, and what it needs beside `sam deploy`."""
+"""MiniStack in the role of AWS: starts it, and does what it needs beside `sam deploy`."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def launch(local: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
     temporary = local / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    # A clean environment: MiniStack hands its own to the functions.
+    # A clean environment: MiniStack passes its own to the functions.
     environment = {
         "PATH": os.defpath,
         "HOME": str(local / "home"),
@@ -50,7 +50,7 @@ def answers(port: int) -> bool:
         return False
 
 
-# The `AutoPublishAlias` of the template, which is what every caller of a function calls.
+# The `AutoPublishAlias` of the template; every caller of a function calls this alias.
 ALIAS = "live"
 
 
@@ -67,7 +67,7 @@ class Deployed:
         return {each["OutputKey"]: each["OutputValue"] for each in stacks["Stacks"][0]["Outputs"]}
 
     def physical_ids(self) -> dict[str, str]:
-        """What each logical id of the template became."""
+        """The physical id of each logical id of the template."""
         client = self._client("cloudformation")
         reply = client.describe_stack_resources(StackName=self._stack_name)
         return {
@@ -78,9 +78,9 @@ class Deployed:
     def serve_api(self, cors: Mapping[str, Any]) -> str:
         """Set the API's CORS and make 127.0.0.1 a custom domain of it; returns its URL.
 
-        Every program resolves that name, paths are what they are on AWS, and `Host` is the name
-        that the client signed. The API's own name (….execute-api.localhost) many programs cannot
-        resolve; under MiniStack's path form the API does not know the prefix of its own URL.
+        Every program resolves that name, paths are as on AWS, and `Host` is the name
+        that the client signed. Many programs cannot resolve the API's own name
+        (….execute-api.localhost), and in MiniStack's path form the API does not know its prefix.
         """
         client, api = self._client("apigatewayv2"), self.outputs()["ApiId"]
         settings = {key[0].upper() + key[1:]: value for key, value in cors.items()}
@@ -109,7 +109,7 @@ class Deployed:
         client.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
 
     def _client(self, service: str) -> Any:
-        """A client of MiniStack, whatever AWS settings this machine has."""
+        """A client of MiniStack, independent of this machine's AWS settings."""
         session = boto3.session.Session(KEY, KEY, region_name=REGION)
         configuration = botocore.config.Config(
             proxies={}, connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1}

@@ -1,4 +1,4 @@
-"""Whether the port that a local stack wants is free.
+"""Check that the port for a local stack is free.
 
     python3 -m scripts.ports PORT LOCAL_DIR    # before anything is installed
 
@@ -16,7 +16,7 @@ DEFAULT_PORT = 4566
 
 
 def free_port(wanted: int, variable: str) -> int:
-    """The wanted port, or for 0 any; fails when somebody else has it."""
+    """The wanted port, or any port for 0; fails if another process uses it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,7 +31,7 @@ def free_port(wanted: int, variable: str) -> int:
 
 
 def main() -> int:
-    """Check it, unless a stack of this LOCAL_DIR may be the one that has it."""
+    """Check the port, unless a stack of this LOCAL_DIR may be using it."""
     parser = argparse.ArgumentParser(description="Whether the port is free.")
     parser.add_argument("port", type=int)
     parser.add_argument("local_dir")

@@ -1,8 +1,8 @@
-"""Processes: start them, and end them with everything they started.
+"""Start processes, and end them with everything they have started.
 
-Each has the path of its log in its environment, which all that it starts inherits (MiniStack's
-functions, cargo under sam). So another run of this program finds them again, in /proc and without
-notes of its own, and never takes another process for one of them.
+Each has the path of its log in its environment, and its children inherit that (MiniStack's
+functions, cargo under sam). By it another run of this program finds them again in /proc,
+without notes, and never takes another process for one of them.
 """
 
 import contextlib
@@ -38,14 +38,14 @@ class Failure(Exception):
 
 
 def shown(path: Path) -> Path:
-    """A path as people like to read it: relative to the current directory where it is below."""
+    """A path in a readable form: relative to the current directory if it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def start(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str], directory: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a process apart from this terminal, its output going to the log."""
+    """Start a process that is detached from this terminal and writes to the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -63,7 +63,7 @@ def start(
 def running(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str], directory: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process for the time of the block."""
+    """A process for the duration of the block."""
     child = start(command, log, environment, directory)
     try:
         yield child
@@ -73,11 +73,11 @@ def running(
 
 
 def found(log: Path) -> list[int]:
-    """The ids of what was started with this log, or with one in this directory."""
+    """The ids of the processes with this log, or with one in this directory."""
     mark = f"{MARK}={log}".encode()
     pids = []
     for process in Path("/proc").glob("[0-9]*"):
-        # Those of others cannot be read, those that have ended have no environment.
+        # Other users' processes cannot be read, and processes that have ended have no environment.
         with contextlib.suppress(OSError):
             variables = (process / "environ").read_bytes().split(b"\0")
             if any(each == mark or each.startswith(mark + b"/") for each in variables):
@@ -86,7 +86,7 @@ def found(log: Path) -> list[int]:
 
 
 def stop(log: Path, grace: float = GRACE) -> None:
-    """End all that is found so, by force what has not ended in time."""
+    """End all these processes; kill those that have not ended in time."""
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
         for pid in found(log):
             with contextlib.suppress(ProcessLookupError):
@@ -96,7 +96,7 @@ def stop(log: Path, grace: float = GRACE) -> None:
             time.sleep(POLL)
 
 
-# cargo's progress bar, such as "Building [===>   ] 46/246: time-core"; it is drawn over itself.
+# cargo's progress bar, such as "Building [===>   ] 46/246: time-core"; cargo draws it repeatedly.
 BAR = re.compile(r"Building \[[=> ]*\] (\d+)/(\d+)(: [^\r\n]*)?")
 
 
@@ -108,7 +108,7 @@ def last_lines(log: Path, count: int) -> list[str]:
 
 
 def progress(log: Path) -> str:
-    """How far a tool is: the steps that cargo has done of all, else the last line of its log."""
+    """A tool's progress: the finished and all steps of cargo, else the last line of its log."""
     if bars := BAR.findall(log.read_text(errors="replace")):
         done, all_steps, current = bars[-1]
         return f"compiled {done} of {all_steps}{current.rstrip()}"

@@ -1,4 +1,4 @@
-"""sam's commands on the template, as they are run against AWS."""
+"""sam's commands on the template, as for AWS."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,8 @@ from scripts.environment import ARCHITECTURE, REGION, ROOT, TOOLS, replace
 TEMPLATE = ROOT / "template.yaml"
 STACK_NAME = "async-put"
 CARGO_LAMBDA = TOOLS / "cargo-lambda" / "bin" / "cargo-lambda"
-# A debug build by this machine's own linker, for what runs on this machine. `make` has set the
-# rest, so that all its builds share what they compile.
+# A debug build by this machine's linker, to run on this machine. `make` has set the rest, to share
+# the compiled code between its builds.
 QUICK_BUILD = {"CARGO_LAMBDA_COMPILER": "cargo", "SAM_BUILD_MODE": "debug"}
 
 Command = list[str | Path]
@@ -35,14 +35,14 @@ def binaries() -> dict[str, str]:
 
 
 def cargo_build(*command: str | Path) -> Command:
-    """A build of all functions at a time."""
+    """One build of all functions together."""
     return [*command, *(word for name in binaries().values() for word in ("--bin", name))]
 
 
 def compile_functions(*, release: bool) -> list[Command]:
-    """What `build` would do, but with progress in the log: sam shows none.
+    """The same result as `build`, but with progress in the log: sam shows none.
 
-    For a release each function by itself, since each has its own settings of it.
+    A release builds each function separately, since each has its own settings for it.
     """
     command: Command = [CARGO_LAMBDA, "lambda", "build"]
     command += ["--arm64"] if ARCHITECTURE == "arm64" else []
@@ -59,23 +59,23 @@ def build(local: Path) -> Command:
 
 
 def deploy(local: Path, parameters: Mapping[str, str]) -> Command:
-    """Sam deploy of what was built."""
+    """Sam deploy of the build."""
     command = [*_sam("deploy", local), "--template-file", built_template(local)]
     command += ["--stack-name", STACK_NAME, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"]
     command += ["--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"]
-    # In quotation marks, as a value may be empty.
+    # In quotation marks, since a value may be empty.
     values = (f'{name}="{value}"' for name, value in parameters.items())
     return [*command, "--parameter-overrides", *values]
 
 
 def local(local: Path, command: str) -> Command:
-    """Sam local COMMAND, with what was built."""
+    """Sam local COMMAND, with the build."""
     line = [*_sam(f"local {command}", local), "--template-file", built_template(local)]
     return [*line, "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
 
 
 def built_template(local: Path) -> Path:
-    """The template that `build` leaves."""
+    """The template that `build` writes."""
     return local / "build" / "template.yaml"
 
 
@@ -86,7 +86,7 @@ def validate(local: Path) -> Command:
 
 def _sam(command: str, local: Path) -> Command:
     """The start of a sam command. By module: a script's #! line breaks on a path with a space."""
-    # An empty samconfig.toml, so that a real one (bucket, profile) stays out of it.
+    # An empty samconfig.toml, so that a real one (bucket, profile) has no effect.
     configuration = local / "samconfig.toml"
     replace(configuration, "version = 0.1\n")
     python = TOOLS / "sam" / "bin" / "python"

@@ -3,8 +3,8 @@
     make -C events invoke FUNCTION=PutFunction EVENT=events/put-inline.json
     make -C events api    on http://127.0.0.1:3000
 
-Both print sam's whole command first. Tables and queues are the stack's (`make up`); sam exits
-0 whatever a function answers.
+Both first print the whole command of sam. They use the stack's tables and queues (`make up`).
+sam exits with 0 whatever a function answers.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from scripts.ports import free_port
 from scripts.processes import Failure, shown
 
 SAMPLES = ROOT / "events" / "env.json"
-# Set by scripts/with_docker, whose engine has a stand-in for Lambda's image.
+# Set by scripts/with_docker. Its engine has a substitute for Lambda's image.
 NO_PULL = "SAM_SKIP_PULL_IMAGE"
-# In the containers: this machine.
+# The name of this machine in the containers.
 HOST_NAME = "host.docker.internal"
 NEWEST_GLIBC = (2, 34)  # of Amazon Linux 2023
 
@@ -41,9 +41,9 @@ class SamLocal:
 
     def __init__(self, local: Path, stack: Mapping[str, str]) -> None:
         self._local = local
-        # sam hands the keys on, and asks STS whose they are.
+        # sam passes the keys on, and asks STS for their owner.
         self.environment = tool_environment(local) | dict(stack) | stand_in()
-        # Of these, sam hands each function those that the template names for it.
+        # sam passes each function those of these that the template names for it.
         names = {key: value for key, value in stack.items() if not key.startswith("AWS_")}
         endpoint = {"AWS_ENDPOINT_URL": f"http://{HOST_NAME}:{port_of(stack)}"}
         samples = json.loads(SAMPLES.read_text())["Parameters"]
@@ -59,7 +59,7 @@ class SamLocal:
 
 @contextlib.contextmanager
 def ready(local: Path, stack: Mapping[str, str]) -> Iterator[SamLocal]:
-    """Docker, and its way to the stack, for the time of the block."""
+    """Docker, and its route to the stack, for the duration of the block."""
     for name in sam.binaries():
         binary = local / "build" / name / "bootstrap"
         if not stand_in() and (version := newest_glibc(binary)) > NEWEST_GLIBC:
@@ -72,7 +72,7 @@ def ready(local: Path, stack: Mapping[str, str]) -> Iterator[SamLocal]:
 
 
 def stand_in() -> dict[str, str]:
-    """The variable that keeps sam from asking a registry, if it is set."""
+    """The variable that prevents sam from asking a registry, if it is set."""
     return {NO_PULL: os.environ[NO_PULL]} if NO_PULL in os.environ else {}
 
 
@@ -83,12 +83,12 @@ def newest_glibc(binary: Path) -> tuple[int, int]:
 
 
 def port_of(stack: Mapping[str, str]) -> int:
-    """Where the stack's AWS listens on 127.0.0.1."""
+    """The address of the stack's AWS on 127.0.0.1."""
     return int(stack["AWS_ENDPOINT_URL"].rpartition(":")[2])
 
 
 def bridge() -> str:
-    """The address that host-gateway stands for."""
+    """The address of host-gateway."""
     line = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     try:
         done = subprocess.run(line, capture_output=True, text=True, check=True)
@@ -104,7 +104,7 @@ def bridge() -> str:
 
 @contextlib.contextmanager
 def reached_from_containers(port: int) -> Iterator[None]:
-    """Forward what comes to the bridge's port to the same of 127.0.0.1."""
+    """Forward connections from the bridge's port to the same port of 127.0.0.1."""
 
     def copy(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -124,8 +124,8 @@ def reached_from_containers(port: int) -> Iterator[None]:
     try:
         server = Server((bridge(), port), Connection)
     except OSError as error:
-        # Docker Desktop has its bridge elsewhere, and leads to 127.0.0.1 by itself; where the
-        # address is in use, another command forwards to this stack already.
+        # Docker Desktop has its bridge elsewhere, and forwards to 127.0.0.1 itself. If the address
+        # is in use, another command already forwards to this stack.
         if error.errno not in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
             raise
         yield
@@ -166,7 +166,7 @@ def main() -> int:
 
 
 def stack_in(local: Path) -> dict[str, str]:
-    """The addresses and names of the stack that is up."""
+    """The addresses and names of the running stack."""
     file = local / "stack.env"
     if not file.is_file():
         raise Failure(f"no stack is up in {shown(local)}", "bring it up: make up")

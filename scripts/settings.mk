@@ -1,36 +1,36 @@
-# What the Makefiles share. Settings go on the command line, and to the Makefiles below.
+# The common part of the Makefiles. Settings go on the command line, and on to the Makefiles below.
 
 PYTHON     ?= python3
 LOCAL_DIR  ?= .local
-# quick is a debug build, soon done; release is what goes to AWS.
+# quick is a fast debug build; release is the build for AWS.
 BUILD      ?= quick
 # Further arguments of pytest.
 PYTEST     ?=
 
 # cargo lambda names the target it builds for. With that target everywhere, tests, functions and
-# `cargo lambda watch` share what is compiled.
+# `cargo lambda watch` share compiled code.
 export CARGO_BUILD_TARGET := $(shell rustc --print host-tuple)
 export PYTHONDONTWRITEBYTECODE = 1
-# Cargo takes as many jobs as there are cores, not what is left of make's two.
+# Cargo takes as many jobs as there are cores, not the rest of make's two.
 export CARGO_MAKEFLAGS :=
 
 ROOT     := $(patsubst %/scripts/settings.mk,%,$(abspath $(lastword $(MAKEFILE_LIST))))
 HERE     := $(if $(findstring $(ROOT)/,$(CURDIR)),$(subst $(ROOT)/,-C ,$(CURDIR)) )
-# Cargo runs in any folder, Python's packages at the top.
+# Cargo runs in any folder, Python's packages only at the top.
 AT_ROOT   = cd '$(ROOT)' &&
 TOOLS     = $(AT_ROOT) $(PYTHON) -m scripts.tools
 CHECKS    = $(AT_ROOT) .tools/checks/bin/python -m pytest
 BUILT     = $(or $(CARGO_TARGET_DIR),$(ROOT)/target)/$(CARGO_BUILD_TARGET)
 
 RELEASE   = cargo build --locked --quiet --release
-# As `cargo lambda build` reads it in the manifests of all functions but apply.
+# The settings that `cargo lambda build` reads in the manifests of all functions except apply.
 ABORT     = --config 'profile.release.panic = "abort"'
 define RELEASE_FUNCTIONS
 $(RELEASE) $(ABORT) --package put --package read --package park
 $(RELEASE) --package apply
 endef
 
-# Runs a command, and says how many seconds it took.
+# Runs a command, and prints how many seconds it took.
 TIMED     = bash -c 'TIMEFORMAT="== %0R s  $$*"; time "$$@"' -
 
 .DEFAULT_GOAL := help

@@ -5,7 +5,7 @@
     make down     stop it
     make watch    bring it up, and build and deploy the functions when their source changes
 
-Everything listens on 127.0.0.1 only, and everything that is written goes to LOCAL_DIR
+Everything listens on 127.0.0.1 only, and all files are written to LOCAL_DIR
 (default .local), `.tools` and `target`. This program runs in the Python of `.tools/sam`,
 which has boto3 and PyYAML: `.tools/sam/bin/python -m scripts.stack`.
 """
@@ -39,14 +39,14 @@ from scripts.environment import (
 )
 from scripts.processes import POLL, Failure, last_lines, progress, shown
 
-NEWS = 10.0  # seconds between two lines about a tool that is still running
-# Without a terminal cargo shows how far it is only when told to.
+NEWS = 10.0  # seconds between two progress lines of a running tool
+# Without a terminal, cargo shows its progress only if it is told to.
 CARGO_PROGRESS = {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "80"}
 STARTED = time.monotonic()
 
 
 def say(text: str) -> None:
-    """Print one step. A terminal that is gone must not keep the rest from being done."""
+    """Print one step. If the terminal is gone, the rest is done nevertheless."""
     with contextlib.suppress(OSError):
         print(f"[{time.monotonic() - STARTED:6.1f}s] {text}", flush=True)
 
@@ -59,7 +59,7 @@ class Stack:
     port: int
     parameters: dict[str, str]
     release: bool
-    # Where this command started it.
+    # Set if this command started it.
     child: subprocess.Popen[bytes] | None = None
 
     # Commands
@@ -73,7 +73,7 @@ class Stack:
         print(f"\nStop it with: make down{self._directory()}")
 
     def run(self) -> None:
-        """Bring the stack up, say what to try, and stop it when told to."""
+        """Bring the stack up, print commands to try, and stop it on request."""
         self._refuse_when_up("run")
         with self._stopped_on_error():
             self._bring_up()
@@ -81,7 +81,7 @@ class Stack:
             self._serve()
 
     def watch(self) -> None:
-        """The same, with functions that are built again when their source changes."""
+        """The same, but build and deploy the functions when their source changes."""
         self._refuse_when_up("watch")
         with self._stopped_on_error():
             self._bring_up()
@@ -106,7 +106,7 @@ class Stack:
 
     @property
     def is_up(self) -> bool:
-        """Whether MiniStack runs, and all was deployed to it."""
+        """Whether MiniStack runs and everything was deployed to it."""
         return self._environment_file.exists() and bool(processes.found(self._log("ministack")))
 
     @property
@@ -122,7 +122,7 @@ class Stack:
 
     @contextlib.contextmanager
     def _stopped_on_error(self) -> Iterator[None]:
-        """Stop everything when the block ends by an error or an interruption."""
+        """Stop everything if the block ends by an error or an interruption."""
         try:
             yield
         except BaseException:
@@ -141,8 +141,8 @@ class Stack:
             )
 
     def _bring_up(self) -> None:
-        """MiniStack, the build, the deployment, stack.env."""
-        # One at a time in this checkout: they share target/.
+        """Start MiniStack, build, deploy, and write stack.env."""
+        # One at a time in this checkout, since all use target/.
         target().mkdir(exist_ok=True)
         with (target() / "local-stack.lock").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
@@ -164,7 +164,7 @@ class Stack:
             self._write_environment_file(deployed.outputs(), url)
 
     def _start_ministack(self) -> None:
-        self._stop()  # what a killed stack may have left
+        self._stop()  # left by a killed stack
         self.port = ports.free_port(self.port, "PORT")
         log = self._log("ministack")
         say(f"MiniStack on http://{AWS_HOST}:{self.port} (log: {shown(log)})")
@@ -190,11 +190,11 @@ class Stack:
         replace(self._environment_file, "".join(lines))
 
     def _rebuilder(self) -> Callable[[], None]:
-        """What builds the functions if their source has changed, and deploys those that did."""
+        """Build the functions if their source has changed, and deploy those that differ."""
         deployed, server, seen = self._deployed(), watch.ErrorServer(), watch.source()
         names = deployed.physical_ids()
         variables = {each: deployed.variables(names[each]) for each in watch.built()}
-        # When the code of each was built; that of the first deployment is not known.
+        # The time of each function's build; the first deployment's is not known.
         code = dict.fromkeys(variables, 0.0)
 
         def rebuild() -> None:
@@ -222,7 +222,7 @@ class Stack:
         return rebuild
 
     def _serve(self, each: Callable[[], None] = lambda: None, *, shows_log: bool = False) -> None:
-        """Wait until told to stop or MiniStack has ended; its log has the functions' lines."""
+        """Wait for a signal or the end of MiniStack; its log contains the functions' lines."""
         log = self._log("ministack")
         with log.open(errors="replace") as news:
             news.seek(0, os.SEEK_END)
@@ -234,7 +234,7 @@ class Stack:
         raise Failure("MiniStack has ended", "see why, start again", log)
 
     def _tool(self, name: str, command: sam.Command) -> None:
-        """Run a tool to its end, its output going to its log; now and then say that it runs."""
+        """Run a tool to its end with its output in its log; now and then report that it runs."""
         log = self._log(name)
         say(f"{name} (log: {shown(log)})")
         environment = tool_environment(self.local) | aws_environment(self.port) | CARGO_PROGRESS
@@ -251,16 +251,16 @@ class Stack:
             reason = f"{name} failed (exit status {child.returncode})"
             raise Failure(reason, "correct what it reports", log)
 
-    # What is told
+    # Texts
 
     def _directory(self) -> str:
-        """What to add to a make command so that it means this stack."""
+        """The arguments with which a make command means this stack."""
         if self.local == ROOT / ".local":
             return ""
         return f" LOCAL_DIR={shlex.quote(str(shown(self.local)))}"
 
     def _invitation(self) -> str:
-        """Commands to try, ready to be copied."""
+        """Commands to try, which can be copied."""
         url = settings_in(self._environment_file)["API_URL"]
         path, body = example()
         put = f"-X PUT {url}{path} -H 'Content-Type: application/json'"
@@ -313,7 +313,7 @@ def parse() -> tuple[str, Stack]:
 
 
 def interrupt(number: int, _frame: object) -> None:
-    """End the command at the first signal; what stops the stack is not interrupted again."""
+    """End the command at the first signal; a second signal does not interrupt the clean-up."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(signal.Signals(number).name)

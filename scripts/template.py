@@ -1,4 +1,4 @@
-"""The template as SAM's transform leaves it, and as MiniStack can take it.
+"""The template after SAM's transform, and in a form that MiniStack accepts.
 
 This file needs the Python of `.tools/sam`.
 """
@@ -40,18 +40,18 @@ def values_with(parameters: Parameters) -> dict[str, str]:
 
 
 def transformed(parameters: Parameters) -> Any:
-    """As CloudFormation gets it. It names no managed policy, so IAM is not asked for any."""
+    """The form that CloudFormation gets. It names no managed policy, so IAM is not called."""
     template = copy.deepcopy(source())
-    # The transform takes no folder, which `sam build` replaces.
+    # The transform accepts no folder, which `sam build` replaces.
     template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
-    # It asks for a region, by its session, and nothing else of AWS.
+    # It uses the region of its session, and nothing else of AWS.
     session = Session("none", "none", region_name=REGION)
     transform = Translator(None, Parser(), plugins=[], boto_session=session)
     return transform.translate(template, values_with(parameters))
 
 
 def api_body(template: Any, parameters: Parameters) -> Any:
-    """The OpenAPI document that API Gateway gets of a transformed template."""
+    """The OpenAPI document for API Gateway in a transformed template."""
     known = {name: {"Default": value} for name, value in values_with(parameters).items()}
     symbols = {"AWS::StackName": STACK_NAME, "AWS::Region": REGION, NO_VALUE: NO_VALUE}
     table = IntrinsicsSymbolTable(template | {"Parameters": known}, symbols)
@@ -62,7 +62,7 @@ def api_body(template: Any, parameters: Parameters) -> Any:
 
 
 def without_no_value(value: Any) -> Any:
-    """A document without what resolved to AWS::NoValue."""
+    """A document without the parts that resolved to AWS::NoValue."""
     if isinstance(value, dict):
         return {key: without_no_value(each) for key, each in value.items() if each != NO_VALUE}
     if isinstance(value, list):
@@ -71,7 +71,7 @@ def without_no_value(value: Any) -> Any:
 
 
 def for_ministack(file: Path, parameters: Parameters) -> tuple[dict[str, str], Any]:
-    """Change a built template where MiniStack is not as AWS (.github/CONTRIBUTING.md has the
+    """Change a built template where MiniStack differs from AWS (.github/CONTRIBUTING.md has the
     list); returns the parameters to deploy it with, and the API's OpenAPI document.
     """
     template = yaml.safe_load(file.read_text())
@@ -80,7 +80,7 @@ def for_ministack(file: Path, parameters: Parameters) -> tuple[dict[str, str], A
         if name not in known:
             choice = f"choose from {', '.join(known)}"
             raise Failure(f"the template has no parameter {name}", choice)
-    # All parameters are given: an update would else keep what an earlier one was given.
+    # All parameters are given. Otherwise an update would keep the values of an earlier one.
     values = values_with({"Architecture": ARCHITECTURE, "AuthMode": "none", **parameters})
     for name, value in values.items():
         known[name]["Default"] = value
@@ -98,7 +98,7 @@ def for_ministack(file: Path, parameters: Parameters) -> tuple[dict[str, str], A
 
 
 def leave_out_metric_math(template: Any) -> None:
-    """Take out the alarms on an expression."""
+    """Remove the alarms on an expression."""
     resources = template["Resources"]
     names = [name for name, each in resources.items() if "Metrics" in each.get("Properties", {})]
     for name in names:
@@ -108,7 +108,7 @@ def leave_out_metric_math(template: Any) -> None:
 
 
 def with_numbers(value: Any, values: Parameters) -> Any:
-    """A property with the numbers themselves in place of references to parameters."""
+    """A property with numbers instead of references to parameters."""
     if not isinstance(value, dict):
         return value
     text = values.get(value.get("Ref", ""), "")
@@ -118,7 +118,7 @@ def with_numbers(value: Any, values: Parameters) -> Any:
 
 
 def routes(body: Any, unresolved: Any) -> dict[str, Any]:
-    """The resources that say what the OpenAPI document of the API says. Unresolved it names the
+    """The resources that replace the API's OpenAPI document. Unresolved, it names the
     functions by their aliases.
     """
     found = {}
@@ -154,7 +154,7 @@ def of_api(kind: str, **properties: Any) -> dict[str, Any]:
 
 
 def authorization(security: list[dict[str, list[str]]]) -> dict[str, Any]:
-    """The properties of a route that say who may call it."""
+    """The properties of a route that determine who may call it."""
     match security:
         case []:
             return {"AuthorizationType": "NONE"}

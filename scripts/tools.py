@@ -3,12 +3,12 @@
     python3 -m scripts.tools sam checks    # install these
 
 Each is a dependency group of `scripts/requirements/pyproject.toml`, installed into `.tools/GROUP`.
-`uv.lock` beside that file has every package of every group with its version and hashes, so that
-two machines get the same tools. uv, itself such a tool, installs the others. A group with a
+`uv.lock` beside that file pins every package of every group with its version and hashes, so
+two machines get the same tools. uv, one of these tools, installs the others. A group with a
 `GROUP/package-lock.json` has Node.js from PyPI, and those packages of the npm registry.
 
-An environment is made again when the lock, the Python version or the path of the checkout changed,
-or its installation was interrupted. This file uses the standard library only.
+An environment is made again if the lock, the Python version or the path of the checkout has changed
+or if its installation was interrupted. This file uses the standard library only.
 """
 
 import argparse
@@ -33,7 +33,7 @@ OLDEST_PYTHON = (3, 11)
 
 
 def check_prerequisites() -> None:
-    """Fail with the first thing that this machine lacks. cargo itself says when it is too old."""
+    """Fail with the first missing prerequisite. cargo itself reports that it is too old."""
     if platform.system() != "Linux":
         raise Failure(
             f"the local stack runs the functions' Linux binaries, and this is {platform.system()}",
@@ -51,32 +51,32 @@ def check_prerequisites() -> None:
 
 
 def packages_of(name: str) -> list[Path]:
-    """What the environment wants of the npm registry: package.json and its lock, or nothing."""
+    """The environment's part of the npm registry: package.json and its lock, or nothing."""
     return sorted((REQUIREMENTS / name).glob("package*.json"))
 
 
 def stamp_of(name: str) -> str:
-    """What the environment depends on; its stamp file holds this once it is complete."""
+    """The inputs of the environment; its stamp file contains this once it is complete."""
     files = [LOCK, *packages_of(name)]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return f"{digest} python-{platform.python_version()} {(TOOLS / name).resolve()}\n"
 
 
 def is_installed(name: str) -> bool:
-    """Whether the environment is complete, and of the current lock."""
+    """Whether the environment is complete and matches the current lock."""
     stamp = TOOLS / name / "stamp"
     return stamp.is_file() and stamp.read_text() == stamp_of(name)
 
 
 def install(name: str) -> None:
-    """Make one environment. The stamp comes last: without it, it does not count."""
+    """Make one environment. Its stamp is written last: an environment without one is incomplete."""
     venv, log = TOOLS / name, TOOLS / "logs" / f"{name}.log"
     where = f"into {venv.relative_to(ROOT)} (log: {log.relative_to(ROOT)})"
     print(f"tools: installing {name} {where}", flush=True)
     started = time.monotonic()
     shutil.rmtree(venv, ignore_errors=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    # The caller's, with as much patience as pip has on a slow line.
+    # The caller's environment, with as much patience as pip on a slow line.
     environment = {"UV_HTTP_TIMEOUT": "180", **os.environ, "UV_PROJECT_ENVIRONMENT": str(venv)}
     environment.pop("VIRTUAL_ENV", None)
     with log.open("w") as output:
@@ -107,14 +107,14 @@ def with_pip(venv: Path) -> list[list[str]]:
 
 
 def with_uv(venv: Path) -> list[list[str]]:
-    """The commands that make any other environment, in a fraction of pip's time."""
-    # Wheels only: a source distribution would need compilers and run what nobody pinned.
+    """The commands that make any other environment, much faster than pip."""
+    # Only wheels: a source distribution would need compilers and run unpinned code.
     sync = [*UV, "sync", "--project", str(REQUIREMENTS), "--frozen", "--no-build"]
     sync += ["--python", sys.executable, "--compile-bytecode", "--only-group", venv.name]
     packages = [str(file) for file in packages_of(venv.name)]
     if not packages:
         return [sync]
-    # Like wheels, packages of npm run nothing.
+    # Like wheels, npm packages run no code at installation.
     npm = [str(venv / "bin" / "npm"), "ci", "--prefix", str(venv), "--ignore-scripts"]
     npm += ["--no-audit", "--no-fund", "--no-update-notifier"]
     return [sync, ["cp", *packages, str(venv)], npm]
@@ -129,7 +129,7 @@ def main() -> int:
         check_prerequisites()
         TOOLS.mkdir(exist_ok=True)
         with (TOOLS / "lock").open("w") as turn:
-            # Two makes at once in one checkout must not build the same environment.
+            # Two makes in one checkout must not build the same environment at once.
             fcntl.flock(turn, fcntl.LOCK_EX)
             for name in names:
                 if not is_installed(name):

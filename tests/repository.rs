@@ -1,4 +1,4 @@
-//! Rules about the repository itself: what the documents say is absent, is absent.
+//! Rules about the repository itself: nothing is present that the documents say is absent.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -11,8 +11,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Names of all packages that `package` links on the template's default architecture, whatever this
-/// machine is, without those only for tests.
+/// The names of all packages that `package` links on the template's default architecture, on any
+/// machine, without those only for tests.
 fn linked_by(package: &str) -> HashSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--edges=normal,no-proc-macro", "--prefix=none"])
@@ -27,8 +27,7 @@ fn linked_by(package: &str) -> HashSet<String> {
     lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
-/// What the crate of the resource may link beside what all functions do: its own dependencies,
-/// for its update.
+/// The crate of the resource may link more than the functions do: the dependencies of its update.
 fn linked_for_the_update() -> HashSet<String> {
     let manifest = fs::read_to_string(root().join("crates/resource/Cargo.toml")).unwrap();
     let dependencies = manifest.split("[dependencies]\n").nth(1).unwrap();
@@ -74,7 +73,7 @@ fn rules_read_no_clock_environment_file_or_socket() {
     }
 }
 
-/// The words at the root are for all rooms, and each room uses only those before it.
+/// Any module may use the words at the root. Each room uses only those before it.
 #[test]
 fn the_rooms_of_rules_have_one_direction() {
     let root = root().join("crates/rules/src");
@@ -96,7 +95,8 @@ fn the_rooms_of_rules_have_one_direction() {
     }
 }
 
-/// `crates/resource` is the one crate that an adopter replaces: nothing else names what it is.
+/// An adopter replaces only `crates/resource`, so nothing else may contain the name of its
+/// resource.
 #[test]
 fn only_the_crate_of_the_resource_names_users() {
     let foreign = ["connectorerror::user", "userarn", "user_arn", "userinfo", ":user/"];
@@ -116,7 +116,8 @@ fn only_the_crate_of_the_resource_names_users() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// Start-up and size are in what is linked, and a feature of one dependency can bring ten more.
+/// Start-up and size depend on what is linked, and one feature of a dependency can add ten
+/// packages.
 #[test]
 fn each_function_links_what_is_listed_and_nothing_else() {
     let mut linked: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -168,8 +169,8 @@ fn every_function_but_apply_ends_with_a_panic() {
     }
 }
 
-/// SQS counts receives across all queues: a message that comes to the dead letters with all
-/// that the updates queue allows must still meet `park` before it is moved on.
+/// SQS counts receives across all queues. A message that reaches the dead letters with the most
+/// receives that the updates queue allows must still reach `park` before it is moved on.
 #[test]
 fn the_dead_letters_allow_far_more_receives_than_the_updates() {
     let template = fs::read_to_string(root().join("template.yaml")).unwrap();
@@ -182,7 +183,7 @@ fn the_dead_letters_allow_far_more_receives_than_the_updates() {
     assert!(most_receives("DeadLettersQueue") >= 2 * most_receives("UpdatesQueue"));
 }
 
-/// The rows of docs/limits.md: what | value | as it stands there | where.
+/// The rows of docs/limits.md: name | value | text in the file | file.
 #[test]
 fn every_limit_stands_where_the_page_says() {
     let page = fs::read_to_string(root().join("docs/limits.md")).unwrap();
@@ -192,13 +193,13 @@ fn every_limit_stands_where_the_page_says() {
         let [_, _, _, text, file, _] = cells[..] else { continue };
         let (Some(text), Some(file)) = (code(text), code(file)) else { continue };
         let source = fs::read_to_string(root().join(file)).unwrap();
-        assert!(source.contains(text), "{file} does not hold {text}");
+        assert!(source.contains(text), "{file} does not contain {text}");
         rows += 1;
     }
     assert!(rows > 30, "{rows}");
 }
 
-/// What the pages cite is in the tree: names of three words and more are tests.
+/// Everything that the pages cite is in the tree. Names of three words and more are tests.
 #[test]
 fn every_test_that_is_cited_exists() {
     let page = |path| fs::read_to_string(root().join(path)).unwrap();

@@ -1,11 +1,12 @@
 //! The table of docs/scale.md: how the backlog of deferred PUTs grows and drains around an outage
-//! of the tables of an hour. `cargo test --package tests --test scale -- --nocapture` prints it.
+//! of the tables that lasts an hour. `cargo test --package tests --test scale -- --nocapture`
+//! prints it.
 //!
-//! The model goes second by second, with quantities where AWS has single messages, and without
+//! The model advances second by second. It has quantities instead of single messages, and no
 //! chance. It includes the receives that SQS counts and the back-off of `apply`, that suspects run
 //! one at a time, the limit of messages in flight, the growth of Lambda's pollers, the share of a
-//! CPU that the memory buys, and the capacity of the tables. It leaves out cold starts, what SQS
-//! and Lambda need to deliver a batch beyond a fixed time, and several updates of one resource in a
+//! CPU that the memory buys, and the capacity of the tables. It leaves out cold starts, delays
+//! of SQS and Lambda beyond a fixed time for each batch, and several updates of one resource in a
 //! batch, which would cost one write and drain faster.
 
 use std::collections::HashMap;
@@ -16,10 +17,10 @@ use rules::work::coalesce::SUSPECT_RECEIVES;
 const OUTAGE: usize = 3600;
 /// Seconds before the outage, in the normal state.
 const CALM: usize = 600;
-/// The backlog does not drain if it has not done so by then.
+/// A backlog that has not drained by then does not drain.
 const LONGEST: usize = 6 * 3600;
 
-// Of the code and the template.
+// From the code and the template.
 const RESOURCES_AT_A_TIME: f64 = 100.0;
 const BACK_OFF_MAX: usize = 900;
 /// 30 s of an invocation, less 1 s for the answer and 5 s for a last call.
@@ -32,7 +33,7 @@ const MORE_INVOCATIONS_A_SECOND: f64 = 300.0 / 60.0;
 const MEMORY_OF_A_CPU: f64 = 1769.0;
 const MEMORY: f64 = 256.0;
 
-// Measured, see docs/performance.md, and assumed.
+// Measured (see docs/performance.md) or assumed.
 const CPU_OF_AN_OPERATION: f64 = 0.00015;
 const TABLE_LATENCY: f64 = 0.005;
 const DELIVERY: f64 = 0.010;
@@ -41,7 +42,7 @@ const THROTTLED: f64 = 3.0 * TABLE_LATENCY + 0.0375 + 0.075;
 
 /// After more receives the back-off stays the same: 2^10 s is over 15 min.
 const MOST_RECEIVES: usize = 40;
-/// A message with so many receives is a suspect at its next one.
+/// A message with this many receives is a suspect at its next receive.
 const LAST_TIME_BEFORE: usize = SUSPECT_RECEIVES as usize - 1;
 
 /// A load, and the parameters of the template.
@@ -62,18 +63,18 @@ struct Drain {
     minutes: Option<usize>,
 }
 
-/// The messages by how often they were received.
+/// The messages by the number of their receives.
 #[derive(Default)]
 struct Queue {
     visible: Vec<f64>,
     hidden: Vec<f64>,
-    /// How many come back each second, and how that changes at a later second.
+    /// How many come back each second, and how that number changes at later seconds.
     coming: Vec<f64>,
     changes: HashMap<usize, Vec<(usize, f64)>>,
 }
 
 impl Queue {
-    /// Shows the messages again whose back-off is over.
+    /// Shows the messages again after their back-off.
     fn tick(&mut self, now: usize) {
         for (receives, change) in self.changes.remove(&now).unwrap_or_default() {
             self.coming[receives] += change;
@@ -94,7 +95,7 @@ impl Queue {
         taken
     }
 
-    /// Hides messages after so many receives: for half of the doubled time to all of it.
+    /// Hides messages after this many receives, for between half and all of the doubled time.
     fn hide(&mut self, now: usize, receives: usize, count: f64) {
         let receives = receives.min(MOST_RECEIVES);
         let longest = (1 << (receives - 1)).min(BACK_OFF_MAX);
@@ -117,7 +118,7 @@ fn sum(counts: &[f64]) -> f64 {
 }
 
 impl Setting {
-    /// Seconds that a full batch takes, and the share of its suspects that fit into them.
+    /// The seconds that a full batch takes, and the share of its suspects that fit into them.
     fn batch_time(&self, share_of_suspects: f64, is_down: bool) -> (f64, f64) {
         let cpu = CPU_OF_AN_OPERATION * MEMORY_OF_A_CPU / MEMORY;
         let call = if is_down { THROTTLED } else { TABLE_LATENCY };

@@ -1,4 +1,4 @@
-"""What an author of a Python client does, with the package that openapi-python-client generates.
+"""What the author of a Python client does with the package from openapi-python-client.
 
 For tests/deployed/test_clients.py, which generates `users_client` first.
 """
@@ -83,7 +83,7 @@ assert head_user.sync_detailed(f"{name}-absent", client=client).status_code == 4
 too_late = cancel_operation.sync_detailed(name, receipt, client=client)
 assert too_late.status_code == 409 and isinstance(too_late.parsed, Problem), too_late
 assert too_late.parsed.self_ == accepted.headers["location"], too_late
-# Beside apply: it is cancelled, or carried out already.
+# At the same time as apply: it is cancelled, or already carried out.
 taken_back = put(body(5), prefer="respond-async").parsed
 cancelled = cancel_operation.sync_detailed(name, taken_back.receipt, client=client)
 assert cancelled.status_code in (200, 409), cancelled

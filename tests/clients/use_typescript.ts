@@ -1,5 +1,5 @@
-// What an author of a TypeScript client does, with the types that openapi-typescript generates
-// and openapi-fetch. For tests/deployed/test_clients.py, which generates api.d.ts first.
+// What the author of a TypeScript client does with the types from openapi-typescript and with
+// openapi-fetch. For tests/deployed/test_clients.py, which generates api.d.ts first.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -76,7 +76,7 @@ assert.equal((await read(id)).response.status, 404);
 const deleted = await client.DELETE("/users/{id}", { params: { path: { id } } });
 assert.equal(deleted.response.status, 204);
 
-// Beside apply: it is cancelled, or carried out already.
+// At the same time as apply: it is cancelled, or already carried out.
 const takenBack = (await put(5, { Prefer: "respond-async" })).data as Operation;
 const path = { id, receipt: takenBack.receipt };
 const cancelled = await client.DELETE("/users/{id}/operations/{receipt}", { params: { path } });

@@ -1,4 +1,4 @@
-"""The API, as one caller sees it. Paths, header fields and bodies are sent as they are given."""
+"""The API, as one caller sees it. Paths, header fields and bodies are sent unchanged."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from .resources import path_of
 JSON = {"Content-Type": "application/json"}
 DEFERRED = {"Prefer": "respond-async"}
 POOL = urllib3.PoolManager()
-# Header fields that say who sends a request with this method, to this URL, with this body.
+# The header fields that identify the sender of a request with this method, URL and body.
 Credentials = Callable[[str, str, bytes | None], Mapping[str, str]]
 
 
@@ -45,7 +45,7 @@ class Api:
 
     base: str
     credentials: Credentials = unsigned
-    # The preference of a PUT or DELETE that has none.
+    # The preference of a PUT or DELETE without one.
     prefer: str | None = None
 
     def seen_by(self, credentials: Credentials) -> Self:
@@ -59,7 +59,7 @@ class Api:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes | None = None,
     ) -> Answer:
-        """Send one request to a URL or path, as it stands."""
+        """Send one request to a URL or path, unchanged."""
         url = self.base + reference.removeprefix(self.base)
         fields = urllib3.HTTPHeaderDict(headers)
         if self.prefer and method in ("PUT", "DELETE") and "Prefer" not in fields:
@@ -79,7 +79,7 @@ class Api:
     def put_later(
         self, resource: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """PUT a resource as JSON, to be carried out later; it must be accepted."""
+        """PUT a resource as JSON, to be carried out later; the service must accept it."""
         answer = self.put(resource, body, DEFERRED | dict(headers or {}))
         assert answer.status == 202, answer
         return answer

@@ -1,4 +1,4 @@
-"""What the tests share: the stack, the proxy before it, and names of their own."""
+"""The common part of the tests: the stack, the proxy in front of it, and unique names."""
 
 import contextlib
 import os
@@ -24,13 +24,13 @@ TOLD = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
-    """End on a signal as on Ctrl-C, so that the stack is taken down."""
+    """End on a signal as on Ctrl-C, so that the stack is stopped."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what changes the stack after everything else, and only on a stack of these tests."""
+    """Run tests that change the stack after all others, and only on a stack of these tests."""
     theirs = pytest.mark.skip(reason="changes the stack, and that of STACK_ENV is left alone")
     turns: dict[pytest.Item, int] = {}
     for item in items:
@@ -43,8 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def printed() -> Iterator[str]:
-    """What `make run` prints, which serves a fresh stack for these tests until Ctrl-C."""
-    # What make has set for these tests is not for this one.
+    """The output of `make run`, which serves a fresh stack for these tests until Ctrl-C."""
+    # The settings of make for these tests are not for that make.
     environment = {key: text for key, text in os.environ.items() if "MAKE" not in key}
     line = ["make", "run", "PORT=0", f"LOCAL_DIR={OWN_STACK.relative_to(ROOT)}"]
     line += [f"{name}={os.environ[name]}" for name in ("PARAMETERS", "BUILD") if name in os.environ]
@@ -72,7 +72,7 @@ def printed() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def deployment(request: pytest.FixtureRequest) -> Deployment:
-    """A stack of its own for the whole run, or the running one that STACK_ENV names."""
+    """A new stack for the whole run, or the running one that STACK_ENV names."""
     assert SMOKE not in os.environ, "a test that is marked smoke needs the API alone"
     running = os.environ.get("STACK_ENV")
     if running is None:
@@ -85,7 +85,7 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
 
 @pytest.fixture(scope="session")
 def proxy(deployment: Deployment) -> Iterator[Proxy]:
-    """All calls of the functions go through it."""
+    """The proxy for all calls of the functions."""
     proxy = Proxy(deployment.endpoint)
     with deployment.functions_use(proxy.variables):
         yield proxy
@@ -94,7 +94,7 @@ def proxy(deployment: Deployment) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """The stack that is smoke-tested, or the deployment of these tests."""
+    """The stack under the smoke test, or the deployment of these tests."""
     with contextlib.ExitStack() as stack:
         if SMOKE in os.environ:
             tell = request.getfixturevalue("tell")
@@ -124,7 +124,7 @@ def tell(pytestconfig: pytest.Config) -> Tell:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """The report, without the account, which an error of AWS names."""
+    """Print the report, without the account number, which AWS's errors contain."""
     if told := config.stash.get(TOLD, None):
         terminalreporter.section("what this stack does, to paste into an issue")
         for line in told:
@@ -134,7 +134,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture
 def queue(deployment: Deployment) -> Iterator[Queue]:
-    """The queue of updates, empty before the test; at its end all must have been carried out."""
+    """The queue of updates. It is empty before the test, and must be empty at the end."""
     deployment.queue.purge()
     yield deployment.queue
     try:

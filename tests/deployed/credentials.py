@@ -1,4 +1,4 @@
-"""What a request carries that says who sends it."""
+"""The parts of a request that identify the sender."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ KEY_ID = "the-key"
 
 
 def signed(key: str, secret: str, token: str | None, region: str) -> Credentials:
-    """AWS Signature Version 4, as any program makes it that has an SDK."""
+    """AWS Signature Version 4, as every program with an SDK makes it."""
     signer = botocore.auth.SigV4Auth(
         botocore.credentials.Credentials(key, secret, token), "execute-api", region
     )
@@ -41,7 +41,7 @@ def bearer(token: str) -> Credentials:
 
 
 class Issuer:
-    """An issuer of tokens, whose keys are found as OpenID Connect Discovery says."""
+    """An issuer of tokens. OpenID Connect Discovery finds its keys."""
 
     def __init__(self, directory: Path) -> None:
         self._key = rsa.generate_private_key(65537, 2048)
@@ -57,7 +57,7 @@ class Issuer:
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def token(self, claims: Mapping[str, Any], key: rsa.RSAPrivateKey | None = None) -> str:
-        """A token of five minutes with these claims in place of or beside the usual ones."""
+        """A token for five minutes, with these claims in place of or beside the usual ones."""
         now = int(time.time())
         usual = {"iss": self.url, "iat": now, "exp": now + 300}
         present = {name: value for name, value in {**usual, **claims}.items() if value is not None}

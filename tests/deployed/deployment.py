@@ -1,6 +1,6 @@
 """The deployed stack, seen from outside: its API, and its tables, queues and functions.
 
-boto3 is another client than the functions' Rust SDK, so what it reads is what any other
+boto3 is not the Rust SDK of the functions, so it reads what any other
 program would read.
 """
 
@@ -26,7 +26,7 @@ from .resources import ROOT
 from .service import Service, until
 from .shell import run
 
-# Binary by the function's logical id in the template.
+# The binary by the function's logical id in the template.
 FUNCTIONS = {f"{name.capitalize()}Function": name for name in ("put", "read", "apply", "park")}
 
 
@@ -54,7 +54,7 @@ class Deployment(Service):
         )["EventSourceMappings"]
 
     def client(self, service: str) -> Any:
-        """A client that reads no setting of this machine."""
+        """A client that reads no settings of this machine."""
         key, secret, region = (
             self.environment[f"AWS_{name}"]
             for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
@@ -64,7 +64,7 @@ class Deployment(Service):
         return session.client(service, endpoint_url=self.endpoint, config=configuration)
 
     def update(self, **parameters: str) -> Self:
-        """The stack once it has these parameters; the others are at their defaults."""
+        """Update the stack to these parameters, with defaults for the others; returns it."""
         words = " ".join(f"{name}={value}" for name, value in parameters.items())
         words = f"{os.environ.get('PARAMETERS', '')} {words}"
         python, place = ROOT / ".tools" / "sam" / "bin" / "python", ("--local-dir", self.local)
@@ -84,14 +84,14 @@ class Deployment(Service):
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing is delivered to `apply` inside the block."""
+        """Inside the block, `apply` gets no messages."""
         self._deliver(False)
         try:
             yield
         finally:
             self._deliver(True)
-            # A message to any queue makes MiniStack look at all of them at once; it is else idle
-            # for up to a second.
+            # A message to any queue makes MiniStack look at all queues at once. Without one it may
+            # wait for a second.
             self._bell.send(".", {}, "bell")
 
     def _deliver(self, enabled: bool) -> None:
@@ -105,7 +105,7 @@ class Deployment(Service):
 
     @contextlib.contextmanager
     def functions_use(self, variables: Mapping[str, str]) -> Iterator[None]:
-        """Add variables to every function's environment, and put back what was there after."""
+        """Add variables to every function's environment, and restore it after the block."""
         names = [self.environment[f"{binary.upper()}_FUNCTION"] for binary in FUNCTIONS.values()]
         before = {name: self.stack.variables(name) for name in names}
         try:
@@ -121,7 +121,7 @@ class Deployment(Service):
         return self.stack.variables(self.environment[f"{function}_FUNCTION"])
 
     def invoke(self, function: str, event: Path) -> Any:
-        """Hand a function such as PUT an event; returns its result."""
+        """Invoke a function such as PUT with an event; returns its result."""
         reply = self.client("lambda").invoke(
             FunctionName=self.environment[f"{function}_FUNCTION"],
             Qualifier=ALIAS,
@@ -132,7 +132,7 @@ class Deployment(Service):
         return result
 
     def kill(self, function: str) -> int:
-        """SIGKILL every process of a function such as APPLY; returns how many there were."""
+        """SIGKILL every process of a function such as APPLY; returns their number."""
         count = 0
         name = f"AWS_LAMBDA_FUNCTION_NAME={self.environment[f'{function}_FUNCTION']}\0".encode()
         for pid in found(self.local / "logs" / "ministack.log"):

@@ -1,6 +1,6 @@
-"""A proxy between the functions and AWS, which treats some of their calls as a test says.
+"""A proxy between the functions and AWS, which treats some of their calls as a test requires.
 
-What it forwards it forwards as it came, the header `Host` included, which names the proxy. The
+It forwards requests unchanged, with the header `Host`, which names the proxy. The
 function signed just that, so that MiniStack finds the signature good.
 """
 
@@ -14,12 +14,12 @@ from werkzeug import Request, Response
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 Application = Callable[[Request], Response]
-# What a call gets instead of being forwarded; a ConnectionError closes its connection.
+# What happens to a call instead of forwarding; a ConnectionError closes its connection.
 Treatment = Callable[[Callable[[], Response]], Response]
 
 
 def lost(forward: Callable[[], Response]) -> Response:
-    """The call takes effect, and its reply is lost."""
+    """The call takes effect, but its reply is lost."""
     forward()
     raise ConnectionError
 
@@ -30,13 +30,13 @@ def throttled(_forward: Callable[[], Response]) -> Response:
 
 
 class OneRequest(WSGIRequestHandler):
-    """Each connection carries one, and is closed after it."""
+    """Handles one request on each connection, then closes it."""
 
     protocol_version = "HTTP/1.0"
 
 
 def serve(handle: Application) -> BaseWSGIServer:
-    """A server that answers so until it is shut down, or hangs up at a ConnectionError."""
+    """A server with this handler until it is shut down; a ConnectionError closes the connection."""
     logging.getLogger("werkzeug").setLevel("ERROR")
     application = Request.application(handle)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=OneRequest)
@@ -52,15 +52,15 @@ class Proxy:
         self._calls, self._treatments = "", iter(list[Treatment]())
         self._met: list[str] = []
         self._server = serve(self._handle)
-        # By the name under which MiniStack is AWS and not the API: `Host` goes with the call.
+        # At this name MiniStack is AWS and not the API; `Host` goes with the call.
         url = f"http://localhost:{self._server.server_port}"
-        # What leads a function's calls here. MiniStack sets AWS_ENDPOINT_URL itself, not these.
+        # These direct a function's calls here. MiniStack sets AWS_ENDPOINT_URL itself, not these.
         self.variables = dict.fromkeys(("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"), url)
 
     @contextlib.contextmanager
     def treats(self, calls: str, treatments: Iterable[Treatment]) -> Iterator[list[str]]:
-        """Treat calls of a service or of one operation ("SQS", "SQS.SendMessage") so, one after
-        the other, inside the block; later ones pass. Gives the calls that were treated.
+        """Inside the block, give calls of a service or operation ("SQS", "SQS.SendMessage") one of
+        these treatments each; later calls pass. Yields the calls that were treated.
         """
         self._calls, self._treatments, self._met = calls, iter(treatments), []
         try:

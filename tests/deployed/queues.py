@@ -17,17 +17,17 @@ class Queue:
         self.url = url
 
     def size(self) -> int:
-        """How many messages it holds, visible or not."""
+        """How many messages it contains, visible or not."""
         names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
         reply = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
         return sum(int(reply["Attributes"][name]) for name in names)
 
     def is_empty_after(self, what: str) -> None:
-        """Wait until it holds nothing."""
+        """Wait until it is empty."""
         until(f"an empty queue after {what}", self.size, lambda size: size == 0)
 
     def look(self) -> list[Message]:
-        """The visible messages with everything they carry. They stay visible."""
+        """The visible messages with all attributes. They stay visible."""
         asked = {"MessageAttributeNames": ["All"], "AttributeNames": ["All"]}
         reply = self._sqs.receive_message(
             QueueUrl=self.url, VisibilityTimeout=0, MaxNumberOfMessages=10, **asked
@@ -35,7 +35,7 @@ class Queue:
         return list(reply.get("Messages", []))
 
     def take(self, group: str) -> Message:
-        """The one message of a group, once it is visible; it is deleted."""
+        """Wait for the one message of a group, and delete it."""
         (message,) = until(
             f"the message of {group}",
             lambda: [it for it in self.look() if it["Attributes"]["MessageGroupId"] == group],
@@ -53,7 +53,7 @@ class Queue:
         )
 
     def send_copy(self, message: Message) -> None:
-        """Send what a received message holds once more."""
+        """Send the content of a received message once more."""
         group = message["Attributes"]["MessageGroupId"]
         self.send(message["Body"], attributes(message), group)
 
@@ -63,7 +63,7 @@ class Queue:
 
     @contextlib.contextmanager
     def visibility_timeout(self, seconds: int) -> Iterator[None]:
-        """A received message comes back after so long inside the block."""
+        """Inside the block, a received message comes back after this time."""
         name = "VisibilityTimeout"
         reply = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
         self._sqs.set_queue_attributes(QueueUrl=self.url, Attributes={name: str(seconds)})

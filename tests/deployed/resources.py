@@ -1,5 +1,5 @@
-"""The resource that the service serves, as its crate describes it: `make events` writes
-events/resource.json. Its id is made of the parameters in its path, joined by slashes.
+"""The service's resource as its crate describes it: `make events` writes
+events/resource.json. Its id consists of the parameters in its path, joined by slashes.
 """
 
 import json
@@ -20,15 +20,15 @@ NAMES: list[str] = re.findall(r"\{(.*?)\}", PATH)
 SAMPLES: list[str] = KNOWN["samples"]
 # The ids that the tests made.
 MADE: set[str] = set()
-# A receipt that has the right form, and that the service never issued.
+# A receipt of the right form that the service never issued.
 RECEIPT = "A" * 38
 MAX_BYTES = 262144
-# Ids of any text: another resource may have numbers, or a rule of its own.
+# For ids that may be any text: another resource may have numbers, or its own rule.
 any_id = pytest.mark.skipif(PATH != "/users/{id}", reason="asks for ids that only users may have")
 
 
 def path_of(resource: str) -> str:
-    """The path of a resource, whose parameters stand in it as they are given."""
+    """The path of a resource. The parameters are in it as they are given."""
     values = iter(resource.split("/"))
     return re.sub(r"\{.*?\}", lambda _: next(values), PATH)
 
@@ -44,7 +44,7 @@ def parameters_of(resource: str) -> dict[str, str]:
 
 
 def owner_of(resource: str) -> str:
-    """Who owns it: what the `sub` of a token must be."""
+    """Its owner: what the `sub` of a token must be."""
     return parameters_of(resource)[KNOWN["owner"]]
 
 
@@ -54,7 +54,7 @@ def spelled(resource: str, last: str) -> str:
 
 
 def new_resource() -> str:
-    """The id of a resource that no other test uses, and whose owner has no other."""
+    """The id of a resource that no other test uses, of an owner who has no other resource."""
     free = {NAMES[-1], KNOWN["owner"]}
     values = {name: KNOWN["parameters"][name] for name in NAMES}
     made = "/".join(_other(value) if name in free else value for name, value in values.items())
@@ -63,7 +63,7 @@ def new_resource() -> str:
 
 
 def resource_in(path: str) -> str | None:
-    """The id of the resource that has the path, under whatever stage."""
+    """The id of the resource at a path, below any stage."""
     pattern = re.sub(r"\\\{.*?\\\}", "([^/]+)", re.escape(PATH))
     found = re.search(f"{pattern}$", path)
     return found and unquote("/".join(found.groups()))
@@ -79,7 +79,7 @@ def _other(value: str) -> str:
 
 
 def sample(value: int = 1) -> bytes:
-    """A body that the service takes: the example of the resource, with this number from 1 on."""
+    """A body that the service accepts: the resource's example with this number, from 1 on."""
     return str(KNOWN["body"]).replace("VALUE", str(value)).encode()
 
 

@@ -1,4 +1,4 @@
-"""The service as its clients see it, through the API alone: its answers, and what comes of them."""
+"""The service as its clients see it, through the API alone: its answers and their effects."""
 
 import dataclasses
 import time
@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 from .client import Answer, Api
 
-# The template's CorsAllowOrigin, unless it is given.
+# The template's CorsAllowOrigin, unless another value is given.
 ORIGIN = "https://origin.invalid"
 Seen = TypeVar("Seen")
 
 
 def problem_in(answer: Answer, status: int, kind: str) -> dict[str, Any]:
-    """The problem document (RFC 9457) that an answer must be, without the request's id."""
+    """The answer must be a problem document (RFC 9457); returns it without the request's id."""
     assert answer.headers["content-type"] == "application/problem+json", answer
     document: dict[str, Any] = answer.json()
-    # MiniStack, unlike API Gateway, has another one in the header field apigw-requestid.
+    # MiniStack, unlike API Gateway, has a different id in the header field apigw-requestid.
     assert document.pop("requestId"), answer
     assert document["type"].endswith(f":{kind}"), answer
     assert answer.status == document["status"] == status, answer
@@ -37,7 +37,7 @@ def until(
     is_enough: Callable[[Seen], object] = bool,
     seconds: float = 30,
 ) -> Seen:
-    """Look until it is enough; returns what was seen. At the deadline, fail with the last seen."""
+    """Look until it is enough; returns the result. At the deadline, fail with the last one."""
     end = time.monotonic() + seconds
     while not is_enough(seen := look()):
         assert time.monotonic() < end, f"{what}: not within {seconds} s; the last was {seen!r}"
@@ -49,9 +49,9 @@ class Service:
     """A deployed service, behind its API."""
 
     def __init__(self, api: Api, origin: str = ORIGIN, default_mode: str = "inline") -> None:
-        # Awaits a write unless it is asked for something else, whatever the stack's DefaultMode.
+        # Waits for a write unless a test asks otherwise, whatever the stack's DefaultMode.
         self.api = api if default_mode == "inline" else dataclasses.replace(api, prefer="wait=15")
-        # Of the web pages that may call it.
+        # The origin of the web pages that may call it.
         self.origin = origin
 
     def completed(self, accepted: Answer) -> Any:

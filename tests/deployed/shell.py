@@ -8,7 +8,7 @@ from .resources import ROOT
 
 
 def run(*line: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints; it must succeed."""
+    """The output of a command; it must succeed."""
     command = [str(part) for part in line]
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}:\n{done.stdout[-9000:]}\n{done.stderr[-9000:]}"

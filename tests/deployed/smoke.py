@@ -1,8 +1,8 @@
-"""A stack that is deployed for real, tested through its API: `make smoke STACK=name`.
+"""Tests a stack on AWS through its API: `make smoke STACK=name`.
 
-CloudFormation tells where its API is, and the caller's own AWS credentials sign the requests
-(AuthMode iam); for AuthMode jwt, TOKEN is an access token with the AdminScope. What the tests
-made is deleted in the end.
+CloudFormation gives the address of its API, and the caller's AWS credentials sign the requests
+(AuthMode iam); for AuthMode jwt, TOKEN is an access token with the AdminScope. The tests
+delete what they have made.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class Stack(Service):
         super().__init__(api, self.parameters["CorsAllowOrigin"], self.parameters["DefaultMode"])
 
     def describe(self, tell: Tell) -> None:
-        """What is deployed, by calls that cost nothing. No account, and no address."""
+        """Report the deployment, by calls that cost nothing, without account and address."""
         commit = run("sh", "-c", "git describe --always --dirty || echo of no commit").strip()
         names = "AuthMode", "DefaultMode", "Architecture", "MemorySize", "Deployment", "Tracing"
         chosen = ", ".join(f"{name} {self.parameters.get(name)}" for name in names)
@@ -70,23 +70,23 @@ class Stack(Service):
 
 
 def credentials_for(mode: str, session: boto3.Session) -> Credentials:
-    """What a caller shows to a stack with this AuthMode."""
+    """The caller's credentials for a stack with this AuthMode."""
     if mode == "none":
         return unsigned
     if mode == "jwt":
         if not os.environ.get("TOKEN"):
             pytest.exit("the stack has AuthMode jwt: TOKEN= an access token with AdminScope", 3)
         return bearer(os.environ["TOKEN"])
-    # There are some: the stack was read with them.
+    # There are credentials: the stack was read with them.
     keys = session.get_credentials().get_frozen_credentials()
     return signed(keys.access_key, keys.secret_key, keys.token, session.region_name)
 
 
 @contextlib.contextmanager
 def deployed_stack(name: str, tell: Tell) -> Iterator[Stack]:
-    """The stack of this name, looked at before anything is sent to it."""
+    """The stack of this name. It is checked before anything is sent to it."""
     try:
-        # boto3 does not read the variable that the command line of AWS reads first.
+        # boto3 does not read the variable that AWS's command line reads first.
         stack = Stack(boto3.Session(region_name=os.environ.get("AWS_REGION")), name)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         pytest.exit(f"the stack {name} cannot be read: {error}", 3)

@@ -50,7 +50,7 @@ def test_a_callers_own_policy(iam: Deployment, resource: str) -> None:
     assert api.put(resource, sample()).status == 201
     refused = [api.get(resource), api.delete(resource), api.put(other, sample())]
     refused += [it.put(resource, sample()) for it in (iam.api, signed_with("another secret"))]
-    # MiniStack lets a header Authorization pass that is no signature; then the function refuses.
+    # MiniStack accepts an Authorization header without a signature; then the function refuses.
     refused.append(iam.api.seen_by(bearer("a.b.c")).put(resource, sample()))
     assert {answer.status for answer in refused} == {403}
     assert iam.resource(other) is None
@@ -62,13 +62,13 @@ def test_the_command_of_the_output_first_put(iam: Deployment, key: str) -> None:
     (path,) = re.findall(r"-X PUT \S+?://[^/]+(\S+)", command)
     access_key, secret = user(iam, key, f"PUT{path}")
     keys = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret}
-    # Without a session token curl leaves its header out.
+    # Without a session token curl omits its header.
     printed = run("bash", "-c", command, env=keys | {"PATH": os.environ["PATH"]})
     assert printed.startswith("HTTP/1.1 202 "), printed
 
 
 def refuse_what_no_authorizer_saw(deployment: Deployment) -> None:
-    """As over a route that was left open."""
+    """Invoke each function as over a route that was left open; it must refuse."""
     for name, function in ORDER.items():
         if function in ("put", "read"):
             answer = deployment.invoke(function.upper(), EVENTS / f"{name}.json")
@@ -80,12 +80,12 @@ def test_the_functions_look_again(iam: Deployment) -> None:
 
 
 def make_smoke(deployment: Deployment, *options: str, **credentials: str) -> str:
-    """What `make smoke` prints, run as somebody would run it against a stack on AWS."""
+    """The output of `make smoke`, run as against a stack on AWS."""
     environment = deployment.environment
     ours = ("MAKE", "MFLAGS", "PYTEST", "AWS_", "TOKEN", "STACK_ENV")
     variables = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     variables |= {key: value for key, value in environment.items() if key.startswith("AWS_")}
-    # Whoever uses the command line of AWS may have AWS_REGION alone.
+    # A user of AWS's command line may have AWS_REGION only.
     del variables["AWS_DEFAULT_REGION"]
     # The output ApiUrl is an address of AWS.
     line = ("make", "smoke", f"STACK={environment['STACK_NAME']}", "IDLE=1", *options)
@@ -115,7 +115,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
 
 @pytest.fixture(scope="module")
 def jwt(deployment: Deployment, issuer: Issuer) -> Deployment:
-    """The stack with AuthMode jwt, in which requests are deferred unless they say otherwise."""
+    """The stack with AuthMode jwt, in which requests are deferred by default."""
     parameters = {"AuthMode": "jwt", "JwtIssuer": issuer.url, "JwtScope": SCOPE}
     parameters |= {"JwtAudience": f"another,{AUDIENCE}", "AdminScope": ADMIN_SCOPE}
     return deployment.update(DefaultMode="deferred", **parameters)
@@ -123,7 +123,7 @@ def jwt(deployment: Deployment, issuer: Issuer) -> Deployment:
 
 @pytest.fixture
 def token(issuer: Issuer, resource: str) -> Callable[..., str]:
-    """A token of the resource's owner that is good but for the claims given."""
+    """A token of the resource's owner that is valid except for the given claims."""
     good = {"sub": owner_of(resource), "aud": AUDIENCE, "scope": f"openid {SCOPE}"}
     return lambda **claims: issuer.token(good | claims)
 

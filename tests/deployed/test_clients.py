@@ -1,5 +1,5 @@
-"""The documents in the hands of client authors: clients are generated from openapi.yaml and used,
-and the helpers that http.md prints are run as they are printed.
+"""The documents for authors of clients: clients are generated from openapi.yaml and used,
+and the helpers in http.md are run unchanged.
 
 Each use of a client is a program in tests/clients that ends with "ok".
 """
@@ -21,7 +21,7 @@ from .proxy import Proxy, serve, throttled
 from .resources import KNOWN, PATH, ROOT, path_of, sample
 from .shell import run
 
-# The programs that use the clients are about users; a resource of one's own may bring its own.
+# The programs that use the clients are for users; another resource may have its own programs.
 of_users = pytest.mark.skipif(PATH != "/users/{id}", reason="tests/clients is about users")
 USES = ROOT / "tests" / "clients"
 PYTHON = ROOT / ".tools" / "generators" / "bin"
@@ -32,7 +32,7 @@ COMPILE = (NODE, PACKAGES / ".bin" / "tsc", "--noEmit", "--strict", "--skipLibCh
 
 
 def run_in(directory: Path, *command: str | Path) -> str:
-    """What a command prints that finds ruff, which tidies what is made."""
+    """The output of a command that finds ruff, which formats generated code."""
     path = {"PATH": f"{PYTHON}:{os.environ['PATH']}", "NO_PROXY": "127.0.0.1"}
     return run(*command, cwd=directory, env=os.environ | path)
 
@@ -48,7 +48,7 @@ def test_python(api: Api, tmp_path: Path) -> None:
     generate = (PYTHON / "openapi-python-client", "generate", "--meta", "none")
     into = ("--output-path", tmp_path / "users_client")
     run_in(tmp_path, *generate, "--fail-on-warning", "--path", DOCUMENT, *into)
-    # Everything of it, not only what is used.
+    # All of it, also the unused parts.
     run_in(tmp_path, PYTHON / "python", "-m", "compileall", "-q", "users_client")
     use(tmp_path, api, PYTHON / "python", shutil.copy(USES / "use_python.py", tmp_path))
 
@@ -67,7 +67,7 @@ def test_typescript(api: Api, tmp_path: Path) -> None:
 
 @of_users
 def test_openapi_generator(tmp_path: Path) -> None:
-    """The third of the common generators makes TypeScript that compiles."""
+    """The third of the common generators produces TypeScript that compiles."""
     (tmp_path / "node_modules").symlink_to(PACKAGES)
     generate = (PYTHON / "openapi-generator-cli", "generate", "-g", "typescript-fetch")
     run_in(tmp_path, *generate, "-i", DOCUMENT, "-o", tmp_path / "client")
@@ -84,7 +84,7 @@ COMMAND = {"python": [PYTHON / "python", "-c"], "js": [NODE, "--input-type=modul
 
 
 def call(language: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    """The helper's process, once it has ended."""
+    """The helper's process, after its end."""
     (printed,) = re.findall(f"```{language}\n(.*?)```", PAGE, re.DOTALL)
     command = [*COMMAND[language], f"{printed}\n{CALL[language]}"]
     return subprocess.run(
@@ -99,12 +99,12 @@ def call(language: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(params=CALL)
 def language(request: pytest.FixtureRequest) -> str:
-    """Both languages."""
+    """Each of the two languages."""
     return str(request.param)
 
 
 def test_until_it_is_done(api: Api, resource: str, proxy: Proxy, language: str) -> None:
-    """Refused with 503 until the queue takes it, the PUT is sent again under its key."""
+    """A PUT that gets 503 until the queue takes it is sent again with its key."""
 
     def ask(method: str, *arguments: Any) -> Any:
         done = call(language, method, f"{api.base}{path_of(resource)}", *arguments)
@@ -142,8 +142,8 @@ BUSY = Response("", 503)
 def test_what_else_may_be_answered(
     language: str, answers: list[Response], asked: str, told: str | None
 ) -> None:
-    """By a server that hangs up after these answers. What is no answer of the service to the PUT is
-    raised, after few tries, with its URL.
+    """A server hangs up after these answers. The helper raises any answer to the
+    PUT that is not from the service, after few tries, with its URL.
     """
     seen, left = list[str](), [*answers]
 
@@ -161,5 +161,5 @@ def test_what_else_may_be_answered(
     assert " ".join(seen) == asked, done
     is_raised = done.returncode == 1 and (told or "").replace("URL", url) in done.stderr
     assert is_raised == (told is not None), done
-    # Whoever is to ask again waits for a second.
+    # A client that asks again must wait for a second.
     assert time.monotonic() - started > seen.count("PUT") - 1

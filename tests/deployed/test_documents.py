@@ -1,4 +1,4 @@
-"""The documents: their links resolve, their commands exist, and the README's do what it shows."""
+"""The documents: links resolve, commands exist, and the README's commands do what it shows."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from .test_template import PARAMETERS
 PAGES = [ROOT / name for name in run("git", "ls-files", "*.md").splitlines()]
 README = ROOT / "README.md"
 of_users = pytest.mark.skipif(PATH != "/users/{id}", reason="README.md shows users")
-# Options of the command line alone, for every call, and of its commands that are no calls.
+# Options of the command line for every call, and of its commands that are not calls.
 GLOBAL = {"endpoint-url", "no-cli-pager", "output", "profile", "query", "region"}
 ADDED = {
     ("configure", "export-credentials"): {"format"},
@@ -50,7 +50,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_resolve(page: Path) -> None:
-    """Those within the repository; nothing is fetched."""
+    """Only links within the repository are checked; nothing is fetched."""
     inline = [token for block in tokens(page) for token in block.children or ()]
     links = [str(token.attrs.get("href") or token.attrs.get("src") or "") for token in inline]
     for link in links:
@@ -63,7 +63,7 @@ def test_links_resolve(page: Path) -> None:
 
 
 def commands(program: str) -> Iterator[tuple[str, str]]:
-    """Each use of the program, with the page it stands in; what follows belongs to the last."""
+    """Each use of the program, with its page. Text after a use belongs to that use."""
     for page in PAGES:
         for block in tokens(page):
             for token in (block, *(block.children or ())):
@@ -89,15 +89,15 @@ def test_the_options_of_aws_exist_and_none_is_missing() -> None:
         known = {xform_name(member, "-") for member in asks.members} if asks else set()
         required = {xform_name(member, "-") for member in asks.required_members} if asks else set()
         assert options <= known | {f"no-{option}" for option in known}, (page, command)
-        # A command that is only named has none of them.
+        # A command that is only named has no options.
         assert not options or required <= options, (page, command)
 
 
 def test_the_parameters_of_sam_deploy_exist() -> None:
-    """There somebody is in a hurry in operations.md, and has more than one stack."""
+    """In operations.md the reader is in a hurry and has more than one stack."""
     for page, command in commands("sam"):
         words = shlex.split(command.partition("--parameter-overrides")[2])
-        # sam refuses one without a value, as in A=.
+        # sam refuses a parameter without a value, as in A=.
         assert all(re.fullmatch(r"\w+=.+", word) for word in words), (page, command)
         assert {word.partition("=")[0] for word in words} <= PARAMETERS.keys(), (page, command)
         on_call = page == "operations.md" and words
@@ -119,7 +119,7 @@ def readme_blocks() -> list[tuple[str, str]]:
 
 @of_users
 def test_the_readme_shows_what_happens(deployment: Deployment, resource: str, queue: Queue) -> None:
-    """Each block of curl, in order, against the answer that stands below it."""
+    """Run each block of curl, in order, and compare it with the answer shown below it."""
     url, shell, seen = deployment.environment["API_URL"], "", 0
     for language, text in readme_blocks():
         if language == "sh" and "curl" in text:
@@ -134,7 +134,7 @@ def test_the_readme_shows_what_happens(deployment: Deployment, resource: str, qu
 
 
 def alike(answer: str) -> set[str]:
-    """What two answers have in common: the status, the header fields, the members of the body."""
+    """The part of an answer to compare: the status, the header fields, the members of the body."""
     head, _, body = answer.partition("\n\n")
     status, *fields = head.splitlines()
     return {status, *(field.partition(":")[0].lower() for field in fields), *json.loads(body)}
@@ -147,7 +147,7 @@ def test_the_readme_lists_every_parameter() -> None:
 
 
 def test_the_versions_that_are_needed() -> None:
-    """Those of the tools; and CI has the oldest compiler, on both architectures."""
+    """The tools' versions are pinned; CI has the oldest compiler, on both architectures."""
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
     rust = manifest["workspace"]["package"]["rust-version"]
     assert README.read_text().count(f"Rust {rust}") == 2

@@ -1,7 +1,7 @@
-"""Every sample event in events/, run as people run them, gives the result in events/expected/:
+"""Every sample event in events/ gives the result in events/expected/, with the usual commands:
 under `cargo lambda`, and under the real `sam local`, in Docker (`make sam-local`).
 
-Tables and queue are the stack's; nothing is delivered from the queue meanwhile, so that only the
+The tables and the queue are the stack's. Meanwhile the queue delivers nothing, so only the
 samples change them.
 """
 
@@ -29,7 +29,7 @@ from .service import problem_in, until
 from .shell import run
 
 EVENTS = ROOT / "events"
-# The function of each, in the order in which the results follow from one another.
+# The function of each event, in the order in which the results depend on each other.
 ORDER = {
     **dict.fromkeys(("put-inline", "put-inline-rest"), "put"),
     **dict.fromkeys(("put-deferred", "put-deferred-rest", "put-bad-json"), "put"),
@@ -44,10 +44,10 @@ Invoke = Callable[[str, Path], Any]
 
 @pytest.fixture
 def samples(deployment: Deployment, tmp_path: Path) -> Iterator[Path]:
-    """The sample events, written just now: those in the repository may be too old to be carried
-    out. No resource of theirs is there before and after; and nothing is delivered.
+    """The sample events, newly written: those in the repository may be too old to be carried
+    out. Their resources do not exist before and after, and nothing is delivered.
     """
-    # With the features of the tests, so that nothing is compiled again.
+    # With the features of the tests, so nothing is compiled again.
     run("cargo", "build", "--quiet", "--workspace", "--bin", "events")
     run(target() / os.environ.get("CARGO_BUILD_TARGET", "") / "debug" / "events", tmp_path)
 
@@ -74,7 +74,7 @@ class Pattern(str):
 
 
 def matching(expected: Any) -> Any:
-    """An expected result, in which "regex:^...$" stands for what it matches."""
+    """An expected result, in which "regex:^...$" equals any text that it matches."""
     if isinstance(expected, dict):
         return {name: matching(value) for name, value in expected.items()}
     if isinstance(expected, list):
@@ -84,19 +84,19 @@ def matching(expected: Any) -> Any:
 
 
 def run_all(deployment: Deployment, samples: Path, invoke: Invoke) -> None:
-    """Run the samples and check their results, and what they left in the queues."""
+    """Run the samples and check their results, and the messages that they leave in the queues."""
     for name, function in ORDER.items():
         result = invoke(function, samples / f"{name}.json")
         expected = json.loads((samples / "expected" / f"{name}.json").read_text())
         assert result == matching(expected), name
-    # The broken one came through the dead letters.
+    # The broken message came through the dead letters.
     until("both messages parked", deployment.parked.size, lambda size: size == 2)
     groups = [message["Attributes"]["MessageGroupId"] for message in deployment.queue.look()]
     assert groups == [SAMPLES[0]] * 3
 
 
 def listens(port: int) -> bool:
-    """Whether somebody does."""
+    """Whether a process listens on this port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -114,7 +114,7 @@ def serving(
     environment: Mapping[str, str],
     is_up: Callable[[], bool],
 ) -> Iterator[Api]:
-    """A server for the time of the block, once it is up; it ends with everything it started."""
+    """A server for the duration of the block, once it is up; it ends with its children."""
     with running(line, log, environment, ROOT) as child:
         try:
             until(
@@ -126,7 +126,7 @@ def serving(
 
 
 def test_under_cargo_lambda(deployment: Deployment, samples: Path, tmp_path: Path) -> None:
-    """The commands of events/README.md; and its routes are those of the template."""
+    """The commands of events/README.md work; its routes are those of the template."""
     ours = ("AWS_", "CARGO_LAMBDA_")
     settings = {key: text for key, text in os.environ.items() if not key.startswith(ours)}
     for binary in FUNCTIONS.values():
@@ -156,7 +156,7 @@ def test_under_cargo_lambda(deployment: Deployment, samples: Path, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def sam_local(deployment: Deployment) -> Iterator[SamLocal]:
-    """`sam local` on the stack. Where it cannot run, that is an error and never a skip."""
+    """`sam local` on the stack. If it cannot run, that is an error and never a skip."""
     try:
         with ready(deployment.local, deployment.environment) as ours:
             yield ours
@@ -166,7 +166,7 @@ def sam_local(deployment: Deployment) -> Iterator[SamLocal]:
 
 
 def result_of(command: list[str], environment: Mapping[str, str]) -> Any:
-    """What sam prints of a function's result. It exits with 0 whatever a function answers."""
+    """A function's result, as sam prints it. It exits with 0 whatever a function answers."""
     result = json.loads(run(*command, env=environment))
     assert "errorType" not in result, result
     return result
@@ -195,7 +195,7 @@ def test_sam_local_start_api(resource: str, sam_local: SamLocal, tmp_path: Path)
     with serving(line, port, log, sam_local.environment, is_up) as api:
         put = api.put(resource, sample())
         assert (put.status, put.body) == (201, sample()), put
-        # The stack carries out what was accepted here.
+        # The stack carries out the operations that were accepted here.
         accepted = api.put_later(resource, sample(2))
         until("its outcome", lambda: api.status(accepted).json()["status"] == "succeeded")
         assert api.get(resource).body == sample(2)
@@ -204,7 +204,7 @@ def test_sam_local_start_api(resource: str, sam_local: SamLocal, tmp_path: Path)
 
 @pytest.mark.sam_local
 def test_the_line_in_the_readme(deployment: Deployment, samples: Path, sam_local: SamLocal) -> None:
-    """It is for the stack in .local; here for that of the tests."""
+    """The line is for the stack in .local; here it uses that of the tests."""
     page = (EVENTS / "README.md").read_text()
     (line,) = re.findall(r"^make -C events invoke .*$", page, re.MULTILINE)
     command = ["sh", "-c", f"{line} --silent LOCAL_DIR='{deployment.local}'"]

@@ -1,4 +1,4 @@
-"""Every example of openapi.yaml is what the service answers."""
+"""Every example of openapi.yaml is an answer of the service."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,10 +27,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 PROBLEMS = {name: value for name, value in EXAMPLES.items() if "type" in value}
 
-# The path of the request: of the test's resource, of one of its operations, of no id.
+# The path of the request: the test's resource, one of its operations, or a bad id.
 RESOURCE, OPERATION, BAD_ID = path_of, operation_path, lambda it: path_of(spelled(it, "a%20b"))
 
-# What one request is refused with.
+# The requests for each problem that needs only one.
 REFUSED: dict[str, tuple[str, Callable[[str], str], dict[str, str], bytes | None]] = {
     "invalid-id": ("GET", BAD_ID, {}, None),
     "malformed-request": ("DELETE", RESOURCE, {}, b"{}"),
@@ -52,7 +52,7 @@ REFUSED: dict[str, tuple[str, Callable[[str], str], dict[str, str], bytes | None
 
 
 def is_example(answer: Answer, name: str, **other: str) -> None:
-    """The answer must be the example, but for these other members."""
+    """The answer must be the example, except for these other members."""
     shown = PROBLEMS[name]
     assert problem_in(answer, shown["status"], name) == shown | other, answer
 
@@ -76,7 +76,7 @@ def test_refused_for_what_is_stored(deployment: Deployment, api: Api, resource: 
 
 
 def test_refused_for_its_time(deployment: Deployment) -> None:
-    """A sample event is long past."""
+    """The arrival in a sample event is long past."""
     answer = deployment.invoke("PUT", ROOT / "events" / "put-inline.json")
     headers = {name.lower(): value for name, value in answer["headers"].items()}
     is_example(Answer(answer["statusCode"], headers, answer["body"].encode(), ""), "clock-skew")

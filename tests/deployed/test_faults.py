@@ -1,4 +1,4 @@
-"""One fault of each kind at the deployed functions, and what may happen to a queued operation."""
+"""One fault of each kind at the deployed functions, and what can happen to a queued operation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from .service import id_of, problem_in, until
 UPDATE, WRITE = "DynamoDB.UpdateItem", "DynamoDB.TransactWriteItems"
 WAIT = {"Prefer": "respond-async, wait=1"}
 ALWAYS = 99
-# The calls, how they are treated, the preference, and the status or the problem of the answer.
+# The calls, their treatments, the preference, and the status or the problem of the answer.
 FAULTS: dict[str, tuple[str, list[Any], dict[str, str], int | str]] = {
     "the reply is lost": (UPDATE, [lost], {}, 201),
     "no reply at all": (UPDATE, [lost] * ALWAYS, {}, "outcome-unknown"),
@@ -33,7 +33,7 @@ FAULTS: dict[str, tuple[str, list[Any], dict[str, str], int | str]] = {
 def test_a_put(
     deployment: Deployment, api: Api, resource: str, queue: Queue, proxy: Proxy, fault: str
 ) -> None:
-    """What a killed process had comes back after the queue's visibility timeout, here 1 s instead
+    """The messages of a killed process come back after the visibility timeout, here 1 s instead
     of the template's 200.
     """
     calls, treatments, prefer, expected = FAULTS[fault]
@@ -76,7 +76,7 @@ def test_messages_that_come_late_twice_and_in_the_wrong_order(
 
 
 def test_a_message_that_cannot_be_read(deployment: Deployment, api: Api, queue: Queue) -> None:
-    """It alone is parked, unchanged, and the others of its batch are carried out."""
+    """Only the bad message is parked, unchanged; the others of its batch are carried out."""
     resources = [new_resource() for _ in range(2)]
     values = {"version": "1", "operation": "UNKNOWN", "resource": resources[0]}
     with deployment.paused():
@@ -91,7 +91,7 @@ def test_a_message_that_cannot_be_read(deployment: Deployment, api: Api, queue: 
 def test_a_dead_letter_and_its_redrive(
     deployment: Deployment, api: Api, resource: str, queue: Queue
 ) -> None:
-    """The test moves messages where SQS would: MiniStack has no StartMessageMoveTask."""
+    """The test moves messages instead of SQS: MiniStack has no StartMessageMoveTask."""
     with deployment.paused():
         accepted = api.put_later(resource, sample())
         deployment.dead_letters.send_copy(queue.take(resource))

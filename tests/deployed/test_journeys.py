@@ -1,4 +1,4 @@
-"""One way of each kind through the API. These tests need nothing else, so that `make smoke` runs
+"""One way of each kind through the API. These tests need nothing else, so `make smoke` can run
 them against any deployed stack.
 """
 
@@ -57,7 +57,7 @@ def test_later(service: Service, api: Api, resource: str) -> None:
 
 
 def test_now_or_later(api: Api, resource: str) -> None:
-    """A wait that is long enough."""
+    """The wait is long enough."""
     answer = api.put(resource, sample(), {"Prefer": "respond-async, wait=10"})
     assert answer.status == 201 and "preference-applied" not in answer.headers, answer
 
@@ -74,7 +74,7 @@ def test_under_a_key(api: Api, resource: str, key: str) -> None:
 
 
 def test_the_newest_stays_whatever_its_mode(service: Service, api: Api, resource: str) -> None:
-    """Each PUT is sent once the one before is answered, and long before it is carried out."""
+    """Each PUT is sent after the answer to the previous one, and long before it is carried out."""
     puts = [api.put_later, api.put_later, api.put] * 3
     answers = [put(resource, sample(step)) for step, put in enumerate(puts, 1)]
     ids = [id_of(answer) for answer in answers]
@@ -98,7 +98,7 @@ def names(answer: Answer, field: str) -> set[str]:
 
 
 def test_a_preflight_request(service: Service, resource: str) -> None:
-    """MiniStack answers it before it looks at routes, so this shows the setting alone."""
+    """MiniStack answers it before it looks at routes, so this tests only the setting."""
     asked = "authorization,content-type,idempotency-key,if-match,if-none-match,prefer,"
     asked += "x-amz-content-sha256,x-amz-date,x-amz-security-token"
     headers = {"Origin": service.origin, "Access-Control-Request-Method": "PUT"}
@@ -114,7 +114,7 @@ def test_a_preflight_request(service: Service, resource: str) -> None:
 def test_what_a_web_page_may_read(service: Service, api: Api, resource: str) -> None:
     page, other = {"Origin": service.origin}, {"Origin": "https://other.invalid"}
     always = {"content-type", "cache-control", "content-length"}
-    always |= {"date", "server", "connection", "vary"}  # of the gateway
+    always |= {"date", "server", "connection", "vary"}  # from the gateway
     for answer in (
         api.put(resource, sample(), page),
         api.put(resource, sample(), page | DEFERRED),
@@ -128,11 +128,11 @@ def test_what_a_web_page_may_read(service: Service, api: Api, resource: str) -> 
     assert answer.headers.get("access-control-allow-origin") not in ("*", *other.values()), answer
 
 
-# What depends on AWS itself is told at the end of `make smoke`, and not assumed.
+# `make smoke` reports at its end what depends on AWS itself; the tests do not assume it.
 
 
 def test_unsigned_requests_are_refused(service: Service, resource: str) -> None:
-    """A stack of AuthMode none is open to everyone: that of the other tests; see test_access.py."""
+    """A stack with AuthMode none, as in the other tests, is open to all; see test_access.py."""
     is_closed = isinstance(service, Stack) and service.parameters["AuthMode"] != "none"
     api = service.api.seen_by(unsigned)
     for path in (path_of(resource), operation_path(resource)):
@@ -144,8 +144,8 @@ def test_unsigned_requests_are_refused(service: Service, resource: str) -> None:
 @any_id
 @pytest.mark.parametrize("part", ["%3F", "%23", "%25", "%252F", "+", "%2B", "/"])
 def test_ids_in_paths(service: Service, resource: str, tell: Tell, part: str) -> None:
-    """The function sees the id that the client meant, or the PUT is refused: no gateway may make
-    another id of it. The slash stands at the end.
+    """The function sees the id that the client meant, or the PUT is refused: no gateway may change
+    the id. The slash is at the end.
     """
     sent = f"{resource}{part}" if part == "/" else f"{resource}{part}v2"
     answer = service.api.put(sent, sample(), DEFERRED)
@@ -162,7 +162,7 @@ def test_ids_in_paths(service: Service, resource: str, tell: Tell, part: str) ->
 
 
 def test_a_body_that_is_not_utf_8(service: Service, resource: str, tell: Tell) -> None:
-    """It is refused, or kept as it is; never is another one stored."""
+    """It is refused, or stored unchanged."""
     body = b'{"name":"Ren\xe9"}'
     answer = service.api.put(resource, body)
     tell(f"a body that is not UTF-8: {answer.status}", answer.status in (200, 201, 400))
@@ -187,7 +187,7 @@ def test_head_and_options(service: Service, resource: str, tell: Tell) -> None:
 
 
 def test_the_first_answer_after_a_while(service: Service, resource: str, tell: Tell) -> None:
-    """A function thaws with connections that died meanwhile. IDLE=0 leaves it out."""
+    """A function wakes up with connections that died meanwhile. IDLE=0 skips this test."""
     idle = int(os.environ.get("IDLE") or 0)
     if not isinstance(service, Stack) or idle == 0:
         return

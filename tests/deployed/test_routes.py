@@ -1,7 +1,7 @@
 """Who may call each route, in every AuthMode, as SAM's transform leaves the template.
 
-The functions' events make the routes and the API's body says who may call them: what stands
-in the events alone would be open.
+The functions' events make the routes, and the API's body says who may call them: a route that is
+only in the events would be open.
 """
 
 import json
@@ -31,7 +31,7 @@ JWT = {"AuthMode": "jwt", "JwtAudience": "a,b"} | ISSUER
     ids=str,
 )
 def test_every_route_asks_who_calls(parameters: dict[str, str], security: Any) -> None:
-    """No ANY among them, which would catch a browser's preflight, and no OPTIONS."""
+    """No route has ANY, which would catch a browser's preflight, or OPTIONS."""
     words = [f"{name}={value}" for name, value in parameters.items()]
     python = ROOT / ".tools" / "sam" / "bin" / "python"
     body = json.loads(run(python, "-m", "scripts.transformed", *words))

@@ -1,4 +1,4 @@
-"""What `make run` and `make watch` say and answer."""
+"""The output and the answers of `make run` and `make watch`."""
 
 import json
 import os
@@ -27,9 +27,9 @@ def test_what_is_printed_can_be_copied(printed: str) -> None:
 @pytest.mark.parametrize(
     ("event", "status", "shown"),
     [
-        # The gateway makes its answer of this.
+        # The gateway makes its answer from this.
         ({"rawPath": "/users/ada"}, 200, {"statusCode": 500, "body": ERROR}),
-        # A batch that did not fail would be deleted.
+        # SQS would delete a batch that did not fail.
         ({"Records": []}, 500, ERROR),
     ],
 )

@@ -1,13 +1,13 @@
-"""openapi.yaml against the deployed service, by requests that Schemathesis makes up from it.
+"""Compares openapi.yaml with the deployed service, by requests that Schemathesis generates from it.
 
-Valid and invalid ones. Of its checks all are on but three:
+The requests are valid and invalid. All its checks are on except three:
 
-- `ignored_auth` and `object_level_authorization`: this stack answers everyone (AuthMode none);
-- `use_after_free`: the status of an operation outlives the resource.
+- `ignored_auth` and `object_level_authorization`: this stack answers everyone (AuthMode none),
+- `use_after_free`: the status of an operation exists for longer than the resource.
 
-schemathesis.toml says where a check's defaults do not fit. What Schemathesis cannot make
-up, a genuine receipt, it is given. What the document leaves open for the future, strict.yaml
-closes here.
+schemathesis.toml replaces defaults of checks that do not fit. The test passes genuine receipts,
+which Schemathesis cannot generate. strict.yaml excludes answers that the document allows only for
+the future.
 """
 
 import json
@@ -41,7 +41,7 @@ def merged(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
 
 
 def strict_document() -> dict[str, Any]:
-    """openapi.yaml with only those answers that there are today."""
+    """openapi.yaml with only those answers that the service gives today."""
     texts = [path.read_text() for path in (ROOT / "docs" / "openapi.yaml", HERE / "strict.yaml")]
     document = merged(*map(yaml.safe_load, texts))
     for operations in document["paths"].values():
@@ -57,7 +57,7 @@ def strict_document() -> dict[str, Any]:
 
 
 def genuine(document: Any, deployment: Deployment, api: Api) -> dict[str, Any]:
-    """Path parameters of what exists, by operationId: of operations that are carried out, lost and
+    """Existing path parameters by operationId: of operations that are carried out, lost and
     refused, and of their resource for one in two requests.
     """
     resource = new_resource()

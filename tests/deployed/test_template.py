@@ -1,4 +1,4 @@
-"""What linters do not see in the template. Needs no stack."""
+"""Properties of the template that linters do not check. Needs no stack."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from .resources import KNOWN, ROOT
 
 
 class Loader(yaml.SafeLoader):
-    """Reads the template with its short functions, of which it keeps the arguments."""
+    """Reads the template, and keeps the arguments of its short functions."""
 
 
 def _arguments(loader: yaml.SafeLoader, _tag: str, node: Any) -> Any:
@@ -25,18 +25,18 @@ Loader.add_multi_constructor("!", _arguments)
 TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
 RESOURCES = TEMPLATE["Resources"]
 PARAMETERS = TEMPLATE["Parameters"]
-# What the transform itself looks at, or what does not belong to a version.
+# Used by the transform itself, or not part of a version.
 NO_SETTINGS = {"Description", "Events", "AutoPublishCodeSha256", "DeploymentPreference"}
 of_functions = pytest.mark.parametrize("function", FUNCTIONS)
 
 
 def of_type(kind: str) -> dict[str, Any]:
-    """The resources of a type that no condition makes, with their properties."""
+    """The resources of a type that exist without a condition, with their properties."""
     found = {name: each for name, each in RESOURCES.items() if each["Type"] == f"AWS::{kind}"}
     return {name: each["Properties"] for name, each in found.items() if "Condition" not in each}
 
 
-# What each function calls, and what Lambda does in its name to deliver messages to it.
+# The calls of each function, and those with which Lambda delivers messages to it.
 MAY = {
     "put": {
         "ResourcesTable": "dynamodb:UpdateItem dynamodb:GetItem",
@@ -60,24 +60,24 @@ MAY = {
 KMS = "kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey* kms:ReEncrypt*"
 ALL_MAY = {"KmsKeyArn": KMS, "*": "xray:PutTraceSegments xray:PutTelemetryRecords"}
 if KNOWN["hasUpdate"]:
-    # apply looks first whether the update is still to run.
+    # apply first checks whether the update must still run.
     for table in ("ResourcesTable", "OperationsTable"):
         MAY["apply"][table] += " dynamodb:BatchGetItem"
 
 
 def listed(value: Any) -> list[Any]:
-    """One or several."""
+    """A list, also for one value."""
     return value if isinstance(value, list) else [value]
 
 
 @of_functions
 def test_nothing_else_is_granted(function: str) -> None:
-    """That each grant is enough, the other tests show: MiniStack enforces the roles."""
+    """The other tests show that each grant is enough: MiniStack enforces the roles."""
     name = FUNCTIONS[function]
     role = RESOURCES[RESOURCES[function]["Properties"]["Role"].removesuffix(".Arn")]["Properties"]
     assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
     statements = [it for policy in role["Policies"] for it in policy["PolicyDocument"]["Statement"]]
-    # One under a condition is a list: the condition, the statement, nothing.
+    # A statement under a condition is a list: the condition, the statement, nothing.
     statements = [it[1] if isinstance(it, list) else it for it in statements]
     assert all(set(it) == {"Effect", "Action", "Resource"} for it in statements)
     granted = {
@@ -96,7 +96,7 @@ def test_nothing_else_is_granted(function: str) -> None:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in it."""
+    """Every text in a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -105,7 +105,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def parameters_in(value: Any) -> set[str]:
-    """The parameters that it refers to, also through conditions."""
+    """The parameters that a value refers to, also through conditions."""
     found: set[str] = set()
     for text in texts(value):
         for name in {text, *re.findall(r"\$\{(\w+)\}", text)}:
@@ -117,7 +117,7 @@ def parameters_in(value: Any) -> set[str]:
 
 
 def longest(parameter: str) -> int:
-    """The most characters that a parameter's value has."""
+    """The length of the longest value of a parameter."""
     found = PARAMETERS[parameter]
     values = found.get("AllowedValues") or [found.get("MaxValue", "")]
     return int(found.get("MaxLength") or max(len(str(value)) for value in values))
@@ -125,7 +125,7 @@ def longest(parameter: str) -> int:
 
 @of_functions
 def test_a_change_of_a_parameter_publishes_what_depends_on_it(function: str) -> None:
-    """SAM's transform sees parameters' values in the description only, which has 256 characters."""
+    """SAM's transform sees parameters' values only in the description, which has 256 characters."""
     properties = TEMPLATE["Globals"]["Function"] | RESOURCES[function]["Properties"]
     settings = {name: value for name, value in properties.items() if name not in NO_SETTINGS}
     # SAM adds a function's own variables to these.
@@ -171,7 +171,7 @@ def test_what_holds_data_stays_when_the_stack_goes() -> None:
 
 
 def test_a_queue_takes_dead_letters_of_those_that_send_them_there() -> None:
-    """A queue that refused them would fail the deployment, but not here."""
+    """A queue that refused them would make the deployment fail, but not here."""
     queues = of_type("SQS::Queue")
     sends_to = {"UpdatesQueue": "DeadLettersQueue", "DeadLettersQueue": "ParkedQueue"}
     for name, queue in queues.items():
@@ -197,14 +197,14 @@ def test_both_tables_have_a_time_to_live_and_the_maximum_that_is_asked_for() -> 
 
 
 def test_nothing_is_open_or_paid_for_by_default() -> None:
-    """An issuer may grant any scope that is asked for, so no scope makes an admin by default."""
+    """An issuer may grant any requested scope, so by default no scope makes an admin."""
     chosen = {name: PARAMETERS[name]["Default"] for name in ("AuthMode", "AdminScope", "Tracing")}
     assert chosen == {"AuthMode": "iam", "AdminScope": "", "Tracing": "PassThrough"}
-    # Else an issuer that cannot be reached leaves the API without the routes that need it.
+    # Otherwise an issuer that cannot be reached leaves the API without the routes that need it.
     assert RESOURCES["Api"]["Properties"]["FailOnWarnings"] is True
 
 
-# Crashes, 5xx, and the age of what is handed back; CodeDeploy takes ten at most:
+# Crashes, 5xx, and the age of messages that are handed back; CodeDeploy takes ten at most:
 # https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html
 OF_DEPLOYMENTS = [f"{binary.capitalize()}ErrorsAlarm" for binary in FUNCTIONS.values()]
 OF_DEPLOYMENTS += ["UnavailableAlarm", "PutThrottlesAlarm", "ReadThrottlesAlarm"]
@@ -238,8 +238,8 @@ def test_who_is_notified() -> None:
 
 
 def test_what_sets_an_alarm_off() -> None:
-    """A dead letter is hidden most of the time that `park` hands it back again and again. What
-    `apply` hands back is next seen up to 15 min later. A single crash is no page.
+    """A dead letter that `park` hands back again and again is hidden most of the time. A message
+    that `apply` hands back is visible again up to 15 min later. A single crash must not page.
     """
     stuck, crashes = (
         [it["MetricStat"]["Metric"] for it in ALARMS[name]["Metrics"] if "MetricStat" in it]

@@ -1,8 +1,8 @@
-"""What an update of the running stack changes, through the alias that every caller calls; and the
-outcomes that are published where OutcomeTopicArn names a topic.
+"""What an update of the running stack changes, through the alias that every caller calls, and the
+outcomes that are published if OutcomeTopicArn names a topic.
 
-MiniStack's pipe publishes every record of the stream as it is. So what its filter lets through, and
-the message that its template makes, is tested here on these records.
+MiniStack's pipe publishes every record of the stream unchanged. The pipe's filter, and
+the message from its template, are tested here on these records.
 """
 
 import json
@@ -31,7 +31,7 @@ Record = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def earlier(deployment: Deployment) -> Answer:
-    """A deferred PUT from before the update, and before the receipt key that it brings."""
+    """A deferred PUT from before the update, and before the receipt key that the update brings."""
     assert not OURS & deployment.stack.physical_ids().keys()
     accepted = deployment.api.put_later(new_resource(), sample())
     assert deployment.end_of(accepted) == "succeeded"
@@ -40,8 +40,8 @@ def earlier(deployment: Deployment) -> Answer:
 
 @pytest.fixture(scope="module")
 def updated(deployment: Deployment, earlier: Answer) -> Deployment:
-    """The stack with other parameters, with another receipt key, as docs/operations.md says, and
-    with a topic to which a queue is subscribed.
+    """The stack with other parameters, another receipt key (as docs/operations.md says), and
+    a topic with a subscribed queue.
     """
     store = deployment.client("secretsmanager")
     secret = {"SecretId": deployment.stack.physical_ids()["ReceiptKey"]}
@@ -69,14 +69,14 @@ def updated(deployment: Deployment, earlier: Answer) -> Deployment:
 def test_a_plain_put_is_deferred(updated: Deployment, resource: str) -> None:
     accepted = updated.api.put(resource, sample())
     assert accepted.status == 202, accepted
-    # The mode chose it, so it is no preference that was applied.
+    # The default mode chose it, so no preference was applied.
     assert "preference-applied" not in accepted.headers, accepted
     assert updated.end_of(accepted) == "succeeded"
 
 
 def test_the_batches_are_as_large_as_asked_for(updated: Deployment) -> None:
     names = "BatchSize", "MaximumBatchingWindowInSeconds"
-    # MiniStack keeps what an update sets as text.
+    # MiniStack stores the values of an update as text.
     assert [str(updated.event_source[name]) for name in names] == ["100", "1"]
 
 
@@ -90,7 +90,7 @@ def test_receipts_of_either_key_are_known(
 
 
 def record_of(deployment: Deployment, **values: str) -> Record:
-    """The record of an item with these values, once it is there."""
+    """Wait for the record of an item with these values."""
     sqs = deployment.client("sqs")
     queue = {"QueueUrl": sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]}
     image = {name: {"S": value} for name, value in values.items()}.items()
@@ -106,7 +106,7 @@ def record_of(deployment: Deployment, **values: str) -> Record:
 
 
 def passes(deployment: Deployment, record: Record) -> bool:
-    """Whether the filter lets it through."""
+    """Whether the pipe's filter accepts a record."""
     reply = deployment.client("events").test_event_pattern(
         EventPattern=FILTER["Pattern"], Event=json.dumps(record)
     )
@@ -114,7 +114,7 @@ def passes(deployment: Deployment, record: Record) -> bool:
 
 
 def published(record: Record) -> dict[str, str]:
-    """The message that the template makes. A path must be there: what AWS makes of a missing one
+    """The message from the template. All paths must exist: what AWS does with a missing one
     is not documented.
     """
 

@@ -1,4 +1,4 @@
-//! `rules::body::check` against serde_json, on whatever bytes libFuzzer finds.
+//! Compares `rules::body::check` with serde_json, on whatever bytes libFuzzer finds.
 //! `make -C tests fuzz SECONDS=60` runs it.
 
 #![no_main]
@@ -14,22 +14,23 @@ fuzz_target!(|body: &[u8]| {
     let refused = rule::check(body).err().map(|problem| problem.problem_type());
     let shown = String::from_utf8_lossy(body);
     match serde_json::from_slice::<Shape>(body) {
-        // RFC 8259 allows what is beyond a double, and depth beyond serde_json's 127.
+        // RFC 8259 allows numbers outside the range of a double, and more depth than serde_json's
+        // 127.
         Err(error) if ["out of range", "recursion limit"].iter().any(|limit| error.to_string().contains(limit)) => {}
-        // What comes first is what is told.
+        // The first fault is reported.
         Err(error) => assert!(refused.is_some(), "taken, but {error}: {shown}"),
         Ok(shape) => assert_eq!(refused, expected(&shape, body), "{shown}"),
     }
 });
 
-/// What a JSON text is refused for, if it has at most one fault.
+/// The reason why a JSON text is refused, if it has at most one fault.
 fn expected(shape: &Shape, body: &[u8]) -> Option<ProblemType> {
     use ProblemType::{BodyTooLarge, DuplicateMember, ForbiddenCharacter, InvalidBody, TooDeep};
     let is_deep = shape.depth > rule::MAX_DEPTH;
     match () {
         () if body.len() > rule::MAX_BYTES => Some(BodyTooLarge),
         () if !shape.is_object => Some(InvalidBody),
-        // Of two faults either may come first.
+        // Of two faults, either may come first.
         () if is_deep && shape.has_duplicate => rule::check(body).err().map(|problem| problem.problem_type()),
         () if is_deep => Some(TooDeep),
         () if shape.has_duplicate => Some(DuplicateMember),
@@ -38,7 +39,7 @@ fn expected(shape: &Shape, body: &[u8]) -> Option<ProblemType> {
     }
 }
 
-/// What there is to know of a JSON value.
+/// Everything that matters in a JSON value.
 #[derive(Default)]
 struct Shape {
     is_object: bool,

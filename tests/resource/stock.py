@@ -1,4 +1,4 @@
-"""The service that the orders of docs/make-it-yours.md call, and what its answers make of them."""
+"""The service that the orders of docs/make-it-yours.md call, and the effects of its answers."""
 
 import json
 
@@ -16,7 +16,7 @@ ORDER = {
 
 
 class Stock:
-    """It answers each reservation with the same status, and notes the idempotency keys."""
+    """It answers each reservation with the same status, and records the idempotency keys."""
 
     def __init__(self) -> None:
         self.status = 204
@@ -30,7 +30,7 @@ class Stock:
 
 
 class Orders(Service):
-    """The orders of one customer, each under a number of its own."""
+    """The orders of one customer, each with a new number."""
 
     def __init__(self, url: str) -> None:
         super().__init__(Api(url))
@@ -46,13 +46,13 @@ class Orders(Service):
         return f"/customers/acme/orders/{self._number}"
 
     def is_stored(self) -> bool:
-        """Whether the last order is."""
+        """Whether the last order is stored."""
         return self.api.request("GET", self._path).status == 200
 
 
 def check_each_end_of_an_update(url: str, stock: Stock) -> None:
-    """Now and later. That every mode has these answers, with a key and without, the tests of
-    `put` show; here it is the update of the page that ends so, in both functions.
+    """Tests now and later. The tests of `put` cover every mode, with a key and without;
+    here the page's own update has these ends, in both functions.
     """
     orders = Orders(url)
     assert orders.put().status == 201 and orders.is_stored()

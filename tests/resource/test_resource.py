@@ -18,16 +18,16 @@ pytestmark = pytest.mark.skipif(
     reason="this copy has another resource already",
 )
 PAGE = (ROOT / "docs" / "make-it-yours.md").read_text()
-# All that a new resource needs; what the copies change beside the crate's own files.
+# Everything that a new resource changes beside the crate's own files.
 EDITED = {"Cargo.lock", "Cargo.toml", "docs/openapi.yaml", "template.yaml"}
 PYTEST = (TOOLS / "checks/bin/python", "-m", "pytest", "-q")
 STACK = (TOOLS / "sam/bin/python", "-m", "scripts.stack")
-# What of the deployed tests depends most on a path, ids and bodies.
+# The deployed tests that depend most on a path, ids and bodies.
 DEPLOYED = "events or routes or examples or schema or access"
 
 
 def blocks(language: str) -> list[str]:
-    """The code of this language on the page, as it stands in a list too."""
+    """The code of this language on the page, also in lists."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", PAGE, re.DOTALL | re.MULTILINE)
     return [re.sub(f"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
 
@@ -39,7 +39,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 
 def run(command: Sequence[str | Path], directory: Path, **variables: str) -> str:
-    """What the command prints; it must succeed."""
+    """The output of the command; it must succeed."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -55,7 +55,7 @@ def run(command: Sequence[str | Path], directory: Path, **variables: str) -> str
 
 
 def plain_copy(to: Path) -> Path:
-    """The repository's files as they are now."""
+    """The current files of the repository."""
     listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -65,7 +65,7 @@ def plain_copy(to: Path) -> Path:
 
 
 def test_a_new_project_begins_as_this_one(tmp_path: Path) -> None:
-    """By the commands of the page, but for git's."""
+    """Run the commands of the page, except those of git."""
     source = plain_copy(tmp_path / "async-put")
     shutil.make_archive(str(tmp_path / "async-put"), "zip", tmp_path, source.name)
     _, by_sam, by_cargo_lambda = blocks("sh")[0].splitlines()
@@ -78,9 +78,9 @@ def test_a_new_project_begins_as_this_one(tmp_path: Path) -> None:
 
 
 class Copy:
-    """A copy of the repository under version control, with the tools of this one, and its own
-    share of what is compiled here: cargo does not tell a crate from the same crate in a copy, and
-    would link the copy's here.
+    """A copy of the repository under version control, with this one's tools, but its own
+    compiled files: cargo does not distinguish a crate from the same crate in a copy, and
+    would link the copy's crate here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class Copy:
         return run(command, self.path, CARGO_TARGET_DIR=str(self.target), **variables)
 
     def replace(self, name: str, *pairs: tuple[str, str]) -> None:
-        """Put each second text in the place of the first, which must be in the file."""
+        """Replace the first text of each pair, which must be in the file, by the second."""
         text = (self.path / name).read_text()
         for old, new in pairs:
             assert old in text, (name, old)
@@ -112,18 +112,18 @@ class Copy:
         (self.path / name).write_text(text)
 
     def describe(self, number: int) -> None:
-        """Step 2: the crate, with what the page says that it depends on."""
+        """Step 2: the crate, with the dependencies that the page names."""
         (self.path / "crates/resource/src/lib.rs").write_text(blocks("rust")[number])
         manifest = self.path / "crates/resource/Cargo.toml"
         manifest.write_text(manifest.read_text() + blocks("toml")[number])
 
     def changed(self) -> set[str]:
-        """The files that are not as they came."""
+        """The files that have changed."""
         return set(self.run("git", "status", "--porcelain", "--no-renames").split()[1::2])
 
 
 def take(source: str, to: str) -> None:
-    """A link to what is never written in place, else a copy."""
+    """A link if nothing is ever written in it, else a copy."""
     if source.endswith((".rlib", ".rmeta", ".so")):
         os.link(source, to)
     else:
@@ -190,7 +190,7 @@ def devices(copy: Copy) -> None:
 
 
 def orders(copy: Copy) -> None:
-    """A nested resource with an update, and what that takes."""
+    """A nested resource with an update and its dependencies."""
     copy.describe(1)
     paths = "s#/users/{id}#/customers/{customer}/orders/{id}#; "
     paths += "s#/users/ada#/customers/acme/orders/100000042#"
@@ -235,11 +235,11 @@ def orders(copy: Copy) -> None:
 
 
 def indented(text: str, by: int) -> str:
-    """The lines so many blanks to the right."""
+    """The lines, indented by so many blanks."""
     return re.sub("^", " " * by, text.rstrip("\n"), flags=re.MULTILINE) + "\n"
 
 
-# One after the other, since they share the disk and the processors.
+# One after the other, since they use the same disk and processors.
 @pytest.fixture(scope="module", params=[devices, orders], ids=lambda of: of.__name__)
 def copy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -265,16 +265,16 @@ def test_nothing_else_was_edited(copy: Copy) -> None:
 
 @of_devices
 def test_the_rust_tests_pass(copy: Copy) -> None:
-    """All but the simulation, whose resource is its own."""
+    """All except the simulation, which has its own resource."""
     files = (copy.path / "tests").glob("*.rs")
     targets = [word for file in files for word in ("--test", file.stem)]
-    # All packages, as in `make units`: else cargo compiles with other features.
+    # All packages, as in `make units`: otherwise cargo compiles with other features.
     copy.run("cargo", "test", "--quiet", "--workspace", "--lib", *targets)
 
 
 @of_orders
 def test_it_works_when_it_is_deployed(copy: Copy) -> None:
-    """Each end of its update, and what of the deployed tests knows the resource."""
+    """Each end of its update, and the deployed tests that depend on the resource."""
     stock = Stock()
     place = ["--port", "0", "--local-dir", ".local/ends"]
     try:
@@ -288,7 +288,7 @@ def test_it_works_when_it_is_deployed(copy: Copy) -> None:
 
 
 def test_the_whole_suites(copy: Copy) -> None:
-    """Not in the gate: there they run here, and most of them do not know the resource."""
+    """Not in the gate, which runs these tests here; most of them do not depend on the resource."""
     copy.run("make", "units")
     has_update = "StockUrl" in (copy.path / "template.yaml").read_text()
     copy.run(*PYTEST, PARAMETERS=f"StockUrl={Stock().url}" if has_update else "")

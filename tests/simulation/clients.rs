@@ -1,5 +1,5 @@
-//! The clients: each makes its requests one after another, but for a second sender of the
-//! same key, who does not wait for the first.
+//! The clients. Each makes its requests one after another. Only a second sender of the same key
+//! does not wait for the first.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub enum Mode {
     Wait(Time),
 }
 
-/// What every sending of a PUT or DELETE has in common. The body is nobody else's.
+/// What all sendings of a PUT or DELETE have in common. No other PUT has this body.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
     pub resource: ResourceId,
@@ -49,7 +49,7 @@ impl PutRequest {
 pub struct Client {
     pub world: Rc<World>,
     pub name: String,
-    /// The ids it has been told of, with their resources.
+    /// The ids that it has learnt, with their resources.
     known: Vec<(ResourceId, OperationId)>,
 }
 
@@ -122,7 +122,7 @@ impl Client {
         }
     }
 
-    /// Two senders of one key at about the same time.
+    /// Two senders use one key at about the same time.
     async fn send_twice(&mut self, put: PutId) {
         let second = async {
             self.world.pause(SECOND).await;
@@ -140,7 +140,7 @@ impl Client {
         self.learn(put, second);
     }
 
-    /// Sends a PUT, and again with its key where the answer asks for that.
+    /// Sends a PUT, and sends it again with its key if the answer asks for that.
     async fn send(&mut self, put: PutId) {
         for _ in 0..3 {
             let answer = self.answer_to(put).await;
@@ -183,14 +183,15 @@ impl Client {
         gateway::send(&self.world, &self.name, put, mode).await
     }
 
-    /// A PUT for `resource`: with a key if others with a key are given, which it may reuse.
+    /// A PUT for `resource`. If `others` with a key are given, this one has a key too, and may
+    /// reuse one of theirs.
     fn choose(&self, resource: ResourceId, keyed: Option<Vec<PutId>>) -> PutRequest {
         let world = &self.world;
         let is_delete = world.happens(Event::AskedToDelete);
         let is_conditional = world.happens(Event::Conditional);
         let precondition = match is_conditional {
             true => match self.precondition(&resource) {
-                // Of a DELETE it is a mistake.
+                // On a DELETE it is a mistake.
                 Precondition::Absent if is_delete => Precondition::Exists,
                 precondition => precondition,
             },
@@ -205,7 +206,7 @@ impl Client {
         let change = if is_delete { Change::Delete } else { Change::Put(sample(number)) };
         let key = keyed.map(|_| reused.unwrap_or(number as u32));
         let mut request = PutRequest { resource, change, precondition, key, behaviour };
-        // A second DELETE of one key would be the first one.
+        // A second DELETE with the same key would be the first one.
         if is_delete && reused.is_some() && world.history().has_same(&request) {
             request.key = Some(number as u32);
         } else if reused.is_some() {
@@ -258,7 +259,7 @@ pub fn resource(index: usize) -> ResourceId {
     ResourceId::new(&format!("u{index}")).expect("a resource id")
 }
 
-/// A tag that no host has made: less than a second ahead, an hour, or at the end of time.
+/// A tag that no host has made: less than a second ahead, an hour ahead, or at the end of time.
 fn made_up_tag(now: Duration, prng: &mut Prng) -> OperationId {
     let ahead = Duration::from_micros(prng.range(0, SECOND));
     let near = now + ahead;

@@ -1,5 +1,5 @@
-//! The simulated tables against the real ones: what `tables` makes of the calls on a DynamoDB
-//! engine is what the schedules run on, and the rules are what its condition expressions say.
+//! Compares the simulated tables with real ones: the schedules run on what `tables` does on a
+//! DynamoDB engine, and the condition expressions of `tables` say what the rules say.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ fn resource() -> ResourceId {
     ResourceId::new("42").unwrap()
 }
 
-/// Few enough that equal ids and neighbours are common.
+/// Few values, to make equal ids and neighbours common.
 fn some_id() -> impl Strategy<Value = OperationId> {
-    // Where the last byte is even, the simulated tables do not name each reason of a refusal.
+    // If the last byte is even, the simulated tables do not name each reason of a refusal.
     let of = |(ms, random)| OperationId::new(Tick::from_unix_ms(1_700_000_000_000 + ms), random);
     (0..4u64, prop::sample::select(vec![1, 3])).prop_map(of)
 }

@@ -1,5 +1,6 @@
-//! Lambda's event source, which polls a queue and invokes a function: of a batch that
-//! returns, what is not handed back is deleted; one that is killed comes back by itself.
+//! Lambda's event source, which polls a queue and invokes a function. When a batch returns, it
+//! deletes the messages that were not handed back. If the invocation is killed, the batch comes
+//! back by itself.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -73,8 +74,8 @@ impl Source {
         }
     }
 
-    /// Gathers a batch: what is there, and what comes within the window. The visibility
-    /// timeout of what came first runs meanwhile.
+    /// Gathers a batch: the messages that are there, and those that come within the window. The
+    /// visibility timeout of the first messages runs meanwhile.
     async fn gather(&self, world: &World) -> Vec<SqsMessage> {
         let plan = &world.plan;
         let (most, window) = if self.is_apply { plan.batch } else { (1, 0) };
@@ -89,7 +90,7 @@ impl Source {
         records
     }
 
-    /// Receives some messages; what was received too often goes to the next queue.
+    /// Receives some messages. Those that were received too often go to the next queue.
     fn receive(&self, world: &World, most: usize) -> Vec<SqsMessage> {
         let plan = &world.plan;
         let visibility = if self.is_apply { plan.visibility } else { plan.visibility * 3 };
@@ -117,7 +118,7 @@ impl Source {
         event.records.clone_from(&records);
         let (told, begun) = (Rc::clone(&invocation.told), world.now());
         let handler = async move {
-            // As in the functions' main.
+            // As in the `main` of the functions.
             let timeout = std::time::Duration::from_secs(30);
             let mut context = lambda_http::Context::default();
             context.deadline = invocation.deadline_ms;
@@ -197,7 +198,7 @@ async fn run_park(
     Box::pin(park.handle(event, &run)).await
 }
 
-/// The messages of records, and what they are of, with the count of their receives.
+/// The messages of records, each with its PUT and the count of its receives.
 fn written(records: &[SqsMessage]) -> String {
     let text = |record: &SqsMessage| {
         let id = record.message_id.as_deref().unwrap_or_default();

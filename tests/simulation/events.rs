@@ -1,5 +1,4 @@
-//! Counts of what happened, so that a simulation that stopped meeting the cases it is
-//! about does not pass for one that proves something.
+//! Counts what happened. A simulation that no longer meets its cases proves nothing, and must fail.
 
 macro_rules! events {
     ($($event:ident: $text:literal,)*) => {
@@ -24,7 +23,7 @@ events! {
     Timeless: "requests without a time of arrival",
     HeldUp: "requests held up",
     GivenUp: "requests given up",
-    Foreign: "messages that something else than put sent",
+    Foreign: "messages that something other than put sent",
     Duplicate: "messages delivered twice at a time",
     PartialReceive: "receives from some of the servers",
     DeleteFailed: "deleted messages that came back",

@@ -1,5 +1,5 @@
-//! How a request flows through the gateway to a host and back, which the client may not
-//! wait for, and messages that something else than `put` sends.
+//! How a request flows through the gateway to a host and back, while the client may give up, and
+//! messages that something other than `put` sends.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::world::World;
 
 /// Longest time that the gateway waits for a function.
 const GATEWAY_PATIENCE: Time = 30 * SECOND;
-/// What a longer `wait` is cut to.
+/// A longer `wait` is cut to this.
 const LONGEST_WAIT: Time = 15 * SECOND;
 const PUT_TIMEOUT: Time = 29 * SECOND;
 const READ_TIMEOUT: Time = 15 * SECOND;
@@ -75,7 +75,7 @@ async fn reach_host(world: &World) {
     world.pause(if is_held_up { plan.longest_hold_up } else { plan.longest_delay }).await;
 }
 
-/// To the gateway, which takes down the time, and to a host.
+/// Sends the request to the gateway, which records the time, and on to a host.
 async fn pass_on(world: &Rc<World>, put: PutId, sending: SendingId, mode: Mode) -> Option<Answer> {
     world.pause(world.plan.longest_delay).await;
     let gateway = world.prng().pick(&world.plan.gateway_clocks);
@@ -115,7 +115,7 @@ async fn handle(
 ) -> Option<Answer> {
     let world = Rc::clone(&invocation.world);
     let event = http::put_request(&request, mode, gateway_ms, invocation.deadline());
-    // Boxed, since these futures are large, and would be moved several times.
+    // Boxed, since these futures are large and would be moved several times.
     let response = match world.plan.has_update && !world.is(Mutant::UpdateIsSkipped) {
         true => Box::pin(put::<true>(&invocation).handle(event)).await,
         false => Box::pin(put::<false>(&invocation).handle(event)).await,
@@ -156,7 +156,7 @@ fn put<const HAS_UPDATE: bool>(invocation: &Invocation) -> SimulatedPut<HAS_UPDA
     }
 }
 
-/// `DELETE` of the status of an operation, which cancels it.
+/// `DELETE` of the status of an operation, which cancels the operation.
 pub async fn cancel(world: &Rc<World>, who: &str, resource: &ResourceId, id: OperationId) {
     world.trace(who, || format!("cancels {id}"));
     world.history().on_cancel(id);
@@ -186,7 +186,7 @@ async fn handle_cancel(invocation: Invocation, resource: ResourceId, id: Operati
     }
 }
 
-/// `GET` of a resource: the version that was read.
+/// `GET` of a resource; returns the version that was read.
 pub async fn read_resource(
     world: &Rc<World>,
     who: &str,
@@ -228,7 +228,7 @@ async fn read(world: &Rc<World>, path: &str) -> (Invocation, Response<Body>) {
     (invocation, response)
 }
 
-/// A message that another version of `put` has sent, or nothing that is known.
+/// A message that another version of `put` has sent, or one that no version knows.
 pub fn send_foreign(world: &Rc<World>, resource: ResourceId) {
     let now = world.now();
     let kind = world.prng().index(3);

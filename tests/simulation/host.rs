@@ -1,4 +1,4 @@
-//! An invocation of a function: the host it runs on, and through it the world.
+//! An invocation of a function: the host it runs on, and its way to the world.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::scheduler::{MS, SECOND, Time};
 use crate::told::Told;
 use crate::world::World;
 
-/// Longest time that a call takes whose own limit does not cut it off.
+/// Longest time of a call that its own limit does not cut off.
 const ENDLESS: Time = 60 * SECOND;
 
-/// One invocation, on a host with a clock of its own.
+/// One invocation, on a host with its own clock.
 #[derive(Clone)]
 pub struct Invocation {
     pub world: Rc<World>,
@@ -25,13 +25,13 @@ pub struct Invocation {
     pub clock: Clock,
     /// The sending of a PUT that `put` answers.
     pub sending: Option<(PutId, SendingId)>,
-    /// The operation that `put` is to cancel.
+    /// The operation that `put` is asked to cancel.
     pub cancels: Option<OperationId>,
-    /// For how long the client of that waits before it is queued.
+    /// How long the client of that operation waits before it is queued.
     pub wait: Option<Duration>,
     pub told: Rc<Told>,
     pub call_timeout: Time,
-    /// When it began, by true time and by its host's clock.
+    /// When it began, in true time and by its host's clock.
     pub begun: Time,
     pub begun_by_host: Duration,
     /// When Lambda ends it, in ms by its host's clock.
@@ -39,7 +39,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// An invocation of a function that may run so long, and cuts its calls off in time.
+    /// An invocation of a function that may run for this time and cuts its calls off in time.
     pub fn new(world: &Rc<World>, name: &'static str, clock: Clock, timeout: Time) -> Self {
         let (world, told) = (Rc::clone(world), Rc::default());
         let call_timeout = world.plan.call_timeout;
@@ -60,7 +60,7 @@ impl Invocation {
         }
     }
 
-    /// An invocation that answers a request, whose calls may take longer than it has time.
+    /// An invocation that answers a request. Its calls may take longer than the time it has.
     pub fn of_request(world: &Rc<World>, name: &'static str, clock: Clock, timeout: Time) -> Self {
         let call_timeout = match world.plan.is_call_endless {
             true => ENDLESS,

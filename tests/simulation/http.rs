@@ -1,4 +1,4 @@
-//! Requests as the gateway hands them to the functions, and what their responses say.
+//! Requests as the gateway hands them to the functions, and the meaning of their responses.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::clients::{Mode, PutRequest};
 use crate::history::Kind;
 use crate::scheduler::SECOND;
 
-/// What signs the receipts of every schedule.
+/// The key that signs the receipts of every schedule.
 static RECEIPTS: LazyLock<ReceiptKey> =
     LazyLock::new(|| ReceiptKey::new(&[7; 32]).expect("32 bytes are enough"));
 
@@ -24,14 +24,14 @@ pub fn receipts() -> ReceiptKeys {
     ReceiptKeys { current: RECEIPTS.clone(), other: None }
 }
 
-/// What a client is told of a PUT or DELETE.
+/// The answer that a client gets to a PUT or DELETE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// 201 or 200.
     Written { id: OperationId, created: bool },
     /// 204 to a DELETE.
     Deleted,
-    /// 202, and the status says already that it was written.
+    /// 202 with a status that already says that it was written.
     Succeeded { id: OperationId },
     /// 202
     Queued { id: OperationId },
@@ -64,7 +64,8 @@ pub enum Shown {
     Gone,
 }
 
-/// A PUT or DELETE that arrived at `gateway_ms` by the gateway's clock, if that tells the time.
+/// A PUT or DELETE that arrived at `gateway_ms` by the gateway's clock, if the gateway gives the
+/// time.
 pub fn put_request(
     put: &PutRequest,
     mode: Mode,

@@ -1,43 +1,46 @@
 //! The functions under seeded schedules.
 //!
 //! # What runs
-//! The code of `put`, `apply`, `park` and `read` itself, from the request to the response
-//! and from a batch of messages to the answer to it, in a simulated world behind the seam
-//! of `crates/world`: hosts and gateways with clocks of their own, the two DynamoDB tables,
-//! the queues `updates`, `dead-letters` and `parked` with the event sources that poll them,
-//! an operator, and clients, as processes under one virtual time ([`scheduler`]). Nothing of
-//! a function is written a second time.
+//! The code of `put`, `apply`, `park` and `read` itself runs, from the request to the response and
+//! from a batch of messages to the answer to it. It runs in a simulated world behind the seam of
+//! `crates/world`: hosts and gateways, each with its own clock, the two DynamoDB tables, the queues
+//! `updates`, `dead-letters` and `parked` with the event sources that poll them, an operator, and
+//! clients. All are processes under one virtual time ([`scheduler`]). Nothing of a function is
+//! written a second time.
 //!
-//! A call is a request, its effect and a reply, as separate steps: it may be throttled,
-//! find no connection, lose its request or its reply, or take effect after its caller has
-//! timed out, retried, fallen back, answered or died. A request may be held up between
-//! gateway and function for minutes, and be given up by its client, who sends the next. A
-//! queue delivers in any order, late, twice, again after its visibility timeout, and after
-//! a few receives to the dead letters; it forgets after 14 days. What was deleted may come
-//! back. Messages of another version, or unreadable ones, are among the others. Invocations
-//! are killed between any two steps. Among the PUTs is every kind of DELETE, and clients
-//! cancel operations, in some schedules weeks later; DynamoDB removes a tombstone that has
-//! expired at once, late or never. In some schedules the resource has an update, which may
-//! refuse, delay, hang, panic or end the process, in `put` as in `apply`. One schedule in 12 is
-//! for stress: a race of many PUTs of one resource, an outage after which a queue that gives up
-//! as late as the deployed one brings odd operations again and again, or weeks after which
+//! A call is a request, its effect and a reply, as separate steps. It may be throttled, find no
+//! connection, or lose its request or its reply. It may take effect after its caller has timed out,
+//! retried, fallen back, answered or died. A request may be held up between gateway and function
+//! for minutes, and its client may give it up and send the next one. A queue delivers in any order,
+//! late, twice, again after its visibility timeout, and after a few receives to the dead letters;
+//! it forgets after 14 days. A deleted message may come back. Some messages are of another version
+//! or unreadable. Invocations are killed between any two steps. The PUTs include every kind of
+//! DELETE, and clients cancel operations, in some schedules weeks later. DynamoDB removes an
+//! expired tombstone at once, late or never. In some schedules the resource has an update, which
+//! may refuse, delay, hang, panic or end the process, in `put` as in `apply`. One schedule in 12 is
+//! for stress: a race of many PUTs of one resource; an outage after which odd operations come back
+//! again and again, from a queue that gives up as late as the deployed one; or weeks after which
 //! operations are carried out that are nearly too old.
 //!
 //! # What is checked
-//! After every step, what was written and said against what really happened, which
-//! [`history`] knows. At the end all faults cease, everything is delivered, and each
-//! operation must have met its fate; in some schedules months pass. In eight of ten the
-//! gateway's clocks keep within the bound that the order assumes, and then order is checked
-//! too: whatever was over before a PUT was sent never wins over it. In all, whatever any clock
-//! of a host says, a PUT overwrites nothing that arrived more than a second after it by the
-//! gateway's clocks, nothing lands that is cancelled, or older than what its resource was at
-//! before, a removed tombstone included, nothing is written without its update, and an update
-//! sees the id that its operation was made with.
+//! After every step, all writes and answers are checked against what really happened, which
+//! [`history`] knows. At the end all faults stop, everything is delivered, and each operation must
+//! have its outcome; in some schedules months pass. In eight of ten schedules the gateway's clocks
+//! stay within the bound that the order assumes. Then order is checked too: a request that had
+//! ended before a PUT was sent never wins over that PUT. In all schedules, whatever the clocks of
+//! the hosts say:
+//!
+//! - a PUT overwrites nothing that arrived more than a second after it by the gateway's clocks,
+//! - nothing lands that is cancelled,
+//! - nothing lands that is older than an earlier state of its resource, also after a tombstone is
+//!   removed,
+//! - nothing is written without its update,
+//! - an update sees the id that its operation was made with.
 //!
 //! # What is not modelled
-//! How the SDK tells one error from another, more than 99 operations of a resource in a batch,
-//! a host whose clock jumps, and deployments of the functions. That the simulated tables do what
-//! real ones do, [`contract`] checks.
+//! How the SDK tells one error from another, more than 99 operations of a resource in a batch, a
+//! host with a jumping clock, and deployments of the functions. [`contract`] checks that the
+//! simulated tables behave like real ones.
 //!
 //! # How to replay
 //! A failure prints the command. The same seed gives the same steps, to the microsecond.
@@ -81,13 +84,13 @@ use crate::events::{PerEvent, TEXTS};
 use crate::mutants::Mutant;
 use crate::world::World;
 
-/// Schedules of a normal run, in which every event must occur.
+/// Schedules of a normal run. Every event must occur in them.
 const SCHEDULES: u64 = 60_000;
 
-/// No schedule of some ten requests takes more steps, unless something turns in circles.
+/// No schedule of some ten requests takes more steps, unless it loops.
 const MOST_STEPS: u32 = 200_000;
 
-/// Runs one schedule: what occurred, and the first check that failed.
+/// Runs one schedule; returns what occurred, and the first check that failed.
 fn run(seed: u64, mutant: Option<Mutant>, is_traced: bool) -> (PerEvent, Option<String>) {
     let world = World::new(seed, mutant, is_traced);
     for (name, clock) in ["apply-0", "apply-1"].into_iter().zip(&world.plan.apply_clocks) {
@@ -119,7 +122,7 @@ fn run(seed: u64, mutant: Option<Mutant>, is_traced: bool) -> (PerEvent, Option<
 
 fn setting(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
-    Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    Some(text.replace('_', "").parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
 fn mutant_of_the_environment() -> Option<Mutant> {
@@ -135,7 +138,7 @@ fn replay(seed: u64, mutant: Option<Mutant>) -> String {
     )
 }
 
-/// Runs the seeds from 0 on all cores; returns the counts, and the first failure found.
+/// Runs the seeds from 0 on all cores; returns the counts and the first failure.
 fn run_all(schedules: u64) -> (PerEvent, Option<(u64, String)>) {
     let next = AtomicU64::new(0);
     let total = Mutex::new(([0; TEXTS.len()], None));

@@ -1,12 +1,12 @@
-//! The mistakes that the simulation must catch, each a test of its own.
+//! The mistakes that the simulation must catch, one test for each.
 //!
-//! These are made in the world: a table, a queue or a host that is not what the functions
-//! rely on, or that behaves as if they called it otherwise. Mistakes in the functions
-//! themselves, `cargo mutants` makes (`make -C tests mutants`).
+//! These are mistakes in the world: a table, a queue or a host differs from what the functions rely
+//! on, or behaves as if the functions called it otherwise. `cargo mutants` makes mistakes in the
+//! functions themselves (`make -C tests mutants`).
 
 use crate::run;
 
-/// Schedules within which a mutant must be caught.
+/// A mutant must be caught within so many schedules.
 const SCHEDULES: u64 = 100_000;
 
 macro_rules! mutants {
@@ -35,11 +35,11 @@ mutants! {
     less_or_equal => LessOrEqual,
     /// The write condition has no precondition.
     no_precondition => NoPrecondition,
-    /// A replacement writes `created_by` anew.
+    /// A replacement overwrites `created_by`.
     creator_overwritten => CreatorOverwritten,
     /// A DELETE of nothing leaves no tombstone.
     deletion_of_nothing_leaves_nothing => DeletionOfNothingLeavesNothing by "back",
-    /// `If-None-Match: *` is true of every tombstone, whichever is newer.
+    /// `If-None-Match: *` is true of every tombstone, also of one that is newer.
     absent_is_not_compared => AbsentIsNotCompared by "down",
     /// An entity tag matches a tombstone.
     tombstone_has_a_tag => TombstoneHasATag by "precondition",
@@ -49,19 +49,19 @@ mutants! {
     expiry_is_left => ExpiryIsLeft by "expiry",
     /// A DELETE leaves `created_by`.
     creator_is_left => CreatorIsLeft by "creator",
-    /// A tombstone is kept for a day less than an operation is carried out.
+    /// A tombstone is kept a day less than the time in which an operation is carried out.
     tombstone_kept_for_a_month => TombstoneKeptForAMonth by "back",
     /// The time to live of a tombstone counts from when it is written.
     tombstone_kept_from_now => TombstoneKeptFromNow by "expiry",
     /// A cancellation is recorded over another outcome.
     cancellation_overwrites => CancellationOverwrites by "outcome",
-    /// A transaction writes what is cancelled.
+    /// A transaction writes a cancelled operation.
     cancelled_is_written => CancelledIsWritten by "outcome",
-    /// `succeeded` is recorded first, then the resource written.
+    /// `succeeded` is recorded first, then the resource is written.
     outcome_before_write => OutcomeBeforeWrite,
-    /// The resource is written first, then `succeeded` recorded.
+    /// The resource is written first, then `succeeded` is recorded.
     outcome_after_write => OutcomeAfterWrite,
-    /// Outcomes are recorded whether or not a final one stands.
+    /// Outcomes are recorded even if there is a final one.
     no_outcome_check => NoOutcomeCheck,
     /// A resource is read without `ConsistentRead`.
     stale_resource => StaleResource,
@@ -73,37 +73,37 @@ mutants! {
     outcome_kept_for_hours => OutcomeKeptForHours,
     /// A final outcome is not recorded, but confirmed.
     fence_is_dropped => FenceIsDropped,
-    /// Where a final outcome stands, that is not told to who would record another.
+    /// A call that would record another outcome does not learn of the final one.
     decision_is_not_told => DecisionIsNotTold,
-    /// What is stalled is recorded as failed for good.
+    /// A stalled operation is recorded as failed permanently.
     stalled_is_final => StalledIsFinal,
     /// `stalled` overwrites a final outcome.
     stalled_overwrites => StalledOverwrites,
-    /// A claim moves to the operation of whoever repeats the request.
+    /// A claim moves to the operation of the client that repeats the request.
     claim_moves => ClaimMoves,
-    /// A key stands for whatever is sent with it.
+    /// A key is valid for whatever is sent with it.
     fingerprint_is_ignored => FingerprintIsIgnored,
     /// A claim expires after three seconds.
     claim_expires_early => ClaimExpiresEarly by "refused",
-    /// A claim holds though it has expired.
+    /// A claim stays valid after it has expired.
     claim_never_expires => ClaimNeverExpires,
     /// Messages are deleted before they are applied.
     deleted_first => DeletedFirst,
-    /// A message that was not sent is said to be.
+    /// The queue says that it took a message that was not sent.
     send_fails_and_says_ok => SendFailsAndSaysOk,
-    /// A message does not say with which id its operation was made.
+    /// A message does not contain the id that its operation was made with.
     send_loses_origin => SendLosesOrigin,
-    /// A message that was not forwarded is said to be.
+    /// The queue says that it took a forwarded message, but did not.
     forward_fails_and_says_ok => ForwardFailsAndSaysOk,
     /// A forwarded message has lost its precondition.
     forward_loses_attribute => ForwardLosesAttribute,
     /// `dead-letters` allows fewer receives than `updates`.
     dead_letters_allow_fewer => DeadLettersAllowFewer,
-    /// The host's clock tells when a request arrived, not the gateway's.
+    /// A request arrives at the time of the host's clock, not of the gateway's.
     arrival_from_host => ArrivalFromHost,
-    /// A call whose reply is lost is said to have had no effect.
+    /// A call is said to have had no effect when its reply is lost.
     lost_reply_is_not_landed => LostReplyIsNotLanded,
-    /// A read of a record that fails is said to have found none.
+    /// A failed read of a record is said to have found none.
     failed_read_finds_none => FailedReadFindsNone,
     /// An update does not run.
     update_is_skipped => UpdateIsSkipped by "update",
@@ -121,7 +121,7 @@ mutants! {
     random_is_shared => RandomIsShared,
 }
 
-/// Runs schedules until one is caught, by the check of this name if that is given.
+/// Runs schedules until one is caught, by the check of this name if one is given.
 fn is_caught(mutant: Mutant, by: Option<&str>) {
     let is_by = |violation: &String| by.is_none_or(|check| violation.starts_with(check));
     let caught = (0..SCHEDULES).find_map(|seed| {

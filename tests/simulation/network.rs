@@ -1,5 +1,5 @@
-//! Calls: a request, its effect and a reply, as separate steps. Each may be lost, and a
-//! request may take effect when its caller no longer waits for it.
+//! Calls: a request, its effect and a reply, as separate steps. Each may be lost, and a request may
+//! take effect after its caller has stopped waiting.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ impl Invocation {
     /// Makes a call, whose `effect` takes one step.
     ///
     /// # Errors
-    /// What the caller knows of a call that it got no reply to.
+    /// What the caller knows about a call without a reply.
     pub async fn call<T: 'static>(
         &self,
         action: &'static str,
@@ -35,7 +35,7 @@ impl Invocation {
         let (world, timeout) = (&self.world, self.call_timeout);
         let fault = FAULTS.into_iter().find(|fault| world.fails(*fault));
         self.about_to_call(action);
-        // Unless it is replied to, it has failed, also where its caller gives it up.
+        // A call without a reply has failed, also if its caller gives it up.
         self.told.failed_calls.set(self.told.failed_calls.get() + 1);
         let (to, fro) = (world.delay(), world.delay());
         let arrives = match fault {

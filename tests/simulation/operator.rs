@@ -9,7 +9,7 @@ use crate::plan::Days;
 use crate::scheduler::{DAY, HOUR, MINUTE, MS, SECOND, Time};
 use crate::world::World;
 
-/// From the first request until keys have expired, whatever the clocks.
+/// From the first request until keys have expired, by any clock.
 const UNTIL_KEYS_EXPIRE: Time = 25 * HOUR;
 
 /// Ages at which statuses are read at the end.
@@ -34,14 +34,14 @@ fn redrive(world: &World, per_mille: u64) {
         world.count(Event::Redriven);
         world.trace("operator", || format!("redrives {}", message.name()));
         if world.is_fixed.get() && message.has_version("3") {
-            // Code that knows that version reads it from now on.
+            // From now on there is code that can read that version.
             message.set_version("1");
         }
         world.updates.take_over(message, world.now(), false);
     }
 }
 
-/// Lets the clients do their requests, ends all faults, and waits for the queues.
+/// Waits until the clients have made their requests, ends all faults, and waits for the queues.
 pub async fn direct(world: Rc<World>) {
     let clients = world.plan.clients.iter().enumerate();
     let clients =

@@ -1,5 +1,5 @@
-//! What a seed decides before the first step: how many of what, how much goes wrong,
-//! and how far the clocks are off.
+//! What a seed decides before the first step: how many clients and resources there are, how often
+//! calls fail, and how wrong the clocks are.
 
 use crate::events::{Event, PerEvent};
 use crate::prng::Prng;
@@ -9,7 +9,7 @@ use crate::scheduler::{DAY, HOUR, MINUTE, MS, SECOND, Time};
 const CALM: &[u64] = &[0, 0, 20];
 const ROUGH: &[u64] = &[0, 30, 150, 300];
 
-/// What happens by chance, and how often in a thousand: one of these, for a schedule.
+/// What happens by chance. A schedule takes one of these rates in a thousand for each.
 const ODDS: &[(Event, &[u64])] = &[
     (Event::Throttled, ROUGH),
     (Event::NoConnection, CALM),
@@ -46,7 +46,7 @@ pub struct Clock {
 pub struct Days {
     /// The operator's pauses between two rounds of moving messages back.
     pub rounds: Vec<Time>,
-    /// The round before which what panicked, or was refused, is fixed.
+    /// Before this round, whatever made an update panic or refuse is fixed.
     pub fixed_before: usize,
 }
 
@@ -59,14 +59,14 @@ pub struct Plan {
     pub gateway_clocks: Vec<Clock>,
     pub put_clocks: Vec<Clock>,
     pub apply_clocks: Vec<Clock>,
-    /// How long after an answer a request must be sent to be ordered after it: while the
-    /// gateway's clocks keep the bound that the order assumes. `None` if they do not.
+    /// How long after an answer a request must be sent to be ordered after it. `None` if the
+    /// gateway's clocks are not within the bound that the order assumes.
     pub gap: Option<Time>,
     pub has_update: bool,
     /// What odd updates do.
     pub odd: Vec<Behaviour>,
     pub call_timeout: Time,
-    /// Whether a call of `put` or `read` may take longer than its host has time.
+    /// Whether a call of `put` or `read` may take longer than the time that its host has left.
     pub is_call_endless: bool,
     pub longest_delay: Time,
     pub longest_lateness: Time,
@@ -75,29 +75,29 @@ pub struct Plan {
     pub visibility: Time,
     /// `ApplyBatchSize` and `ApplyBatchWindow`.
     pub batch: (usize, Time),
-    /// Receives after which the updates queue, and that of the dead letters, move a message on.
+    /// Receives after which the updates queue, and the dead letters, move a message on.
     pub max_receives: (u32, u32),
-    /// Whether SQS carries the count of receives, and the age, over into the dead letters.
+    /// Whether SQS keeps the count of receives, and the age, of a message that it moves to the dead
+    /// letters.
     pub carries_over: bool,
     /// The timeout of `apply`.
     pub apply_timeout: Time,
-    /// When the workers begin: an outage that the queue outlives, or not.
+    /// When the workers begin. The outage may last longer than the queue keeps messages.
     pub workers_from: Time,
     pub redrives_at_the_end: bool,
     pub heals_at_the_end: bool,
     pub days: Option<Days>,
 }
 
-/// `maxReceiveCount` of the deployed queues, which a message reaches by its own fault
-/// only. Other schedules make do with less, in the same relation, so that dead letters
-/// are common.
+/// `maxReceiveCount` of the deployed queues, which only a broken message reaches. Other schedules
+/// use smaller numbers in the same ratio, to make dead letters common.
 pub const FAR_BACKSTOP: (u32, u32) = (350, 1000);
 
-/// An id's time is its arrival's millisecond, and it grows by a tick (a quarter of a
-/// microsecond) where another one is stepped over.
+/// The time of an id is the millisecond of its arrival. It grows by a tick (a quarter of a
+/// microsecond) with each step over another id.
 const MS_AND_TICKS: Time = MS + 100;
 
-/// No schedule takes longer, so that drift has a bound.
+/// No schedule takes longer, so the drift is limited.
 const LONGEST: i64 = 200 * DAY as i64;
 
 impl Plan {
@@ -156,7 +156,7 @@ impl Plan {
         }
     }
 
-    /// A plan for stress, of one kind or another.
+    /// A plan for one of the kinds of stress.
     pub fn stressed(prng: &mut Prng) -> Self {
         let mut plan = Self::new(prng);
         (plan.days, plan.workers_from) = (None, 0);
@@ -180,7 +180,7 @@ impl Plan {
         }
     }
 
-    /// Many PUTs of one resource at about the same time, few of which are deferred.
+    /// Many PUTs of one resource at about the same time. Few of them are deferred.
     fn race(&mut self, prng: &mut Prng) {
         self.resources = 1;
         self.clients = requests_of(prng.range(6, 12), 1..=2, prng);
@@ -193,8 +193,8 @@ impl Plan {
         self.longest_hold_up = prng.pick(&[1300 * MS, 3 * SECOND]);
     }
 
-    /// What comes back again and again: most updates are odd, the few resources have several
-    /// writers, and the queue gives a message up as late as the deployed one.
+    /// Messages that come back again and again: most updates are odd, each of the few resources has
+    /// several writers, and the queue gives a message up as late as the deployed one.
     fn outage(&mut self, prng: &mut Prng) {
         self.resources = prng.pick(&[1, 1, 2]);
         self.clients = requests_of(prng.range(2, 4), 1..=3, prng);
@@ -213,7 +213,7 @@ impl Plan {
     }
 
     /// PUTs and DELETEs of one resource that are carried out one by one when they are nearly too
-    /// old, and their tombstones too.
+    /// old. Their tombstones are nearly too old too.
     fn weeks(&mut self, prng: &mut Prng) {
         self.resources = 1;
         self.clients = requests_of(2, 2..=4, prng);
@@ -243,7 +243,7 @@ impl Days {
     }
 
     /// At the end the oldest operations are nearly too old to be carried out, and the first
-    /// tombstones nearly old enough to be removed.
+    /// tombstones are nearly old enough to be removed.
     fn until_nearly_too_old(last: Time) -> Self {
         Self { rounds: vec![13 * DAY, 13 * DAY, last], fixed_before: 2 }
     }
@@ -259,7 +259,7 @@ impl Clock {
         clocks.collect()
     }
 
-    /// How far it is ahead at a time, in microseconds.
+    /// How far the clock is ahead at a time, in microseconds.
     pub fn error_at(self, now: Time) -> i64 {
         self.offset + (now as i64 / 1000).saturating_mul(self.drift) / 1_000_000
     }

@@ -1,4 +1,4 @@
-//! Random numbers that a seed decides.
+//! Random numbers from a seed.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 pub struct Prng(u64);
@@ -35,8 +35,8 @@ impl Prng {
         of[self.index(of.len())].clone()
     }
 
-    /// Up to `max`, with small numbers as common as large ones: what is to overtake
-    /// something else must sometimes be a thousand times faster.
+    /// Up to `max`, with small numbers as common as large ones: to overtake another event, a delay
+    /// must sometimes be a thousand times shorter.
     pub fn skewed(&mut self, max: u64) -> u64 {
         let max = max >> self.range(0, 12);
         self.range(0, max)

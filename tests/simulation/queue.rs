@@ -17,13 +17,13 @@ const RETENTION: Time = 14 * DAY;
 #[derive(Clone)]
 pub struct Message {
     number: u64,
-    /// In whichever queue, where SQS carries the count over.
+    /// Receives in all queues, if SQS carries the count over.
     receives: u32,
-    /// In this queue.
+    /// Receives in this queue.
     pub receives_here: u32,
     visible_at: Time,
     sent_at: Time,
-    /// What its age is counted from.
+    /// The time from which its age counts.
     kept_from: Time,
     content: SqsMessage,
 }
@@ -47,7 +47,7 @@ impl Queue {
         Self { name, max_receives, inner: RefCell::default(), has_new: Notify::new() }
     }
 
-    /// Takes a new message in.
+    /// Takes in a new message.
     pub fn send(&self, content: SqsMessage, now: Time, visible_at: Time) {
         let new = Message {
             number: 0,
@@ -61,7 +61,7 @@ impl Queue {
         self.add(new);
     }
 
-    /// Takes a message that SQS or an operator moves here.
+    /// Takes in a message that SQS or an operator moves here.
     pub fn take_over(&self, message: Message, now: Time, carries_over: bool) {
         let mut moved = Message { receives_here: 0, visible_at: now, ..message };
         if !carries_over {
@@ -78,7 +78,7 @@ impl Queue {
         self.has_new.notify_waiters();
     }
 
-    /// What is older than the retention is gone.
+    /// Removes messages that are older than the retention.
     pub fn drop_old(&self, world: &World) {
         let now = world.now();
         let messages = &mut self.inner.borrow_mut().messages;
@@ -87,8 +87,8 @@ impl Queue {
         }
     }
 
-    /// Receives a batch of at most `most`, and hides it for the time of `visibility`; what was
-    /// received too often is for the next queue.
+    /// Receives a batch of at most `most` messages, and hides it for the time of `visibility`.
+    /// Messages that were received too often go to the next queue.
     pub fn receive(
         &self,
         world: &World,
@@ -104,7 +104,7 @@ impl Queue {
             return Default::default();
         }
         world.prng().shuffle(&mut visible);
-        // A receive asks some of the servers only.
+        // A receive asks only some of the servers.
         let is_partial = world.happens(Event::PartialReceive);
         visible.truncate(if is_partial { 1 + world.prng().index(most) } else { most });
         let (mut records, mut gone) = (Vec::new(), Vec::new());
@@ -126,8 +126,8 @@ impl Queue {
         (records, messages.extract_if(.., |message| gone.contains(&message.number)).collect())
     }
 
-    /// What is hopeless need not be waited for: where nothing else is left, and each message has
-    /// come often enough to be treated as a suspect, the next receives are skipped.
+    /// Skips the next receives of hopeless messages, if there are no others and each has come often
+    /// enough to be treated as a suspect.
     pub fn skip_receives(&self, is_hopeless: impl Fn(&str) -> bool) {
         let messages = &mut self.inner.borrow_mut().messages;
         let is_known = |message: &Message| (20..self.max_receives).contains(&message.receives);
@@ -151,7 +151,7 @@ impl Queue {
         }
     }
 
-    /// Takes some of the messages out, for an operator.
+    /// Takes out some of the messages, for an operator.
     pub fn take(&self, mut is_taken: impl FnMut() -> bool) -> Vec<Message> {
         self.inner.borrow_mut().messages.extract_if(.., |_| is_taken()).collect()
     }
@@ -160,7 +160,7 @@ impl Queue {
         self.inner.borrow().messages.is_empty()
     }
 
-    /// Whether a message of this name is here, whatever else is.
+    /// Whether a message of this name is here.
     pub fn holds(&self, name: &str) -> bool {
         self.inner.borrow().messages.iter().any(|message| message.name() == name)
     }
@@ -212,8 +212,8 @@ impl Message {
     }
 }
 
-/// What tells the messages of an operation from others, whoever has changed them: the body of a
-/// PUT, and the id of a DELETE.
+/// The name that all messages of an operation share, even if something has changed them: the body
+/// of a PUT, the id of a DELETE.
 pub fn name_of(message: &SqsMessage) -> &str {
     let operation = message.message_attributes.get("operation");
     let operation = operation.and_then(|operation| operation.string_value.as_deref());

@@ -44,8 +44,8 @@ impl QueueCalls {
         self.invocation.call(action, move |here| effect(&here.world, queue(&here.world))).await
     }
 
-    /// A message is hidden for longer each time it is handed back: for half of a second to
-    /// all of it, doubling up to 15 min, in whole seconds.
+    /// Each time a message is handed back it is hidden for longer: between half and all of a time
+    /// that doubles up to 15 min, in whole seconds.
     fn check_visibility(&self, receipt_handle: &str, seconds: u64) {
         let receives = receipt_handle.split('/').next().and_then(|text| text.parse::<u32>().ok());
         let longest = receives.map(|receives| 2u64.saturating_pow(receives - 1).min(15 * 60));

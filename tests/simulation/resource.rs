@@ -1,4 +1,4 @@
-//! The adopter's resource, with an update that behaves as the plan of its PUT says.
+//! The adopter's resource, with an update that does what the plan of its PUT says.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use world::Host as _;
 use crate::events::Event;
 use crate::host::Invocation;
 
-/// The kind of resource, as an invocation meets it.
+/// The kind of resource, as an invocation sees it.
 pub struct Simulated<const HAS_UPDATE: bool>(pub Invocation);
 
 /// What the update does with an operation.
@@ -22,7 +22,7 @@ pub enum Behaviour {
     /// Until it is fixed.
     TriesLater,
     TriesLaterAtTimes,
-    /// It takes more time than there is, at times.
+    /// At times it takes more time than there is.
     HangsAtTimes,
     /// It takes more time than there is, until it is fixed.
     Hangs,
@@ -33,7 +33,7 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
-    /// All but the usual one.
+    /// All except the usual one.
     pub const ODD: [Self; 8] = [
         Self::Refuses,
         Self::RefusesAtTimes,
@@ -45,7 +45,7 @@ impl Behaviour {
         Self::EndsTheProcess,
     ];
 
-    /// Whether it may keep an operation from being carried out until it is fixed.
+    /// Whether it may prevent an operation from being carried out until it is fixed.
     pub fn is_broken(self) -> bool {
         matches!(self, Self::TriesLater | Self::Hangs | Self::Panics | Self::EndsTheProcess)
     }
@@ -87,7 +87,7 @@ impl Invocation {
                     // put is built to abort.
                     world.scheduler.die().await;
                 }
-                // Without the hook, which would print each one.
+                // Without the hook, which would print every panic.
                 std::panic::resume_unwind(Box::new("the update panics"))
             }
             Behaviour::EndsTheProcess => world.scheduler.die().await,
@@ -99,7 +99,7 @@ impl Invocation {
 
     fn refused(&self) -> Updated {
         self.world.count(Event::RefusedByUpdate);
-        // A problem that asks for a repetition is no refusal, and becomes one.
+        // A problem that asks the client to repeat the request is not a refusal, and becomes one.
         let problem_type = self.world.prng().pick(&[ProblemType::Refused, ProblemType::NotRead]);
         Updated::Refused(Problem::new(problem_type, "The update refused it."))
     }

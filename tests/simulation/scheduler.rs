@@ -1,10 +1,10 @@
-//! Runs processes under a virtual time, one step at a time.
+//! Runs processes in virtual time, one step at a time.
 //!
-//! A process is a future; a step is what it does between two points where it waits.
-//! Everything that could differ between two runs is decided by the seed: which process
-//! goes next follows from the random delays, and what is due at the same microsecond goes
-//! in the order in which it began to wait. Killing a process is dropping its future at a
-//! point where it waits; what it has sent is not recalled by that.
+//! A process is a future; a step is what it does between two points where it waits. The seed
+//! decides everything that could differ between two runs: random delays determine which process
+//! goes next, and events that are due at the same microsecond go in the order in which they began
+//! to wait. To kill a process is to drop its future at a point where it waits; this does not recall
+//! what the process has sent.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -25,9 +25,9 @@ pub const MINUTE: Time = 60 * SECOND;
 pub const HOUR: Time = 60 * MINUTE;
 pub const DAY: Time = 24 * HOUR;
 
-/// What happens at a time; the number keeps the order of what is due at once.
+/// What happens when. The number keeps the order of events that are due at the same time.
 type Agenda = BTreeMap<(Time, u64), Box<dyn FnOnce()>>;
-/// The processes that can go on, by their numbers.
+/// The processes that can continue, by their numbers.
 type Ready = Arc<Mutex<VecDeque<usize>>>;
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ struct Timer {
     waker: Cell<Option<Waker>>,
 }
 
-/// Why a process gave no result.
+/// Why a process returned no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
     Killed,
@@ -102,19 +102,19 @@ impl Scheduler {
         }
     }
 
-    /// Forgets all that is under way: it holds the world, and the world this.
+    /// Drops everything under way: it refers to the world, and the world to this.
     pub fn clear(&self) {
         drop((self.processes.take(), self.agenda.take()));
     }
 
-    /// Lets something happen `after` some time, whoever is killed meanwhile.
+    /// Makes something happen `after` some time, also if processes are killed meanwhile.
     pub fn later(&self, after: Time, effect: impl FnOnce() + 'static) {
         let number = self.entries_so_far.get() + 1;
         self.entries_so_far.set(number);
         self.agenda.borrow_mut().insert((self.now() + after, number), Box::new(effect));
     }
 
-    /// Also a sleep of no time is a step of its own, so that others may go first.
+    /// A sleep of zero is a step too, so others may go first.
     pub fn sleep(&self, time: Time) -> impl Future<Output = ()> + use<> {
         let timer = Rc::new(Timer::default());
         let firing = Rc::clone(&timer);

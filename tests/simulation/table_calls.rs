@@ -30,14 +30,14 @@ impl Invocation {
         .await
     }
 
-    /// How old what a read gives may be, which is always strongly consistent but for
-    /// this mutant.
+    /// How old the result of a read may be. Reads are always strongly consistent, except with this
+    /// mutant.
     fn age(&self, mutant: Mutant) -> Time {
         if self.world.is(mutant) { 2 * SECOND } else { 0 }
     }
 
-    /// The version that the function is shown, where its write was refused: a mutant shows one
-    /// that may not be stepped over.
+    /// The version that the function sees after its write was refused. A mutant shows one that the
+    /// function may not step over.
     fn shown(&self, operation: &Operation, stored: Version) -> Version {
         let window_ms = match self.world.mutant {
             Some(Mutant::NeverSteps) => 0,
@@ -51,7 +51,7 @@ impl Invocation {
         Version { written_by: OperationId::new(later, 0), ..stored }
     }
 
-    /// A transaction that is not atomic: the record first, or last.
+    /// A transaction that is not atomic: it writes the record first, or last.
     async fn transact_in_parts(
         &self,
         operation: &Operation,
@@ -89,7 +89,8 @@ impl Resources for Invocation {
     }
 
     async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError> {
-        // Before the write it is a look, and after it tells who created the resource.
+        // Before the write it is a look; after the write it shows which operation created the
+        // resource.
         let put = self.sending.map(|(put, _)| put);
         let is_look = !self.world.history().has_effect(put);
         if is_look {

@@ -1,6 +1,6 @@
-//! The two DynamoDB tables (contract.rs compares them with real ones): each method is one call, as the tables carry it out, in one
-//! step. What they are told of time is a host's clock; when they delete an item whose time
-//! to live is over, true time says.
+//! The two DynamoDB tables (contract.rs compares them with real ones). Each method is one call, as
+//! the tables carry it out, in one step. Its times are those of a host's clock, but the tables
+//! delete expired items by true time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,11 +23,11 @@ const LONGEST_BEFORE_DELETION: Time = 3 * DAY;
 /// A resource, or the tombstone of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceItem {
-    /// None of a tombstone.
+    /// `None` for a tombstone.
     pub body: Option<String>,
     pub written_by: OperationId,
     pub created_by: Option<OperationId>,
-    /// In s since the Unix epoch; of a tombstone only.
+    /// In s since the Unix epoch; only for a tombstone.
     pub expires_at: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ struct Expiring<T> {
     expires_at: u64,
 }
 
-/// What was stored from when on, so that a read may be given what is no longer true.
+/// What was stored, and since when. A read may return an old version.
 type Versions<T> = Vec<(Time, T)>;
 
 pub struct Tables {
@@ -56,7 +56,7 @@ pub struct Tables {
     mutant: Option<Mutant>,
 }
 
-/// A call's step: when it is, and who takes it down.
+/// The step of a call: its time, and the history that records it.
 pub struct Step<'a> {
     pub now: Time,
     pub history: &'a mut History,
@@ -76,8 +76,8 @@ impl Tables {
         self.resources.get(resource)?.last()?.1.as_ref()
     }
 
-    /// Deletes the resource items that have expired by now, at once, late or never. Nothing has
-    /// looked since then.
+    /// Deletes the resource items that have expired by now: at once, late or never. No call has
+    /// seen them since.
     pub fn expire(&mut self, Step { now, history }: Step<'_>) {
         for (resource, versions) in &mut self.resources {
             let Some((_, Some(item))) = versions.last() else { continue };
@@ -97,25 +97,25 @@ impl Tables {
         }
     }
 
-    /// What is recorded of an operation, unless DynamoDB has deleted it.
+    /// The record of an operation, unless DynamoDB has deleted it.
     fn undeleted(&self, id: OperationId, now: Time) -> Option<&Expiring<Recorded>> {
         let (_, item) = self.records.get(&id)?.last()?;
         Some(item).filter(|item| !is_deleted(item.expires_at, id.to_bytes()[15], now))
     }
 
-    /// `Resources::read` as it was `age` ago, which is zero but for a mutant.
+    /// `Resources::read` with the state of `age` ago, which is zero except for a mutant.
     pub fn read(&self, resource: &ResourceId, now: Time, age: Time) -> Option<Stored> {
         let item = as_of(self.resources.get(resource)?, now - age.min(now))?.as_ref()?;
         Some(Stored { body: item.body.clone()?, written_by: item.written_by })
     }
 
-    /// `Resources::version` as it was `age` ago.
+    /// `Resources::version` with the state of `age` ago.
     pub fn version_then(&self, resource: &ResourceId, now: Time, age: Time) -> Option<Version> {
         let item = as_of(self.resources.get(resource)?, now - age.min(now))?;
         item.as_ref().map(ResourceItem::version)
     }
 
-    /// `Outcomes::recorded` as it was `age` ago.
+    /// `Outcomes::recorded` with the state of `age` ago.
     pub fn recorded(
         &self,
         id: OperationId,
@@ -143,8 +143,8 @@ impl Tables {
         Write::Written { created: operation.body().is_some() && !was_live }
     }
 
-    /// The operation under the id that a mutant gives it to step over one that arrived more than
-    /// a second after it.
+    /// With a mutant: the operation with the id that steps over one that arrived more than a second
+    /// after it.
     fn oversteps(&self, operation: &Operation) -> Option<Operation> {
         let stored = self.version(&operation.resource)?.written_by;
         let (from, window_ms) = match self.mutant? {
@@ -353,7 +353,7 @@ fn is_cancelled(record: &Recorded) -> bool {
     matches!(record, Recorded::Decided(by) if by.outcome == Outcome::Cancelled)
 }
 
-/// Whether an id is of a time at most so long after another one.
+/// Whether the time of an id is at most this long after that of another.
 pub fn is_within(id: OperationId, from: OperationId, window_ms: u64) -> bool {
     id.tick() <= Tick::from_unix_ms(from.tick().unix_ms() + window_ms)
 }

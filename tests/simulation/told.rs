@@ -1,4 +1,4 @@
-//! What an invocation was told by its calls, and what it may do for that.
+//! What an invocation learnt from its calls, and what it may therefore do.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,16 +12,17 @@ use world::Host as _;
 use crate::events::Event;
 use crate::host::Invocation;
 
-/// What is kept of an invocation's time (apart from the constants of the functions).
+/// The parts of an invocation's time that are reserved (separate from the constants of the
+/// functions).
 const TO_ANSWER: Duration = Duration::from_secs(1);
 const TO_APPLY: Duration = Duration::from_secs(5);
 const TO_WRITE: Duration = Duration::from_secs(4);
 const TO_QUEUE: Duration = Duration::from_secs(4);
 
-/// What an invocation was told by its calls.
+/// What an invocation learnt from its calls.
 #[derive(Default)]
 pub struct Told {
-    /// What it last found each resource at.
+    /// The version at which it last found each resource.
     pub met: RefCell<BTreeMap<ResourceId, Option<Version>>>,
     /// What it found when it looked, before an update that has not run yet.
     looks: RefCell<BTreeMap<ResourceId, Look>>,
@@ -35,27 +36,27 @@ pub struct Told {
     pub sent: Cell<Option<OperationId>>,
     /// The origins of the operations whose update ended as done.
     pub updated: RefCell<BTreeSet<OperationId>>,
-    /// Whether an update was to be tried later, or cut off.
+    /// Whether an update asked to be tried later, or was cut off.
     pub has_tried_later: Cell<bool>,
-    /// The operation that its key stands for.
+    /// The operation that its key belongs to.
     pub claimed: Cell<Option<OperationId>>,
-    /// When `put` made its first call to write, or to see whether to.
+    /// When `put` made its first call to write, or to look before it.
     first_try: Cell<Option<Duration>>,
-    /// The operations that `apply` was given.
+    /// The operations that `apply` received.
     batch: RefCell<BTreeMap<ResourceId, BTreeSet<OperationId>>>,
 }
 
 /// What a look before an update has found.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
-    /// The operation that it was for, where that was named.
+    /// The operation that it was for, if the call named one.
     pub of: Option<OperationId>,
     pub stored: Option<Version>,
     pub is_decided: bool,
 }
 
 impl Told {
-    /// It is given these messages.
+    /// It receives these messages.
     pub fn is_given(&self, messages: &[SqsMessage]) {
         let is_conditional =
             |message: &SqsMessage| message.message_attributes.contains_key("precondition");
@@ -89,7 +90,7 @@ impl Invocation {
         self.has_met(resource, stored);
     }
 
-    /// It has looked at a resource, and at what is recorded where it is for an operation.
+    /// It has looked at a resource and, if that was for an operation, at the record of it.
     pub fn has_looked(
         &self,
         resource: &ResourceId,
@@ -143,8 +144,8 @@ impl Invocation {
         });
     }
 
-    /// `apply` is about to carry an operation out: a conditional one only after every older
-    /// one of its resource beside it.
+    /// `apply` is about to carry an operation out. A conditional one comes only after every older
+    /// one of its resource in the batch.
     pub fn is_in_order(&self, operation: &Operation) {
         let Operation { id, resource, precondition, .. } = operation;
         if !self.is_apply() || *precondition == Precondition::None {
@@ -203,7 +204,7 @@ impl Invocation {
         });
     }
 
-    /// Takes down that a call is to carry an operation out.
+    /// Notes that a call is about to carry an operation out.
     pub fn makes(&self, operation: &Operation) {
         self.trace(|| format!("carries out {:?} as {}", operation.change, operation.id));
         self.world.history().on_operation(operation, self.sending.map(|(put, _)| put));

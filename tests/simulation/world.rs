@@ -1,4 +1,4 @@
-//! What every process reaches: time, chance, the tables and the queues.
+//! What every process can reach: time, chance, the tables and the queues.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
@@ -32,10 +32,10 @@ pub struct World {
     pub parked: Queue,
     /// Whether the faults are over.
     pub is_calm: Cell<bool>,
-    /// Whether what failed on its own account has been fixed.
+    /// Whether everything that failed by its own fault has been fixed.
     pub is_fixed: Cell<bool>,
     pub is_over: Cell<bool>,
-    /// Calls that have still to take effect, and invocations.
+    /// Calls that have yet to take effect, and invocations.
     pub under_way: Cell<u32>,
 }
 
@@ -84,7 +84,7 @@ impl World {
         is_so
     }
 
-    /// Whether something goes wrong, by the odds of the plan, while anything may.
+    /// Whether something goes wrong, by the odds of the plan, while faults are on.
     pub fn fails(&self, event: Event) -> bool {
         !self.is_calm.get() && self.happens(event)
     }
@@ -122,12 +122,12 @@ impl World {
         self.prng().skewed(self.plan.longest_delay).max(1)
     }
 
-    /// After how many steps a process is killed, if it is.
+    /// The number of steps after which a process is killed, if it is.
     pub fn fuse(&self) -> Option<u32> {
         self.fails(Event::Doomed).then(|| self.prng().range(1, 24) as u32)
     }
 
-    /// A pause of somebody who does something now and then.
+    /// A pause of a process that does something now and then.
     pub async fn pause(&self, longest: Time) {
         let pause = self.prng().skewed(longest).max(MS);
         self.scheduler.sleep(pause).await;
@@ -152,12 +152,12 @@ pub fn since_epoch(at: Time) -> Duration {
     START + Duration::from_micros(at)
 }
 
-/// The time of the schedule at which true time is that, if it has begun by then.
+/// The time of the schedule at this true time, if it has begun by then.
 pub fn time_of(since_epoch: Duration) -> Time {
     since_epoch.saturating_sub(START).as_micros() as Time
 }
 
-/// A time as it stands in a trace.
+/// A time as a trace shows it.
 pub fn written_time(at: Time) -> String {
     format!("{:>8}.{:06}", at / 1_000_000, at % 1_000_000)
 }

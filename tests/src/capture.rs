@@ -23,7 +23,7 @@ impl HttpConnector for Capture {
     }
 }
 
-/// The action and the parameters of the request that `call` makes.
+/// The action and the parameters of the one request that `call` makes.
 pub async fn request_of<F: Future>(call: impl FnOnce(SdkConfig) -> F) -> (String, Value) {
     let capture = Capture::default();
     let connector = SharedHttpConnector::new(capture.clone());

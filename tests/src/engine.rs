@@ -1,5 +1,5 @@
-//! A DynamoDB engine, spoken to by the real SDK over HTTP: one inside the test (dynoxide), or
-//! that of `DYNAMODB_ENDPOINT`, such as AWS's own DynamoDB Local.
+//! A DynamoDB engine, called with the real SDK over HTTP: one inside the test (dynoxide), or the
+//! one at `DYNAMODB_ENDPOINT`, such as AWS's own DynamoDB Local.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ pub const OPERATIONS: &str = "operations";
 /// A running engine with both tables, empty.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    /// A plain client, for looking past the code under test.
+    /// A plain client, to look at the tables without the code under test.
     pub client: Client,
     /// The code under test: the table of resources.
     pub resources: tables::Resources,
@@ -32,8 +32,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine on a free port of 127.0.0.1, which ends with the runtime, or connects to
-    /// the one that the environment names.
+    /// Starts an engine on a free port of 127.0.0.1, which ends with the runtime. Or connects to
+    /// the engine that the environment names.
     pub async fn start() -> Self {
         let config = match std::env::var("DYNAMODB_ENDPOINT") {
             Ok(endpoint) => config_for(&endpoint),
@@ -54,8 +54,8 @@ impl Engine {
         Self { client, resources, operations: db.operations(OPERATIONS.to_owned()) }
     }
 
-    /// Puts an item of string attributes, of true booleans where the value is `true`, and of
-    /// numbers where it begins with `#`.
+    /// Stores an item of string attributes. The value `true` becomes a boolean, and a value that
+    /// begins with `#` a number.
     pub async fn put(&self, table: &str, attributes: &[(&str, &str)]) {
         let value = |text: &str| match text {
             "true" => AttributeValue::Bool(true),
@@ -78,7 +78,7 @@ impl Engine {
     }
 }
 
-/// Settings for clients of a local endpoint. DynamoDB Local has tables of its own for each set of
+/// Settings for clients of a local endpoint. DynamoDB Local keeps separate tables for each set of
 /// credentials, and so for each test.
 pub fn config_for(endpoint: &str) -> SdkConfig {
     static SO_FAR: AtomicUsize = AtomicUsize::new(0);

@@ -1,5 +1,5 @@
-//! What the tests share: resources, a real DynamoDB engine inside the test, clients for it, and a
-//! world with faults around one function.
+//! The common part of the tests: resources, a real DynamoDB engine inside the test with its
+//! clients, and a world with faults around one function.
 
 pub mod capture;
 pub mod engine;

@@ -1,4 +1,4 @@
-//! Requests as an HTTP API hands them over, and the answers to them.
+//! Requests as an HTTP API passes them to a function, and the answers to them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_runtime::Context;
 use serde_json::Value;
 
-/// A request to `path`, which is `/things/{id}` or that of a status.
+/// A request to `path`, which is `/things/{id}` or a status URL.
 #[derive(Clone, Debug)]
 pub struct Sent {
     method: &'static str,
@@ -21,14 +21,14 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// A PUT of this JSON body that arrived then, in ms since the Unix epoch.
+    /// A PUT of this JSON body that arrived at this time, in ms since the Unix epoch.
     pub fn put(id: &str, body: &str, arrived_ms: u64) -> Self {
         let sent = Self::get(&format!("/things/{id}"));
         let sent = Self { method: "PUT", body: body.to_owned(), arrived_ms, ..sent };
         sent.with("content-type", "application/json")
     }
 
-    /// A DELETE of this path that arrived then, in ms since the Unix epoch.
+    /// A DELETE of this path that arrived at this time, in ms since the Unix epoch.
     pub fn delete(path: &str, arrived_ms: u64) -> Self {
         Self { method: "DELETE", arrived_ms, ..Self::get(path) }
     }
@@ -84,7 +84,7 @@ impl Sent {
     }
 }
 
-/// An answer, taken apart.
+/// An answer in parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
     /// The status code.
@@ -113,7 +113,7 @@ impl Answered {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Its status, with the last part of its problem type if it is a problem.
+    /// Its status code; for a problem also the last part of its type.
     pub fn brief(&self) -> String {
         let problem_type = self.body["type"].as_str().and_then(|uri| uri.rsplit(':').next());
         match problem_type {

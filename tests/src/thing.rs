@@ -1,4 +1,4 @@
-//! The resources that the tests serve: they depend on no resource of an adopter.
+//! The resources of the tests, which depend on no adopter's resource.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -25,8 +25,8 @@ impl Resource for Thing {
     const EXAMPLE: Example = EXAMPLE;
 }
 
-/// A resource whose update does what the first of these words in the body says: `panic`,
-/// `refuse`, `temporary` (refuse with a 503), `later`, `hang`, `time`; else it is done.
+/// A resource whose update does what the first of these words in the body says: `panic`, `refuse`,
+/// `temporary` (refuse with a 503), `later`, `hang`, `time`. Without such a word it is done.
 #[derive(Clone, Debug, Default)]
 pub struct ByBody {
     seen: Notes<OperationId>,
@@ -34,12 +34,12 @@ pub struct ByBody {
 }
 
 impl ByBody {
-    /// The ids that the updates so far were to be idempotent by.
+    /// The ids that the updates so far got for idempotency.
     pub fn seen(&self) -> Vec<OperationId> {
         self.seen.all()
     }
 
-    /// What the operations of the updates so far were to change.
+    /// The changes of the operations of the updates so far.
     pub fn changes(&self) -> Vec<Change> {
         self.changes.all()
     }

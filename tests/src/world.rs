@@ -1,5 +1,5 @@
-//! A world for the tests of one function: a real engine behind it, and faults that the test
-//! names, call by call.
+//! A world for the tests of one function: a real engine behind it, and faults that the test chooses
+//! call by call.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use world::{
     Transaction, Write,
 };
 
-/// What was taken down so far, by whoever shares it.
+/// Everything that was recorded so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Notes<T>(Arc<Mutex<Vec<T>>>);
 
@@ -37,7 +37,7 @@ impl<T: Clone> Notes<T> {
     }
 }
 
-/// A host whose clock differs from this machine's, and which remembers the lines of its log.
+/// A host with a clock that differs from this machine's. It remembers the lines of its log.
 #[derive(Clone, Debug, Default)]
 pub struct TestHost {
     /// How far its clock is ahead of this machine's, in ms.
@@ -54,20 +54,20 @@ impl TestHost {
         Self { ahead_ms, ..Self::default() }
     }
 
-    /// What was measured so far.
+    /// The metrics so far.
     pub fn measured(&self) -> Vec<Metric> {
         self.measured.all()
     }
 
-    /// The longest pause so far between two calls: what is longer than a second is the time
-    /// that is left for a call.
+    /// The longest pause so far between two calls. A pause of more than a second is the time that
+    /// is left for a call.
     pub fn longest_pause(&self) -> Duration {
         let short = self.pauses.all().into_iter().filter(|pause| pause.as_secs() == 0);
         short.max().unwrap_or_default()
     }
 
-    /// The lines of the log so far that measure something, each without its time and what
-    /// makes it a metric.
+    /// The log lines with metrics so far, each without its time and without the members that make
+    /// it a metric.
     pub fn measuring_lines(&self) -> Vec<Value> {
         let lines = self.lines();
         let lines = lines.iter().map(|line| serde_json::from_str(line).expect("JSON"));
@@ -95,7 +95,7 @@ impl Host for TestHost {
     }
 
     fn random(&self) -> u64 {
-        // Different for each host that a test makes, as those share one engine.
+        // It differs for each host of a test, since they share one engine.
         let own = Arc::as_ptr(&self.randoms).addr() as u64;
         let count = self.randoms.fetch_add(1, Ordering::Relaxed);
         // splitmix64
@@ -117,24 +117,24 @@ impl Host for TestHost {
     }
 }
 
-/// What happens to one call.
+/// The fate of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is made.
     Passes,
     /// It fails without being made, with this failure.
     Fails(Failure),
-    /// It fails without being made, since the connection that it went over had died.
+    /// It fails without being made, since its connection had died.
     LosesConnection,
     /// It is made, and its reply is lost.
     LosesReply,
-    /// It is made when [`Faults::release`] says so.
+    /// It is made when [`Faults::release`] is called.
     IsHeld,
     /// It is never answered.
     Hangs,
 }
 
-/// The fates of calls, by their names, in their order; the others pass.
+/// The fates of the calls of each name, in order. Calls without a fate pass.
 #[derive(Clone, Debug)]
 pub struct Faults {
     planned: Arc<Mutex<VecDeque<(&'static str, Fate)>>>,
@@ -152,7 +152,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// The next `times` calls of this name that have no fate yet meet this one.
+    /// The next `times` calls of this name that have no fate yet get this one.
     pub fn plan(&self, name: &'static str, times: usize, fate: Fate) {
         self.planned.lock().unwrap().extend(vec![(name, fate); times]);
     }
@@ -167,7 +167,7 @@ impl Faults {
         self.held.acquire().await.unwrap().forget();
     }
 
-    /// Lets one held call go on.
+    /// Releases one held call.
     pub fn release(&self) {
         self.released.add_permits(1);
     }
@@ -177,7 +177,7 @@ impl Faults {
         name: &'static str,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        // Boxed, since the SDK's futures are large and a fate needs but one of them.
+        // Boxed, since the SDK's futures are large and a fate needs only one of them.
         let call = Box::pin(call);
         self.calls.add(name);
         let fate = {
@@ -209,9 +209,9 @@ impl Faults {
 /// The table of resources of a real engine, behind faults.
 #[derive(Clone, Debug)]
 pub struct FaultyResources {
-    /// The engine's.
+    /// The table of the engine.
     pub table: tables::Resources,
-    /// What happens to the calls.
+    /// The fates of the calls.
     pub faults: Faults,
 }
 
@@ -249,9 +249,9 @@ impl Resources for FaultyResources {
 /// The table of outcomes and claims of a real engine, behind faults.
 #[derive(Clone, Debug)]
 pub struct FaultyOperations {
-    /// The engine's.
+    /// The table of the engine.
     pub table: tables::Operations,
-    /// What happens to the calls.
+    /// The fates of the calls.
     pub faults: Faults,
 }
 
@@ -280,10 +280,10 @@ impl Claims for FaultyOperations {
     }
 }
 
-/// A queue that only takes down what is sent, behind faults.
+/// A queue that only records what is sent, behind faults.
 #[derive(Clone, Debug, Default)]
 pub struct TestQueue {
-    /// What happens to the calls.
+    /// The fates of the calls.
     pub faults: Faults,
     sent: Notes<SqsMessage>,
     hidden: Notes<Duration>,
@@ -295,7 +295,7 @@ impl TestQueue {
         self.sent.all()
     }
 
-    /// For how long messages were hidden, one after the other.
+    /// The times for which messages were hidden, in order.
     pub fn hidden(&self) -> Vec<Duration> {
         self.hidden.all()
     }

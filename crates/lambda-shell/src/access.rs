@@ -138,7 +138,7 @@ mod tests {
             (r#"{"sub":"eve","scope":"All:Admin"}"#, Some("another id")),
             (r#"{"sub":"eve","scope":""}"#, Some("another id")),
             (r#"{"sub":"eve","scope":"all:admin","token_use":"id"}"#, Some("access token")),
-            // Nobody's token, whatever else it holds.
+            // It belongs to no user, whatever else it contains.
             ("{}", Some("no sub")),
             (r#"{"sub":"","scope":"all:admin"}"#, Some("no sub")),
         ] {

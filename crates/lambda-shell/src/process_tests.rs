@@ -1,5 +1,5 @@
-//! What a process reads of its environment and writes to its log: each test starts itself as a
-//! process, since nothing may change the environment of one that runs.
+//! What a process reads from its environment and writes to its log. Each test starts itself as a
+//! process, since nothing may change the environment of a running process.
 
 #![expect(clippy::print_stdout, reason = "a process prints what its test then reads")]
 
@@ -17,8 +17,8 @@ use world::{Host, Invocation, Metric, Report};
 use crate::LambdaHost;
 use crate::environment::{Invalid, access, aws, http_client, receipt_keys};
 
-/// Runs `child` in a process with this environment only, and gives what it prints. `None` in
-/// that process itself, where it has been run.
+/// Runs `child` in a process with only this environment, and returns what it prints. Returns `None`
+/// in that process itself, after `child`.
 fn printed(test: &str, environment: &[(&str, &str)], child: impl Fn()) -> Option<String> {
     const CHILD: &str = "IS_CHILD_OF_A_TEST";
     if std::env::var_os(CHILD).is_some() {
@@ -83,7 +83,7 @@ fn the_environment_names_the_log_and_what_is_measured_is_always_written() {
     }
 }
 
-/// What Lambda and the template set for a function.
+/// The variables that Lambda and the template set for a function.
 const ENVIRONMENT: [(&str, &str); 6] = [
     ("AWS_ACCESS_KEY_ID", "id"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -111,7 +111,8 @@ fn the_environment_gives_the_account_the_callers_and_the_keys() {
         show(access::<Thing>());
         show(receipt_keys().map(|keys| 1 + usize::from(keys.other.is_some())));
     };
-    // What is set otherwise, and what is read then; an empty variable is a missing one.
+    // The variables that differ, and what the function then reads; an empty variable counts as
+    // missing.
     for (changed, expected) in [
         (vec![], ["id secret token eu-west-1 -", "Iam", "1"]),
         (vec![("AWS_SESSION_TOKEN", "")], ["id secret - eu-west-1 -", "", ""]),
@@ -147,7 +148,7 @@ fn the_environment_gives_the_account_the_callers_and_the_keys() {
     }
 }
 
-/// Who calls, from where and to where.
+/// The credentials, the region and the endpoint.
 fn account(config: &SdkConfig) -> String {
     let credentials = config.credentials_provider().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -37,7 +37,7 @@ async fn a_message_is_the_body_with_all_else_in_its_attributes() {
     let delete = Operation { change: Change::Delete, ..operation };
     let sent = request_of(async |queue: Sqs| drop(queue.send(&delete, None).await)).await;
     let version = &sent["MessageAttributes"]["version"]["StringValue"];
-    // SQS refuses an empty body, and code that knows no DELETE must not store this one.
+    // SQS refuses an empty body, and code that does not know DELETEs must not store this one.
     assert_eq!((&sent["MessageBody"], version), (&json!("-"), &json!("2")));
 }
 

@@ -281,8 +281,8 @@ mod tests {
         })
     }
 
-    /// Agreement with serde_json on what is JSON, but for numbers out of the range
-    /// of a double, which serde_json refuses and RFC 8259 does not.
+    /// Compares the function with serde_json, except for numbers out of the range of a double,
+    /// which serde_json refuses and RFC 8259 does not.
     fn agrees(body: &[u8]) -> Result<(), TestCaseError> {
         let expected = serde_json::from_slice::<Value>(body);
         if expected.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {

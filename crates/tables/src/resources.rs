@@ -255,7 +255,7 @@ mod tests {
         OperationId::new(Tick::from_unix_ms(ms), 1)
     }
 
-    /// The reading of a transaction of a resource and the operations 1 and 2.
+    /// Reads the reply to a transaction of a resource and the operations 1 and 2.
     fn read(codes: [&str; 3]) -> Result<Transaction, Failure> {
         let reasons = codes.map(|code| CancellationReason::builder().code(code).build());
         refusal(&reasons, &[id(1), id(2)]).map_err(|error| error.failure)

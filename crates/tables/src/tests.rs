@@ -1,5 +1,5 @@
-//! What the calls ask of DynamoDB, word for word, where no emulator would show a mistake:
-//! reads that are not strongly consistent look the same there.
+//! What the calls ask of DynamoDB, word for word, where an emulator would not reveal a mistake: it
+//! answers reads that are not strongly consistent in the same way.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ async fn what_is_recorded_lives_for_its_whole_time() {
     assert_eq!(expires_at, Duration::from_secs((NOW + VALID_FOR).as_secs()));
 }
 
-/// Counted from the id, so that no late write prolongs it: nothing older than 32 days and an
+/// It counts from the id, so a late write does not prolong it: nothing older than 32 days and an
 /// hour is ever carried out.
 #[tokio::test]
 async fn a_tombstone_is_kept_for_33_days_from_its_id() {

@@ -93,7 +93,7 @@ mod tests {
     use crate::Metric;
     use std::cell::{Cell, RefCell};
 
-    /// A host whose time is tokio's, which the tests let stand still.
+    /// A host with tokio's time, which the tests can stop.
     struct TestHost(tokio::time::Instant, RefCell<Vec<Reported>>);
 
     type Reported = (Option<OperationId>, Vec<(Metric, i64)>);
@@ -120,8 +120,8 @@ mod tests {
         Err(CallError::new("test:Call", failure, "told to"))
     }
 
-    /// The result, how many calls were made, and after how many ms. Each failure is
-    /// reported, and each repetition counted.
+    /// The result, the number of calls, and the time in ms. Checks that each failure is reported,
+    /// and each repetition counted.
     async fn run(
         deadline_ms: u64,
         call_takes_ms: u64,

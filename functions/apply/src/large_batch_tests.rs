@@ -1,5 +1,4 @@
-//! What a large batch does when the table is slow, under a time that passes only where
-//! everybody waits.
+//! What a large batch does when the table is slow. Time passes only while every task waits.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -19,7 +18,7 @@ use world::{
 
 use crate::{Apply, CONCURRENCY};
 
-/// Calls of one kind: how long each takes, and what was seen of them.
+/// Calls of one kind: the time that each takes, and what the test saw of them.
 struct Calls {
     take: Duration,
     fail: bool,
@@ -60,7 +59,7 @@ struct Slow {
 
 const BEGAN: Duration = Duration::from_secs(1_800_000_000);
 
-/// What is left of the 30 s of an invocation, less the time to answer.
+/// The 30 s of an invocation, less the time to answer.
 const TIME: Duration = Duration::from_secs(29);
 
 impl Host for &Slow {
@@ -151,7 +150,7 @@ impl Slow {
         Self { start: Instant::now(), transactions, queue, hidden: RefCell::default() }
     }
 
-    /// Applies a batch; returns how many of its messages are handed back, and when, in ms.
+    /// Applies a batch; returns how many of its messages are handed back, and after how many ms.
     async fn apply(&self, records: Vec<SqsMessage>) -> (usize, u128) {
         let apply = Apply {
             host: self,
@@ -169,7 +168,7 @@ impl Slow {
     }
 }
 
-/// An update of each of so many resources; the first of them are suspects.
+/// One update of each of so many resources; the first of them are suspects.
 fn records(resources: usize, suspects: usize) -> Vec<SqsMessage> {
     let record = |n: usize| {
         let id = OperationId::new(Tick::from_unix(BEGAN - Duration::from_secs(60)), n as u64);
@@ -180,8 +179,9 @@ fn records(resources: usize, suspects: usize) -> Vec<SqsMessage> {
     (0..resources).map(record).collect()
 }
 
-/// A hundred resources take one latency of the table, and a thousand take ten. Whatever a call
-/// takes, the answer is there in time, and every message that is handed back is hidden by then.
+/// A hundred resources take the table's latency once, and a thousand take it ten times. However
+/// long the calls take, the answer is in time, and every message that is handed back is hidden by
+/// then.
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_a_thousand_is_answered_in_time() {
     let (ok, fails) = (Calls::that_take, Calls::that_fail_after);
@@ -191,14 +191,14 @@ async fn a_batch_of_a_thousand_is_answered_in_time() {
         (100, 0, ok(20), ok(10), 100, 20..=21, 100),
         (1000, 0, ok(20), ok(10), 1000, 200..=210, 100),
         (1000, 0, ok(100), ok(10), 1000, 1000..=1010, 100),
-        // It is slow, or gone, and SQS may be gone as well.
+        // The table is slow or fails, and SQS may fail too.
         (1000, 0, ok(2900), ok(10), 900, 26_000..=in_time, 100),
         (1000, 0, fails(3000), ok(10), 0, 20_000..=in_time, 100),
         (1000, 0, fails(3000), fails(3000), 0, 20_000..=in_time, 100),
         // Suspects run alone: after an outage every message may be one.
         (1000, 1000, ok(5), ok(10), 1000, 5000..=7000, 1),
         (1000, 1000, ok(100), ok(10), 241, 24_000..=in_time, 1),
-        // What is done is deleted, a hundred at a time, before a suspect runs.
+        // Finished messages are deleted, a hundred at a time, before a suspect runs.
         (1000, 1, ok(5), ok(10), 1000, 150..=200, 100),
     ] {
         let slow = Slow::new(table, queue);
@@ -210,7 +210,7 @@ async fn a_batch_of_a_thousand_is_answered_in_time() {
         assert!(slow.queue.most_under_way.get() <= CONCURRENCY, "{row}");
         let hidden: BTreeSet<_> = slow.hidden.take().into_iter().collect();
         let deleted = if suspects == 1 { 999 } else { 0 };
-        // What cannot be hidden comes back by itself.
+        // A message that cannot be hidden comes back by itself.
         let made = if slow.queue.fail { hidden.len() } else { handed_back + deleted };
         assert_eq!((hidden.len() + deleted, slow.queue.made.get()), (made, made), "{row}");
     }

@@ -1,4 +1,4 @@
-//! What one record may do to the others of its batch, on a real DynamoDB engine.
+//! What one record can do to the others of its batch, on a real DynamoDB engine.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Bench {
         Self { apply, time: Duration::from_secs(30) }
     }
 
-    /// Applies the records; returns the message ids that are handed back.
+    /// Applies the records; returns the ids of the messages that are handed back.
     async fn apply(&self, records: &[SqsMessage]) -> Vec<String> {
         let mut event = SqsEvent::default();
         event.records = records.to_vec();
@@ -64,7 +64,7 @@ impl Bench {
         resource.map(|resource| resource.body)
     }
 
-    /// On the queue of updates, and on that of the dead letters.
+    /// The calls on the queue of updates, and on that of the dead letters.
     fn queue_calls(&self) -> (String, String) {
         let of = |queue: &TestQueue| queue.faults.calls().join(" ");
         (of(&self.apply.updates), of(&self.apply.dead_letters))
@@ -144,7 +144,7 @@ async fn an_update_that_takes_too_long_is_tried_later() {
     bench.time = Duration::from_millis(5200);
     let hanging = message(&operation(2, "b", "hang"));
     assert_eq!(bench.apply(std::slice::from_ref(&hanging)).await, [id_of(&hanging)]);
-    // What is slow is the table, and not the update, which does not run.
+    // The table is slow, not the update, which does not run.
     bench.apply.resources.faults.plan("look", 1, Fate::Hangs);
     assert_eq!(bench.apply(std::slice::from_ref(&hanging)).await, [id_of(&hanging)]);
     assert_eq!(bench.apply.resources.faults.calls(), ["look", "transact", "look", "look"]);
@@ -220,7 +220,7 @@ async fn the_lead_of_the_clock_that_gave_the_arrivals_is_measured() {
     assert_eq!((&batch["ClockLead"], &batch["BatchSize"]), (&1500.into(), &2.into()));
 }
 
-/// The lines of the log about an operation that measure something: level and metrics of each.
+/// The log lines about an operation that contain metrics: the level and the metrics of each.
 fn measured_of(bench: &Bench, operation: &Operation) -> Vec<String> {
     let lines = bench.apply.host.measuring_lines();
     let about = lines.iter().filter(|line| line["operation"] == operation.id.to_string());
@@ -270,7 +270,7 @@ async fn each_outcome_is_one_line_with_its_ids_and_without_its_body() {
         assert_eq!(measured_of(&bench, operation), [*expected], "{operation:?}");
     }
     let lines = bench.apply.host.measuring_lines();
-    // And one of the batch.
+    // There is one more line, for the batch.
     assert_eq!(lines.len(), all.len() + 1);
     let applied = lines.iter().find_map(|line| line["AcceptToApply"].as_i64()).unwrap();
     assert!((3_590_000..3_660_000).contains(&applied), "{applied}");
@@ -294,7 +294,7 @@ async fn a_call_that_failed_on_a_reused_connection_is_made_again_without_a_pause
     }
 }
 
-/// As far as one read can tell: calls are counted, and the updates.
+/// As far as one read can show. The test counts the calls and the updates.
 #[tokio::test]
 async fn an_update_runs_once_for_an_operation_and_not_for_what_is_decided_or_refused() {
     let bench = Bench::start().await;

@@ -1,4 +1,4 @@
-//! What is recorded and parked of a dead letter, on a real DynamoDB engine.
+//! What `park` records and parks for a dead letter, on a real DynamoDB engine.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Bench {
         Self { park, operation: Operation::put(id, resource, precondition, body) }
     }
 
-    /// Parks a record; whether it is handed back.
+    /// Parks a record; returns whether it is handed back.
     async fn hands_back(&self, record: &SqsMessage) -> bool {
         let mut event = SqsEvent::default();
         event.records = vec![record.clone()];
@@ -55,7 +55,7 @@ impl Bench {
     }
 }
 
-/// What the client is told of an operation that is stalled.
+/// The reason in the status of a stalled operation.
 fn reason(record: Option<Recorded>) -> String {
     let Some(Recorded::Stalled { problem, .. }) = record else { panic!("{record:?}") };
     let problem = Problem::read(&problem).unwrap();
@@ -69,7 +69,7 @@ async fn a_dead_letter_is_parked_unchanged_and_its_operation_stalled() {
     let mut record = received(message(&bench.operation), 350);
     assert!(!bench.hands_back(&record).await);
     assert!(reason(bench.record().await).contains("The service failed to carry out"));
-    // What is stalled is no decision: it may still be carried out, and parked again.
+    // Stalled is not a decision: the operation may still be carried out, and parked again.
     let source = ("DeadLetterQueueSourceArn".to_owned(), "arn:aws:sqs:::updates".to_owned());
     record.attributes.extend([source]);
     assert!(!bench.hands_back(&record).await);
@@ -80,7 +80,7 @@ async fn a_dead_letter_is_parked_unchanged_and_its_operation_stalled() {
 
 #[tokio::test]
 async fn a_dead_letter_of_another_version_or_with_a_malformed_part_stalls_its_operation_too() {
-    // What names no operation is only parked.
+    // A message that names no operation is only parked.
     for (name, value, is_stalled) in
         [("version", "3", true), ("precondition", "?", true), ("resource", "", false)]
     {

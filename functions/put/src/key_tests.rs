@@ -1,5 +1,5 @@
-//! What an `Idempotency-Key` promises, on a real DynamoDB engine: two senders, and what one of
-//! them is told after the other.
+//! What an `Idempotency-Key` promises, on a real DynamoDB engine: two senders, and the answers to
+//! one after the other.
 
 use rules::OperationId;
 use rules::outcome::{Decision, Outcome, Recorded};
@@ -19,7 +19,7 @@ async fn record(put: &TestPut, id: OperationId, recorded: Recorded) {
 
 #[tokio::test]
 async fn a_key_answers_with_what_was_decided_of_its_operation() {
-    // An older version recorded failures with a 503, which are final all the same.
+    // An older version recorded failures with a 503. They are final too.
     let skewed = r#"{"type":"tag:async-put.example,2026:clock-skew","detail":"Why.","status":503}"#;
     for (outcome, expected) in [
         (None, "201"),
@@ -34,7 +34,7 @@ async fn a_key_answers_with_what_was_decided_of_its_operation() {
         assert_eq!(answer(&put, &modes[0]).await.status, 202);
         let since = put.host.now();
         let recorded = match outcome {
-            // It waits for an operator, and is carried out where it is sent again.
+            // It waits for an operator, and is carried out if it is sent again.
             None => Recorded::Stalled { problem: "{}".to_owned(), since },
             Some(outcome) => Recorded::Decided(Decision { outcome, completed_at: since }),
         };
@@ -51,8 +51,8 @@ async fn a_key_answers_with_what_was_decided_of_its_operation() {
     }
 }
 
-/// The order of calls in which a key whose claim could be moved lost an update: R claims, S
-/// lands, R is refused and says so, the client decides again with Z, and a call of R goes on.
+/// The order of calls that lost an update when claims could be moved: R claims, S lands, R is
+/// refused and says so, the client decides again with Z, and a call of R goes on.
 #[tokio::test]
 async fn what_was_refused_under_a_key_never_lands_however_its_calls_are_held_back() {
     for held in ["transact", "record"] {
@@ -96,7 +96,7 @@ async fn a_refusal_under_a_key_is_not_stuck_behind_a_throttled_table() {
     }
 }
 
-/// Where the operation that it stands for is known, its status will tell.
+/// If the operation of the key is known, its status will show the outcome.
 #[tokio::test]
 async fn a_key_is_never_told_not_written_by_a_503() {
     let put = start().await;
@@ -128,7 +128,7 @@ async fn a_key_is_never_told_not_written_by_a_503() {
     assert!(detail.starts_with("The table did not confirm"), "{detail}");
 }
 
-/// Where it is no longer known whether a PUT made a new resource, its status is the answer.
+/// If it is no longer known whether a PUT created the resource, the answer is the status.
 #[tokio::test]
 async fn a_replay_says_201_or_200_only_where_that_is_known() {
     let put = start().await;

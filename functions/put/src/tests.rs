@@ -1,5 +1,5 @@
-//! What happens between two calls of a PUT or DELETE, on a real DynamoDB engine: replies lost,
-//! calls throttled or held back, clocks that differ.
+//! What can happen between two calls of a PUT or DELETE, on a real DynamoDB engine: lost replies,
+//! calls that are throttled or held back, clocks that differ.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ pub(crate) async fn start_with<R>(resource: R) -> TestPut<R> {
     }
 }
 
-/// Another host, whose clock is ahead by so many ms, on the same tables.
+/// Another host on the same tables, with a clock that is ahead by so many ms.
 pub(crate) fn beside(put: &TestPut, ahead_ms: i64) -> TestPut {
     let faults = Faults::default();
     Put {
@@ -78,7 +78,7 @@ pub(crate) async fn deleted() -> Sent {
 }
 
 pub(crate) async fn answer<R: Resource>(put: &TestPut<R>, sent: &Sent) -> Answered {
-    // Boxed, since a test's own future holds many of them.
+    // Boxed, since the future of a test contains many of them.
     Answered::of(Box::pin(put.handle(sent.request())).await)
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn count(put: &TestPut, metric: Metric) -> usize {
     put.host.measured().iter().filter(|one| **one == metric).count()
 }
 
-/// Of a resource that exists.
+/// The requests are for a resource that exists.
 #[tokio::test]
 async fn each_mode_makes_no_call_too_many() {
     for (prefer, key, of_put, of_delete) in [
@@ -178,7 +178,7 @@ async fn a_body_that_the_gateway_encoded_is_stored_as_it_was_sent() {
     assert_eq!(stored(&put).await, Some(body));
 }
 
-/// And overwrites nothing over a second newer, whatever the clocks of the hosts say.
+/// It overwrites nothing over a second newer, whatever the clocks of the hosts say.
 #[tokio::test]
 async fn a_request_that_was_held_up_keeps_its_place() {
     let put = start().await;
@@ -244,7 +244,7 @@ async fn what_is_not_done_in_time_is_queued_as_the_same_operation() {
     assert_eq!((landed.written_by, queued.body()), (queued.id, Some(&*landed.body)));
 }
 
-/// Each with the calls that are never answered.
+/// Each row has calls that are never answered.
 #[tokio::test]
 async fn every_request_is_answered_before_its_deadline() {
     let (unknown, wait) = ("503 outcome-unknown", "respond-async, wait=15");
@@ -255,7 +255,7 @@ async fn every_request_is_answered_before_its_deadline() {
         ("write", "", "", 1300, unknown),
         ("send", "respond-async", "", 1300, unknown),
         ("transact send", wait, "", 1300, unknown),
-        // The wait ends after its seconds, and leaves 4 s to queue and 1 s to answer.
+        // The wait ends after its seconds, which leaves 4 s to queue and 1 s to answer.
         ("transact", wait, "", 5300, "202"),
         ("transact", "respond-async, wait=1", "", 28_000, "202"),
     ] {
@@ -288,10 +288,10 @@ async fn a_call_that_failed_on_a_reused_connection_is_made_again_without_a_pause
     }
 }
 
-/// In the body of every PUT in these tests of the log; it may not be logged.
+/// Every PUT in these tests of the log has it in its body. It must not be logged.
 const SECRET: &str = "unlogged";
 
-/// Answers a request: its brief, and the lines that this adds to the log.
+/// Answers a request; returns the answer in brief, and the lines that it adds to the log.
 async fn logged(put: &TestPut, sent: &Sent) -> (String, Vec<Value>) {
     let before = put.host.lines().len();
     let told = answer(put, sent).await.brief();
@@ -300,7 +300,7 @@ async fn logged(put: &TestPut, sent: &Sent) -> (String, Vec<Value>) {
     (told, lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// The names of what a line measures, each of which is 1.
+/// The names of a line's metrics, each of which is 1.
 fn measured(line: &Value) -> String {
     let measured = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array();
     let names = measured.into_iter().flatten().map(|metric| metric["Name"].as_str().unwrap());
@@ -331,7 +331,8 @@ async fn each_answer_is_one_line_with_its_ids_and_without_its_body() {
     is_one_line(&put, &keyed, "INFO ").await;
 }
 
-/// Answers a request: all lines but those of failed calls are one, of this level and metrics.
+/// Answers a request. Except for those of failed calls, it logs one line, with this level and these
+/// metrics.
 async fn is_one_line(put: &TestPut, sent: &Sent, expected: &str) {
     let (told, lines) = logged(put, sent).await;
     let (failures, outcomes): (Vec<_>, _) =

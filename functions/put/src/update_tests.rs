@@ -1,4 +1,4 @@
-//! When the resource's update runs, and what its ends are answered with.
+//! When the resource's update runs, and the answers to its results.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn an_update_costs_one_read_and_does_not_run_for_what_is_refused_already()
         (&keyed, "200", "claim recorded version", 0),
         (&arrived(0).with("if-none-match", "*"), "412 precondition-failed", "version", 0),
         (&arrived(5000), "409 superseded", "version", 0),
-        // It steps over what lies within the window before it runs.
+        // It steps over a version within the window before it runs.
         (&arrived(500), "200", "version write", 1),
     ] {
         let before = put.resource.seen().len();
@@ -81,7 +81,7 @@ async fn an_update_costs_one_read_and_does_not_run_for_what_is_refused_already()
     put.resources.faults.plan("version", 3, THROTTLED);
     let (answered, made) = calls(&put, &sent(0).await).await;
     assert_eq!((&*answered.brief(), &*made), ("503 not-written", "version version version"));
-    // What is slow is the table, and not the update, which does not run.
+    // The table is slow, not the update, which does not run.
     put.resources.faults.plan("version", 1, Fate::IsHeld);
     let slow = sent(0).await.until(put.host.now() + Duration::from_millis(5300));
     let release = async {

@@ -1,4 +1,4 @@
-//! What a client is told of a resource and of an operation, on a real DynamoDB engine.
+//! What a client gets for a resource and for an operation, on a real DynamoDB engine.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn accepted(read: &TestRead, age: Duration) -> OperationId {
     OperationId::new(Tick::from_unix(read.host.now() - age), 1)
 }
 
-/// What was written by the operation.
+/// Stores a resource with this body; returns the operation.
 async fn write(read: &TestRead, id: OperationId, body: &str) -> Operation {
     let operation = Operation::put(id, resource(), Precondition::None, body.to_owned());
     read.resources.table.write(&operation).await.unwrap();
@@ -60,7 +60,7 @@ fn status_path(read: &TestRead, id: OperationId) -> String {
     format!("/things/42/operations/{}", read.receipts.sign(&resource(), id))
 }
 
-/// The status of an operation, and after how many seconds to ask again.
+/// The status of an operation, and the seconds after which to ask again.
 async fn status(read: &TestRead, id: OperationId) -> (String, String) {
     let path = status_path(read, id);
     let answered = get(read, &path).await;
@@ -72,7 +72,7 @@ async fn status(read: &TestRead, id: OperationId) -> (String, String) {
     (status.to_owned(), answered.header("retry-after").to_owned())
 }
 
-/// An operation of which nothing is known, one that is stalled, and one that is decided.
+/// An operation without a record, a stalled one, and one that is decided.
 #[tokio::test]
 async fn the_status_of_an_operation_is_what_is_recorded_of_it_or_its_age() {
     let read = start().await;
@@ -134,7 +134,7 @@ async fn a_head_is_a_get_without_the_body_and_other_methods_are_refused() {
     }
 }
 
-/// The other key has signed until lately, or is about to, while old and new functions run.
+/// The other key has signed until recently, or will soon, while old and new functions run.
 #[tokio::test]
 async fn a_receipt_is_of_one_resource_and_by_either_key() {
     let mut read = start().await;

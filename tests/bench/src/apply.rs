@@ -1,4 +1,4 @@
-//! `apply`: operations per second, and what one costs of the processor.
+//! `apply`: operations per second, and CPU time per operation.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::endpoint::Canned;
 use crate::event;
 use crate::measure::{Least, Results, in_turns};
 
-/// How long one sample takes at least.
+/// The shortest time of a sample.
 const SAMPLE: Duration = Duration::from_millis(300);
 
 pub async fn measure(
@@ -24,9 +24,9 @@ pub async fn measure(
         canned.set_latency(Duration::from_millis(latency_ms));
         for batch in [1_usize, 10, 100, 1000] {
             let mut all = vec![apply.clone(), partial_batch.clone()];
-            // A batch of 1,000 would take it 20 s.
+            // It would take 20 s for a batch of 1,000.
             all.extend((batch <= 100).then(|| one_at_a_time.clone()));
-            // Ten of one resource, and all of one resource.
+            // Ten of each resource, and all of one resource.
             let mut resources = vec![batch, batch.div_ceil(10), 1];
             resources.dedup();
             for resources in resources {
@@ -43,7 +43,7 @@ pub async fn measure(
                 };
                 let what = format!("batch {batch}, {resources}, {latency_ms} ms");
                 results.add("Throughput of apply", &what, "operations/s", &rates);
-                // Against the partial batch, the second of them.
+                // Compared with the second, the partial batch.
                 let (others, rest) = used.split_at(2);
                 let used = [rest, &others[..1], &others[1..]].concat();
                 results.add("CPU of apply", &what, "µs/operation", &used);

@@ -1,4 +1,4 @@
-//! The budgets of what is exact, and whether they are met. Times are only shown.
+//! The budgets of the exact numbers, and whether they are met. Times are only shown.
 
 use std::fmt::Write;
 
@@ -7,8 +7,8 @@ use crate::instructions::{BATCH, BEYOND, REQUEST, START_UP};
 use crate::measure::{Results, Row};
 use crate::table::number;
 
-/// What is limited, in the sections that begin like this, of the rows that are meant, to at most
-/// so much. The unit ` ×` limits the ratio.
+/// A budget: its name, the beginning of the section's name, the rows that it limits, the limit and
+/// the unit. The unit ` ×` limits the ratio.
 type Budget = (&'static str, &'static str, fn(&str) -> bool, f64, &'static str);
 
 const BUDGETS: [Budget; 6] = [
@@ -28,8 +28,8 @@ fn is_large(what: &str) -> bool {
     what.contains("256 KiB")
 }
 
-/// Thousands of instructions that a kind of request may take beyond the bare SDK calls: what was
-/// counted, and 4 for a run that differs: less than a second check of a small body.
+/// Thousands of instructions that a kind of request may take beyond the bare SDK calls: the count,
+/// plus 4 for differences between runs. That is less than a second check of a small body.
 const BEYOND_CALLS: [(&str, f64); 6] = [
     ("inline", 68.0),
     ("deferred", 94.0),
@@ -39,7 +39,7 @@ const BEYOND_CALLS: [(&str, f64); 6] = [
     ("status", 30.0),
 ];
 
-/// A table of the budgets of which anything was measured, and the errors.
+/// A table of the budgets that were measured, and the errors.
 pub fn judge(results: &Results) -> (String, Vec<String>) {
     let (mut table, mut wrong) = (String::new(), Vec::new());
     let mut judge = |what: &str, most, unit, numbers: Vec<(f64, &Row)>| {

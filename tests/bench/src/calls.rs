@@ -1,5 +1,5 @@
-//! The calls of each kind of request and what they consume, counted at the wire. They are
-//! exact, so they are judged, and `docs/prices.py` reckons with them.
+//! The calls of each kind of request and what they consume, counted at the wire. They are exact, so
+//! the bench checks them, and `docs/prices.py` calculates with them.
 
 use serde::Serialize;
 
@@ -11,13 +11,13 @@ use crate::warm::kinds;
 
 const SECTION: &str = "Network calls of a request, counted at the wire";
 
-/// What was counted when it was looked at last.
+/// The counts that are in the repository.
 const KNOWN: &str = include_str!("../calls.json");
 
-/// Where to find what differs.
+/// The file for counts that differ.
 const COUNTED: &str = "target/calls.json";
 
-/// A body with which an item of both tables is one write unit, and two larger ones.
+/// A body with which an item of either table is one write unit, and two larger ones.
 const BODIES: [usize; 3] = [900, 10_000, 50_000];
 
 /// Batches for `apply`, and how many of their records are of one resource.
@@ -33,7 +33,7 @@ struct Line {
     counted: Counted,
 }
 
-/// Counts them; names what is not as it was.
+/// Counts the calls; returns an error if anything differs.
 pub async fn measure(contenders: &Contenders, results: &mut Results) -> Option<String> {
     let mut lines = Vec::new();
     for bytes in BODIES {
@@ -58,7 +58,7 @@ pub async fn measure(contenders: &Contenders, results: &mut Results) -> Option<S
             lines.push(Line { kind: kind.to_owned(), body: bytes, counted });
         };
         for (kind, function, request) in requests {
-            // Each arrives later than the one before.
+            // Each request arrives later than the one before.
             count(kind, function, &|| event::now(&request)).await;
         }
         for (serial, (batch, together)) in (0..).zip(BATCHES) {

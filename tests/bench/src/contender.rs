@@ -19,17 +19,17 @@ use tokio::process::{Child, Command};
 /// The functions of the project.
 pub const FUNCTIONS: [&str; 4] = ["put", "read", "apply", "park"];
 
-/// A program, as it is started. `tests/bench/peers` describes the peers like this: the same PUT
-/// written plainly with other tools.
+/// A program and how it is started. `tests/bench/peers` describes the peers in this form: the same
+/// PUT, written plainly with other tools.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Contender {
-    /// What the table calls it.
+    /// Its name in the table.
     pub name: String,
-    /// What is deployed: a folder or a program.
+    /// The folder or the program that is deployed.
     pub package: PathBuf,
     /// Program and arguments.
     pub command: Vec<PathBuf>,
-    /// What of the environment is its own.
+    /// Its own environment variables.
     environment: BTreeMap<String, String>,
 }
 
@@ -37,7 +37,7 @@ pub struct Contender {
 #[derive(Debug)]
 pub struct Contenders {
     folder: PathBuf,
-    /// None, if they are not to be measured.
+    /// Empty, if they are not measured.
     pub peers: Vec<Contender>,
 }
 
@@ -54,7 +54,7 @@ impl Contender {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(environment(&self.name, "bench", endpoints))
-            // What Lambda sets as well, and the runtimes of the peers ask for.
+            // Lambda sets these too, and the runtimes of the peers require them.
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/bench")
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
@@ -67,7 +67,7 @@ impl Contender {
 }
 
 impl Contenders {
-    /// The programs of a folder, with the peers that a file lists, if there is one.
+    /// The programs of a folder, and the peers that a file lists, if there is one.
     pub fn new(folder: &Path, peers: Option<&Path>) -> Self {
         let peers = peers.map_or_else(Vec::new, |path| {
             let text = std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
@@ -76,7 +76,7 @@ impl Contenders {
         Self { folder: folder.to_owned(), peers }
     }
 
-    /// The peers, and `put` at the end, which they are compared with.
+    /// The peers, and at the end `put`, with which they are compared.
     pub fn peers_and_put(&self) -> Vec<Contender> {
         self.peers.iter().cloned().chain([self.function("put")]).collect()
     }
@@ -88,7 +88,7 @@ impl Contenders {
         Contender { name, package, command, environment: BTreeMap::new() }
     }
 
-    /// A bare program; `what` chooses what it does.
+    /// A bare program; `what` selects what it does.
     pub fn bare(&self, program: &str, what: &str) -> Contender {
         let environment = [("BARE".to_owned(), what.to_owned())].into();
         Contender { name: format!("bare {what}"), environment, ..self.function(program) }
@@ -116,7 +116,7 @@ impl Process {
         answer.expect("it answers; BENCH_LOGS=1 shows why not")
     }
 
-    /// What it has used of the processors so far, in user and system mode.
+    /// The CPU time that it has used so far, in user and system mode.
     pub fn cpu(&self) -> Duration {
         cpu(self.pid())
     }
@@ -125,12 +125,12 @@ impl Process {
         pid(self.process.child.id())
     }
 
-    /// Ends it, with the time to write what a tool around it has counted.
+    /// Ends it, and leaves it the time to write what a tool around it has counted.
     pub async fn terminate(mut self) {
         terminate(&mut self.process.child).await;
     }
 
-    /// The most that was ever resident of it, in MB.
+    /// Its peak resident memory, in MB.
     pub fn peak_memory(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("it runs");
@@ -151,7 +151,7 @@ pub fn pid(child: Option<u32>) -> Pid {
     Pid::from_raw(child.expect("it runs").try_into().expect("a process id"))
 }
 
-/// What a process has used of the processors so far, in user and system mode.
+/// The CPU time that a process has used so far, in user and system mode.
 pub fn cpu(pid: Pid) -> Duration {
     let clock = clock_getcpuclockid(pid).expect("it runs");
     let used = clock.now().expect("the clock runs");

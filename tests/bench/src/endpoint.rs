@@ -1,5 +1,5 @@
-//! DynamoDB and SQS as fast as can be: every call succeeds with a canned reply, after the
-//! latency that is set.
+//! DynamoDB and SQS as fast as possible: every call succeeds with a canned reply, after a latency
+//! that can be set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ impl Canned {
         Self { endpoints: at(&server), latency_us, _server: server }
     }
 
-    /// How long every call takes from now on.
+    /// Sets the time that every call takes from now on.
     pub fn set_latency(&self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).expect("a short time");
         self.latency_us.store(us, Ordering::Relaxed);
@@ -51,7 +51,7 @@ async fn answer(latency: Duration, request: Request<Bytes>) -> Result<Reply, Han
     Ok(json(200, reply(wire::target(&parts), &body)))
 }
 
-/// A reply that says that the call succeeded.
+/// A reply for a call that succeeded.
 pub fn reply(call: &str, body: &[u8]) -> Bytes {
     let is_resources = || body.windows(7).any(|word| word == br#""resources""#);
     match call {

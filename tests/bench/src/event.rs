@@ -1,12 +1,11 @@
-//! The events that the functions are invoked with.
+//! The events for the functions.
 
 use rig::gateway::{Request, unix_ms};
 use rig::resource;
 use rig::sqs::Message;
 use serde_json::{Value, json};
 
-/// A resource's body of so many bytes, if it has fewer without the blanks that fill it: they are
-/// valid in any body.
+/// A resource's body, filled to so many bytes with blanks, which are valid in any body.
 pub fn body(bytes: usize) -> String {
     let sample = resource::body(1);
     let members = sample.trim_end().strip_suffix('}').expect("a body is a JSON object");
@@ -31,8 +30,8 @@ pub fn now(request: &Request) -> String {
     Request { arrival_ms: unix_ms(), ..request.clone() }.event().to_string()
 }
 
-/// A batch of deferred PUTs with this body, of as many resources as are given in turns. `batch`
-/// makes its operations other ones than those of the batch before.
+/// A batch of deferred PUTs with this body, of so many resources in turns. `batch` makes the
+/// operations differ from those of other batches.
 pub fn batch(records: usize, resources: usize, body: &str, batch: u64) -> String {
     let records = (0..records).map(|number| {
         let resource = format!("resource-{}", number % resources);

@@ -1,5 +1,5 @@
-//! The instructions of a request, a batch and a start-up, counted by callgrind. They repeat where
-//! times do not, so they are judged.
+//! The instructions of a request, a batch and a start-up, counted by callgrind. They are
+//! repeatable, unlike times, so the bench checks them.
 
 use std::process::Command;
 
@@ -14,12 +14,12 @@ pub const REQUEST: &str = "Instructions of a warm request";
 pub const BATCH: &str = "Instructions of an operation in a batch of 100";
 pub const START_UP: &str = "Instructions of a start-up";
 
-/// What of a request's instructions is not the bare calls.
+/// The instructions of a request without those of the bare calls.
 pub const BEYOND: &str = "beyond the bare calls";
 
 const UNIT: &str = "thousand";
 
-/// Counts them; says what is missing for that.
+/// Counts them; returns an error if a tool is missing.
 pub async fn measure(
     contenders: &Contenders,
     canned: &Canned,
@@ -59,7 +59,8 @@ pub async fn measure(
     None
 }
 
-/// What one event takes, in thousands: what more of them take more, in a second process.
+/// The instructions of one event, in thousands: the difference between two processes that handle
+/// different numbers of events.
 async fn of_each(
     contender: &Contender,
     canned: &Canned,
@@ -79,7 +80,7 @@ async fn of_each(
     (totals[1] - totals[0]) / (counts[1] - counts[0]) as f64
 }
 
-/// What a process takes until it asks for work, in thousands.
+/// The instructions of a process until it asks for work, in thousands.
 async fn of_start_up(contender: &Contender) -> f64 {
     let callgrind = Callgrind::new(contender);
     let (mut child, ..) = poll(&callgrind.contender).await;
@@ -104,7 +105,7 @@ impl Callgrind {
         Self { contender, log }
     }
 
-    /// What the process took, in thousands.
+    /// All instructions of the process, in thousands.
     fn total(&self) -> f64 {
         let log = std::fs::read_to_string(&self.log).expect("valgrind writes its log");
         let total = log.lines().find_map(|line| line.split_once("Collected :"));

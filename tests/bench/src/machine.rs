@@ -1,8 +1,8 @@
-//! Where it was measured.
+//! The machine that measures.
 
 use std::fs::read_to_string;
 
-/// The machine and how busy it is, in a sentence.
+/// The machine and its load, in a sentence.
 pub fn describe(rounds: usize) -> String {
     let read = |path| read_to_string(path).unwrap_or_default();
     let processors = read("/proc/cpuinfo");

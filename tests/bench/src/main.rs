@@ -1,6 +1,6 @@
 //! Measures the release binaries from outside, side by side with bare ones.
 //!
-//! `bench --bins FOLDER [--peers FILE] [--only PART,PART] [--rounds N] [--json FILE]`, where the parts
+//! `bench --bins FOLDER [--peers FILE] [--only PART,PART] [--rounds N] [--json FILE]`; the parts
 //! are size, start-up, calls, instructions, warm, memory and apply.
 
 mod apply;

@@ -1,4 +1,4 @@
-//! Samples and what is shown of them: the median, with the quartiles as its spread.
+//! Samples, shown as their median with the quartiles as the spread.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of at least one sample.
+    /// The median of at least one sample.
     pub fn of(samples: &[f64]) -> Self {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -28,19 +28,19 @@ impl Spread {
 /// Samples of each contender, by its name.
 pub type Samples = Vec<(String, Vec<f64>)>;
 
-/// None so far.
+/// No samples yet.
 pub fn samples_of(all: &[Contender]) -> Samples {
     all.iter().map(|contender| (contender.name.clone(), Vec::new())).collect()
 }
 
-/// How long a sample takes at least.
+/// The shortest time of a sample.
 pub struct Least {
     pub events: usize,
     pub time: Duration,
 }
 
-/// Measures contenders in turns, `rounds` times each: operations per second, and µs of CPU that an
-/// operation takes, where each event has so many operations.
+/// Measures contenders in turns, `rounds` times each: operations per second, and µs of CPU time per
+/// operation. Each event has so many operations.
 pub async fn in_turns(
     all: &[Contender],
     canned: &Canned,
@@ -75,30 +75,30 @@ pub async fn in_turns(
     (rates, used)
 }
 
-/// One thing measured of one contender.
+/// One measurement of one contender.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which table it stands in.
+    /// The table that contains it.
     pub section: &'static str,
     pub what: String,
     pub who: String,
     pub unit: &'static str,
     pub value: Spread,
-    /// The ratio to the contender of this name, pair by pair of samples.
+    /// The ratio to the contender of this name, from pairs of samples.
     pub ratio: Option<(String, Spread)>,
 }
 
-/// All that was measured.
+/// All results.
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
-    /// In the order of measuring.
+    /// In the order of measurement.
     pub rows: Vec<Row>,
-    /// What is printed of it, in Markdown.
+    /// The Markdown that is printed.
     pub table: String,
 }
 
 impl Results {
-    /// Adds what was measured of several contenders in turns; the ratios are to the last.
+    /// Adds the results of several contenders, measured in turns; the ratios are to the last.
     pub fn add(
         &mut self,
         section: &'static str,
@@ -116,7 +116,7 @@ impl Results {
         }
     }
 
-    /// Adds what is the same however often it is measured.
+    /// Adds a number that is the same in every run.
     pub fn add_exact(
         &mut self,
         section: &'static str,

@@ -1,4 +1,4 @@
-//! The most memory that was ever resident.
+//! The peak resident memory.
 
 use crate::contender::{Contenders, Process};
 use crate::endpoint::Canned;
@@ -6,7 +6,7 @@ use crate::event;
 use crate::measure::Results;
 use crate::warm::kinds;
 
-/// The largest body that is taken.
+/// The largest body that the service accepts.
 const LARGEST: usize = 256 * 1024;
 
 /// Events of each kind.

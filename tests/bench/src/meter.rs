@@ -1,5 +1,5 @@
-//! DynamoDB and SQS as they bill: a real engine says which capacity units a call consumes, and
-//! calls and messages are counted at the wire.
+//! DynamoDB and SQS with the quantities that AWS bills: a real engine says which capacity units a
+//! call consumes, and calls and messages are counted at the wire.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 
 use crate::endpoint::{at, reply};
 
-/// What was counted.
+/// The counts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counted {
     /// The calls, by name.
     pub calls: BTreeMap<String, u64>,
     pub read_units: u64,
-    /// Twofold in transactions.
+    /// Doubled in transactions.
     pub write_units: u64,
-    /// KiB, begun, of the message that was sent: its body and attributes.
+    /// Size of the message that was sent, with its attributes, in KiB, rounded up.
     pub message_kib: usize,
 }
 
@@ -46,7 +46,7 @@ impl Meter {
         Self { endpoints: at(&server), counted, _server: server }
     }
 
-    /// What was counted since the last time.
+    /// The counts since the last time.
     pub fn take(&self) -> Counted {
         std::mem::take(&mut *self.counted.lock().unwrap())
     }
@@ -79,7 +79,7 @@ async fn answer(
     Ok(json(status, body))
 }
 
-/// What a reply says that its call consumed; a transaction says it for each table.
+/// The units that a call consumed, by its reply. A transaction has a number for each table.
 fn units(reply: &Value) -> u64 {
     let consumed = &reply["ConsumedCapacity"];
     let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);

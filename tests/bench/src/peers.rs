@@ -1,4 +1,4 @@
-//! Whether the peers do what they are measured at.
+//! Checks that the peers do what is measured.
 
 use rig::gateway::Answer;
 
@@ -6,7 +6,7 @@ use crate::contender::{Contenders, Process};
 use crate::endpoint::Canned;
 use crate::event;
 
-/// Names the answers of peers that are not as they should be.
+/// Names the peers with a wrong answer.
 pub async fn check(contenders: &Contenders, canned: &Canned) -> Vec<String> {
     let mut wrong = Vec::new();
     for peer in &contenders.peers {

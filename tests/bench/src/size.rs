@@ -1,4 +1,4 @@
-//! The size of what is deployed, unpacked and as a zip.
+//! The size of the packages, unpacked and as a zip.
 
 use std::fs::File;
 use std::io;
@@ -22,7 +22,7 @@ pub fn measure(contenders: &Contenders, results: &mut Results) {
     }
 }
 
-/// The files of a package, without Python's bytecode, which is left out of packages.
+/// The files of a package, without Python's bytecode, which packages do not contain.
 fn files(package: &Path) -> Vec<PathBuf> {
     if !package.is_dir() {
         return vec![package.to_owned()];
@@ -32,7 +32,8 @@ fn files(package: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| files(&path)).collect()
 }
 
-/// Bytes of a file, and what a zip of it has, less some hundred bytes for its directory.
+/// The bytes of a file, unpacked and in a zip. The zip's directory, some hundred bytes, is not
+/// counted.
 fn sizes(path: &Path) -> (u64, u64) {
     let open = || File::open(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     let binary = open().metadata().expect("a file").len();

@@ -1,5 +1,5 @@
-//! Start-up: from the start of the process to its first poll of the Runtime API, and to its
-//! first answer.
+//! Start-up: the time from the start of the process to its first poll of the Runtime API, and to
+//! its first answer.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,8 @@ use crate::endpoint::Canned;
 use crate::event;
 use crate::measure::{Results, samples_of};
 
-/// Where nothing listens and nothing is called: with `https`, so that TLS is set up.
+/// An endpoint where nothing listens and nothing is called. It has `https`, so the process sets up
+/// TLS.
 const TLS: &str = "https://127.0.0.1:9";
 
 pub async fn measure(
@@ -40,7 +41,7 @@ pub async fn measure(
     }
 }
 
-/// The bare function that a function is compared with.
+/// The bare function to compare a function with.
 pub fn bare_of(name: &str) -> &'static str {
     if ["put", "read"].contains(&name) { "bare-http" } else { "bare-events" }
 }
@@ -71,15 +72,15 @@ async fn start(
     results.add("Start-up and first answer", what, "ms", &answers);
 }
 
-/// Starts a process until it asks for work; how long that took, and the connection by which
-/// it waits.
+/// Starts a process and waits until it asks for work; returns the time that this took, and the
+/// connection on which it waits.
 pub async fn poll(contender: &Contender) -> (Child, Duration, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound address");
     let mut command =
         contender.command(&Endpoints { dynamodb: TLS.to_owned(), sqs: TLS.to_owned() });
     command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
-    // A thread that waits for nothing else, so that nothing delays the time it takes.
+    // A thread that waits for nothing else measures the time without delay.
     let polled = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a process that starts");
         let read = stream.read(&mut [0; 1024]).expect("a request");
@@ -95,7 +96,7 @@ pub async fn poll(contender: &Contender) -> (Child, Duration, TcpStream) {
             (child, at - started, stream)
         }
         ended = child.wait() => {
-            // So that the thread ends as well.
+            // This ends the thread as well.
             drop(TcpStream::connect(address));
             panic!("{contender:?} ended before it asked for work, {ended:?}; BENCH_LOGS=1 shows why")
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::measure::{Results, Row, Spread};
 
-/// All results, the budgets first, then a table for each section.
+/// All results: first the budgets, then a table for each section.
 pub fn markdown(results: &Results, budgets: &str) -> String {
     let mut text = String::new();
     if !budgets.is_empty() {
@@ -40,7 +40,7 @@ fn spread(Spread { low, median, high }: Spread) -> String {
     format!("{} ({} – {})", number(median), number(low), number(high))
 }
 
-/// With three digits that say something.
+/// With three significant digits.
 pub fn number(value: f64) -> String {
     match value {
         _ if value.fract() == 0.0 => format!("{value}"),

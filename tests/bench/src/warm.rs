@@ -1,4 +1,4 @@
-//! What a warm request costs of the processor, against the same calls made bare.
+//! The CPU time of a warm request, compared with the same calls made bare.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::measure::{Least, Results, in_turns};
 
 /// A kind of request.
 pub struct Kind {
-    /// What the table calls it, and `BARE` of the bare calls.
+    /// Its name in the table, and the value of `BARE` for the bare calls.
     pub name: &'static str,
-    /// Which function answers it.
+    /// The function that answers it.
     pub function: &'static str,
     pub request: Request,
 }
@@ -53,7 +53,7 @@ pub async fn measure(
         let (_, used) = in_turns(&all, canned, turns, 1, next).await;
         results.add(section, name, "µs", &used);
         if !contenders.peers.is_empty() && ["inline", "deferred"].contains(&name) {
-            // Node.js compiles what is hot, after some thousand requests.
+            // Node.js compiles hot code after some thousand requests.
             let turns = (3000, requests(500), rounds);
             let (_, used) = in_turns(&contenders.peers_and_put(), canned, turns, 1, next).await;
             results.add(section, &format!("{name}, beside peers"), "µs", &used);

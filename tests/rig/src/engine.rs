@@ -22,15 +22,15 @@ pub struct Engine {
     url: String,
 }
 
-/// What is stored of a resource: it, or the tombstone that a DELETE leaves.
+/// What is stored of a resource: the resource, or the tombstone that a DELETE leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The operation that wrote or deleted it.
     pub operation: String,
-    /// A tombstone has none.
+    /// `None` for a tombstone.
     pub body: Option<String>,
     pub created_by: Option<String>,
-    /// Whether the table is to remove it at some time.
+    /// Whether the table will remove it at some time.
     pub expires: bool,
 }
 
@@ -66,7 +66,8 @@ impl Engine {
         Self { database, client, url }
     }
 
-    /// Makes a call as a function made it; returns the status and the body of the reply.
+    /// Makes a call in the form in which a function made it; returns the status and the body of the
+    /// reply.
     pub async fn call(&self, parts: &Parts, body: Bytes) -> (u16, Bytes) {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;

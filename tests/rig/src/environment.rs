@@ -1,4 +1,4 @@
-//! What a function finds in its environment.
+//! The environment of a function.
 
 pub const RESOURCES: &str = "resources";
 pub const OPERATIONS: &str = "operations";
@@ -10,7 +10,7 @@ pub struct Endpoints {
     pub sqs: String,
 }
 
-/// The environment of the function `name`. By the access key the wire knows which process calls.
+/// The environment of the function `name`. The access key shows the wire which process calls.
 pub fn environment(
     name: &str,
     access_key: &str,

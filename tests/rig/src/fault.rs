@@ -12,13 +12,13 @@ pub enum Fault {
     Throttled,
     /// It is refused with a server error.
     Broken,
-    /// It lands, and the answer is a server error.
+    /// It lands, and the reply is a server error.
     BrokenAfter,
-    /// It lands, and the answer is lost.
+    /// It lands, and the reply is lost.
     ReplyLost,
     /// The caller is cut off, and it lands later.
     Late,
-    /// It lands after the caller's patience is over, who hears nothing until then.
+    /// It lands after the caller's timeout. The caller hears nothing until then.
     Hung,
     /// The caller dies before it lands.
     KilledBefore,
@@ -26,11 +26,11 @@ pub enum Fault {
     KilledAfter,
 }
 
-/// Which faults are how likely.
+/// How likely each fault is.
 #[derive(Clone, Copy, Debug)]
 pub enum Weather {
     Fair,
-    /// What every call must reckon with.
+    /// What can happen to every call.
     Mild,
     /// A table or queue at its limit.
     Throttled,
@@ -38,7 +38,8 @@ pub enum Weather {
     Lossy,
 }
 
-/// Each fault, and its hundred-thousandths of the calls in weather that is mild, throttled, lossy.
+/// Each fault with its share of the calls, in hundred-thousandths, in mild, throttled and lossy
+/// weather.
 const FAULTS: [(Fault, [u32; 3]); 9] = [
     (Fault::Slow, [2_000, 2_000, 10_000]),
     (Fault::Throttled, [500, 20_000, 2_000]),
@@ -51,7 +52,7 @@ const FAULTS: [(Fault, [u32; 3]); 9] = [
     (Fault::KilledAfter, [10, 10, 300]),
 ];
 
-/// The longest that a late write is late.
+/// The longest delay of a late write.
 pub const LATEST: Duration = Duration::from_millis(1500);
 
 /// Longer than the functions wait for a call (3 s).
@@ -62,7 +63,7 @@ impl Fault {
     pub(crate) fn delay(self, rng: &mut Rng) -> Duration {
         match self {
             Self::Slow => Duration::from_millis(rng.u64(1..=30)),
-            // Mostly by as much as a repeated call needs.
+            // Mostly as long as a repeated call needs.
             Self::Late if rng.u8(..4) > 0 => Duration::from_millis(rng.u64(1..=60)),
             Self::Late => Duration::from_millis(rng.u64(1..=LATEST.as_millis() as u64)),
             Self::Hung => PATIENCE,
@@ -84,13 +85,13 @@ impl Weather {
     }
 }
 
-/// How connections die that wait for a call, unnoticed by their process.
+/// How connections that wait for a call die, unnoticed by their process.
 #[derive(Clone, Copy, Debug)]
 pub enum Death {
-    /// The next call is answered by a reset.
+    /// The next call gets a reset.
     Reset,
-    /// The next call is answered by nothing.
+    /// The next call gets no answer.
     Silence,
-    /// The host is sick: every call is answered by a server error.
+    /// The host is sick: every call gets a server error.
     Sickness,
 }

@@ -1,4 +1,4 @@
-//! A Lambda function, and the Runtime API by which its processes take invocations
+//! A Lambda function, and the Runtime API from which its processes take invocations
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,8 +38,8 @@ impl Function {
         Arc::new(Self { name, timeout, next_id, give, take })
     }
 
-    /// Invokes it. There is no response where the function reports an error, its process ends or
-    /// the time is over.
+    /// Invokes it. There is no response if the function reports an error, its process ends or the
+    /// time is over.
     pub async fn invoke(&self, payload: Bytes) -> Option<Bytes> {
         let (reply, answer) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -60,10 +60,10 @@ impl Function {
     }
 }
 
-/// A process of a function. It is killed when this is dropped, and what it worked on ends.
+/// A process of a function. When this is dropped, the process is killed and its invocation ends.
 #[derive(Debug)]
 pub struct Process {
-    // Dropped first, so that it does not complain about the end of the server.
+    // Dropped first, so that the process does not report the end of the server.
     pub child: Child,
     _server: Server,
 }
@@ -72,8 +72,8 @@ pub struct Process {
 pub type LastEvent = Arc<Lock<Bytes>>;
 
 impl Process {
-    /// Starts it. Its Runtime API is its own: what a dead process asked for must not be handed
-    /// to it.
+    /// Starts it with its own Runtime API, so it does not get an invocation that a dead process
+    /// asked for.
     pub async fn start(mut command: Command, function: &Arc<Function>, last: &LastEvent) -> Self {
         let desk =
             Desk { function: function.clone(), last: last.clone(), current: Lock::default() };
@@ -110,7 +110,7 @@ impl Desk {
         };
         let current = self.current.lock().unwrap().take();
         if let Some(invocation) = current {
-            // Whoever invoked may have given up.
+            // The invoker may have given up.
             let _ = invocation.reply.send(answer);
         }
         Ok(json(202, r#"{"status":"OK"}"#))
@@ -122,7 +122,7 @@ impl Desk {
         let deadline = invocation.deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = self.function.name;
         for (name, value) in [
-            // Python's runtime takes anything else for bytes.
+            // Python's runtime takes any other content type for bytes.
             ("content-type", "application/json".to_owned()),
             ("lambda-runtime-aws-request-id", invocation.id.to_string()),
             ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),

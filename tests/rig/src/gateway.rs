@@ -22,7 +22,7 @@ pub struct Gateway {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: &'static str,
-    /// The gateway's id of it.
+    /// The gateway's id of the request.
     pub id: String,
     pub path: String,
     /// Names are in lower case.
@@ -30,7 +30,7 @@ pub struct Request {
     pub body: Option<String>,
     /// When it arrived, in ms since the Unix epoch.
     pub arrival_ms: u64,
-    /// How long it is held up before a function has it.
+    /// How long it is held up before a function gets it.
     pub held_up: Duration,
 }
 
@@ -67,7 +67,7 @@ impl Request {
 
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// 500 with the gateway's own body where the function gave no answer.
+    /// 500 with the gateway's own body if the function gave no answer.
     pub status: u16,
     pub is_functions_own: bool,
     headers: Map<String, Value>,
@@ -75,7 +75,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer in a function's response.
+    /// Reads the answer from a function's response.
     pub fn read(response: &[u8]) -> Self {
         let mut response: Value = serde_json::from_slice(response).unwrap_or_default();
         let headers = response["headers"].take();

@@ -15,13 +15,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A response that is sent whole.
+/// A response that is sent in one piece.
 pub type Reply = Response<Full<Bytes>>;
 
-/// The connection is cut instead of an answer. (hyper asks for an error that can be shown.)
+/// The connection is cut instead of an answer. (hyper requires an error with a text.)
 pub type HangUp = std::fmt::Error;
 
-/// The connection that a request came by, as an extension of it.
+/// The connection of a request, as an extension of the request.
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub opened: Instant,
@@ -35,7 +35,7 @@ impl Connection {
         Ok((Self { opened: Instant::now(), socket }, TcpStream::from_std(stream)?))
     }
 
-    /// Makes its end a reset.
+    /// Makes the connection end with a reset.
     pub fn end_with_reset(&self) -> std::io::Result<()> {
         TcpStream::from_std(self.socket.try_clone()?)?.set_zero_linger()
     }
@@ -70,7 +70,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves `listener` until it is dropped, which cuts every connection.
+/// Serves `listener` until this is dropped, which cuts every connection.
 pub async fn serve<H, F>(listener: TcpListener, handle: H) -> Infallible
 where
     H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
@@ -84,7 +84,7 @@ where
             Some(_) = connections.join_next() => continue,
         };
         let Ok((connection, stream)) = Connection::of(stream) else { continue };
-        // Without this a small reply waits for the acknowledgement of the one before.
+        // Without this a small reply waits for the acknowledgement of the previous one.
         let _ = stream.set_nodelay(true);
         let handle = Arc::clone(&handle);
         let service = service_fn(move |request: Request<Incoming>| {
@@ -96,7 +96,7 @@ where
                 handle(Request::from_parts(parts, body)).await
             }
         });
-        // An error is a connection that one side has cut.
+        // An error means that one side has cut the connection.
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         connections.spawn(async move { drop(connection.await) });
     }

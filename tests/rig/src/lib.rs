@@ -1,6 +1,6 @@
-//! The service on this machine without an emulator: the real binaries under a Runtime API and
-//! queues of our own, a real DynamoDB engine, and wires between them that fail on purpose. The
-//! soak drives all of it, and the benches parts.
+//! The service on this machine without an emulator: the real binaries with our own Runtime API and
+//! queues, a real DynamoDB engine, and wires between them that fail on purpose. The soak uses all
+//! of it, and the benches use parts.
 
 pub mod engine;
 pub mod environment;
@@ -37,7 +37,7 @@ use workers::Workers;
 /// Everything that runs.
 pub struct Rig {
     pub gateway: Gateway,
-    /// For looking past the functions.
+    /// Shows the state behind the functions.
     pub engine: Engine,
     pub queues: Arc<Sqs>,
     /// What the wires saw.
@@ -45,13 +45,13 @@ pub struct Rig {
     /// What happened, counted.
     pub tally: Arc<Tally>,
     pub workers: Arc<Workers>,
-    /// In front of the engine and of the queues.
+    /// The wires in front of the engine and of the queues.
     pub wires: [Arc<Wire>; 2],
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl Rig {
-    /// Starts the binaries of a folder, and all that they need.
+    /// Starts the binaries of a folder, and everything that they need.
     pub async fn start(binaries: &Path, seed: u64) -> Self {
         let tally = Arc::new(Tally::default());
         let (watch, workers) = (Watch::new(seed), Workers::new(&tally));

@@ -25,7 +25,7 @@ impl Mapping {
     pub(crate) async fn run(self, seed: u64) {
         let mut rng = Rng::with_seed(seed);
         loop {
-            // Messages gather meanwhile, so that there are batches.
+            // Meanwhile messages gather, so there are batches.
             tokio::time::sleep(Duration::from_millis(rng.u64(1..25))).await;
             let (received, dead) = self.queues.receive(self.queue, self.batch);
             self.tally.add_many(&format!("messages given up by {}", self.queue), dead);
@@ -48,7 +48,7 @@ impl Mapping {
         let name = self.function.name;
         self.tally.add(&format!("batches of {name}"));
         self.tally.add_many(&format!("messages to {name}"), records.len() as u64);
-        // After an error the batch comes back when it is no longer hidden.
+        // After an error the batch comes back when it is visible again.
         let Some(answer) = self.function.invoke(event).await else {
             self.tally.add(&format!("failed batches of {name}"));
             return;
@@ -68,8 +68,8 @@ impl Mapping {
     }
 }
 
-/// The messages to be delivered again; `None` if that is the whole batch, as it is where an
-/// identifier is empty or unknown.
+/// The messages to deliver again. `None` if that is the whole batch: it is if an identifier is
+/// empty or unknown.
 fn failures(answer: &Value) -> Option<HashSet<u64>> {
     let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
     failures.map(|failure| failure["itemIdentifier"].as_str()?.parse().ok()).collect()

@@ -13,13 +13,13 @@ fn known(name: &str) -> &'static str {
     KNOWN[name].as_str().expect("events/resource.json has it")
 }
 
-/// The name of a parameter, if this segment of the path is one.
+/// The name of the parameter, if this segment of the path is one.
 fn parameter(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// The id of the example with another last parameter: a number where that is one, a UUID where
-/// that is one, else some text.
+/// The id of the example with another last parameter: a number if it is a number, a UUID if it is a
+/// UUID, else some text.
 pub fn id(number: u64) -> String {
     let example = known("path").split('/').filter_map(parameter);
     let mut parts: Vec<_> =
@@ -44,8 +44,8 @@ pub fn path(id: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// A body that differs from those with another value. It has blanks, so that a body that was
-/// written in another form is found.
+/// A body that differs from those with another value. It contains blanks: so a test notices a body
+/// that was written in another form.
 pub fn body(value: impl Display) -> String {
     known("body").replace("VALUE", &value.to_string())
 }

@@ -1,6 +1,7 @@
-//! The SQS queues, at least once and in no order, and the calls on them in the AWS JSON 1.0
-//! protocol (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/Welcome.html>).
-//! The SDK for Rust does not compare the digests of a reply, so there are none.
+//! The SQS queues, with delivery at least once and in no order, and the calls on them in the AWS
+//! JSON 1.0 protocol
+//! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/Welcome.html>). The
+//! replies have no digests, since the SDK for Rust does not compare them.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -11,19 +12,19 @@ use serde_json::{Map, Value, json};
 
 use crate::gateway::unix_ms;
 
-/// The queues, and where a message goes that was received so often.
+/// The queues, and where each moves a message that was received too often.
 const QUEUES: [(&str, u32, &str); 3] =
     [("updates", 5, "dead-letters"), ("dead-letters", 1000, "parked"), ("parked", u32::MAX, "")];
 
 /// How long a received message is hidden.
 const VISIBILITY: Duration = Duration::from_secs(3);
 
-/// Time passes so much faster for what a function hides.
+/// Time passes this many times faster for messages that a function hides.
 const HASTE: u32 = 20;
 
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Also the handle of each of its receipts.
+    /// It is also the handle of each of its receipts.
     pub id: u64,
     pub queue: &'static str,
     pub body: String,
@@ -34,7 +35,7 @@ pub struct Message {
     pub sent_ms: u64,
     /// How often it was received. A dead letter keeps the count.
     pub receives: u32,
-    /// The queue that it is a dead letter of.
+    /// The queue that it comes from, if it is a dead letter.
     pub source: Option<&'static str>,
     visible_at: Instant,
 }
@@ -50,7 +51,7 @@ struct State {
 }
 
 impl Message {
-    /// What a `SendMessage` sends.
+    /// The message that a `SendMessage` sends.
     pub fn sent(id: u64, queue: &'static str, call: &Value) -> Self {
         Self {
             id,
@@ -65,7 +66,7 @@ impl Message {
         }
     }
 
-    /// It as a record of an event
+    /// The message as a record of an event
     /// (<https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>).
     pub fn record(&self) -> Value {
         let attributes = self.attributes.as_object().into_iter().flatten().map(|(name, sent)| {
@@ -104,12 +105,12 @@ impl Message {
 }
 
 impl State {
-    /// The message of this handle, if it is still in this queue.
+    /// The message with this handle, if it is still in this queue.
     fn find(&mut self, queue: &str, id: u64) -> Option<&mut Message> {
         self.messages.iter_mut().find(|message| message.id == id && message.queue == queue)
     }
 
-    /// How long a message is on its way: mostly not at all, so that some overtake others.
+    /// How long a message is on its way: mostly no time, so that some overtake others.
     fn delay(&mut self) -> Duration {
         Duration::from_millis(match self.rng.u8(..100) {
             0..70 => 0,
@@ -131,8 +132,8 @@ impl Sqs {
         messages.filter(|message| message.group.as_deref() == Some(resource)).count()
     }
 
-    /// Moves what is parked back, as an operator does by a message move task: each is a
-    /// new message then. Returns how many.
+    /// Moves the parked messages back, as an operator does with a message move task: each becomes a
+    /// new message. Returns their number.
     pub fn redrive_parked(&self) -> usize {
         let State { messages, last_id, .. } = &mut *self.0.lock().unwrap();
         let (visible_at, mut count) = (Instant::now(), 0);
@@ -145,8 +146,8 @@ impl Sqs {
         count
     }
 
-    /// Up to `most` visible messages of a queue, any of them, and how many became dead letters
-    /// instead.
+    /// Receives up to `most` visible messages of a queue, in any order; also returns how many
+    /// became dead letters instead.
     pub(crate) fn receive(&self, queue: &str, most: usize) -> (Vec<Message>, u64) {
         let (_, max_receives, dead_letters) = QUEUES.into_iter().find(|it| it.0 == queue).unwrap();
         let state = &mut *self.0.lock().unwrap();
@@ -170,7 +171,7 @@ impl Sqs {
         (received, dead)
     }
 
-    /// Makes a message visible again after `time`, though it was received; whether it is there.
+    /// Makes a received message visible again after `time`; returns whether it is there.
     pub(crate) fn show(&self, queue: &str, id: u64, time: Duration) -> bool {
         let mut state = self.0.lock().unwrap();
         let message = state.find(queue, id);

@@ -1,4 +1,4 @@
-//! How often what occurred.
+//! Counts of what occurred.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! What the wire knows of each resource: the weather of its calls, what is still on its way,
+//! What the wire knows of each resource: the weather of its calls, the calls still on their way,
 //! and every write that landed.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::fault::{Fault, Weather};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Landed {
     pub operation: String,
-    /// What shows which request it is of: the body of a PUT, the id of a DELETE's request.
+    /// Shows which request wrote it: the body of a PUT, the id of a DELETE's request.
     pub mark: String,
     pub is_deletion: bool,
     /// When the engine was called.
@@ -27,7 +27,7 @@ pub struct Landed {
 #[derive(Debug)]
 struct Watched {
     weather: Weather,
-    /// Until when the table takes no write of it.
+    /// Until then the table accepts no write of it.
     hot_until: Duration,
     rng: Rng,
     under_way: usize,
@@ -36,14 +36,14 @@ struct Watched {
     requests: HashMap<String, String>,
 }
 
-/// Stands for the resource of a call that names none.
+/// The resource of a call that names none.
 pub const OTHERS: &str = "";
 
 /// All resources under watch.
 #[derive(Debug)]
 pub struct Watch {
     started: Instant,
-    /// By id; [`OTHERS`] is for calls that name none of them.
+    /// By id; [`OTHERS`] is for calls that name no watched resource.
     resources: Mutex<HashMap<String, Watched>>,
     strays: Mutex<Vec<(String, Landed)>>,
 }
@@ -65,7 +65,7 @@ impl Watch {
         self.started.elapsed()
     }
 
-    /// Watches `resource` from now on. For the time `hot` the table takes no write of it.
+    /// Watches `resource` from now on. During `hot` the table accepts no write of it.
     pub fn enter(&self, resource: &str, weather: Weather, hot: Duration, seed: u64) {
         let watched = Watched {
             weather,
@@ -85,23 +85,23 @@ impl Watch {
         }
     }
 
-    /// Whether no call about `resource` is under way.
+    /// Whether no call for `resource` is under way.
     pub fn is_quiet(&self, resource: &str) -> bool {
         self.resources().get(resource).is_none_or(|watched| watched.under_way == 0)
     }
 
-    /// Ends the watch of a resource; returns all that landed.
+    /// Ends the watch of a resource; returns all writes that landed.
     pub fn leave(&self, resource: &str) -> Vec<Landed> {
         self.resources().remove(resource).map(|watched| watched.landed).unwrap_or_default()
     }
 
-    /// What landed on resources that are not watched any more.
+    /// Writes that landed on resources that are no longer watched.
     pub fn strays(&self) -> Vec<(String, Landed)> {
         self.strays.lock().unwrap().clone()
     }
 
-    /// What happens to a call about `resource`, and how long that delays it. The call is under
-    /// way until the last value is dropped.
+    /// What happens to a call for `resource`, and how long that delays it. The call is under way
+    /// until the last value is dropped.
     pub(crate) fn begin(
         self: &Arc<Self>,
         resource: Option<String>,
@@ -122,14 +122,14 @@ impl Watch {
         (fault, delay, UnderWay { watch: Arc::clone(self), resource })
     }
 
-    /// `operation` was made for the request of this id. The first that says so is right.
+    /// `operation` was made for the request with this id. The first call that says so is right.
     pub(crate) fn made(&self, resource: &str, operation: &str, request: String) {
         if let Some(watched) = self.resources().get_mut(resource) {
             watched.requests.entry(operation.to_owned()).or_insert(request);
         }
     }
 
-    /// A write landed that the engine was `called` for then.
+    /// A write landed; the engine was `called` for it at that time.
     pub(crate) fn land(&self, write: Write, called: Duration) {
         let Write { resource, operation, body } = write;
         let mut resources = self.resources();

@@ -1,5 +1,5 @@
-//! The wire between the functions and a service: it loses, delays and refuses calls, and
-//! kills their callers.
+//! The wire between the functions and a service. It loses, delays and refuses calls, and kills
+//! their callers.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ pub struct Wire {
     watch: Arc<Watch>,
     workers: Arc<Workers>,
     tally: Arc<Tally>,
-    /// What has happened to the connections that were open then.
+    /// What has happened to the connections that were open at that time.
     dead: Mutex<Option<(Instant, Death)>>,
 }
 
@@ -46,11 +46,11 @@ struct Call {
     /// The operation of the service, such as `UpdateItem`.
     target: String,
     json: Value,
-    /// Which resource it is about, if it says so.
+    /// The resource that it is for, if it names one.
     resource: Option<String>,
     /// What it writes to resources if it lands.
     writes: Vec<Write>,
-    /// The operation that it deletes a resource by, or queues.
+    /// The operation that it queues, or by which it deletes a resource.
     made: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Wire {
         format!("http://{}", self.address)
     }
 
-    /// Carries calls whenever it is up.
+    /// Carries calls while it is up.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut is_up = self.is_up.subscribe();
         loop {
@@ -96,12 +96,12 @@ impl Wire {
         }
     }
 
-    /// Lets every open connection die, of which its process hears at its next call.
+    /// Makes every open connection die. Its process notices at its next call.
     pub fn kill_connections(&self, death: Death) {
         *self.dead.lock().unwrap() = Some((Instant::now(), death));
     }
 
-    /// Cuts every connection, and refuses new ones for so long.
+    /// Cuts every connection, and refuses new ones for this time.
     pub async fn cut(&self, time: Duration) {
         self.count("cut off");
         let _ = self.is_up.send(false);
@@ -144,13 +144,13 @@ impl Wire {
             Some(Fault::Throttled) => return Ok(self.throttled(is_transaction)),
             Some(Fault::Broken) => return Ok(broken()),
             Some(Fault::KilledBefore) => {
-                // Until it is dead, the call is under way.
+                // The call is under way until its caller is dead.
                 self.kill(caller).await;
                 return Err(HangUp {});
             }
             _ => {}
         }
-        // By a task of its own: a caller that hangs up does not undo it.
+        // A separate task, so a caller that hangs up does not undo the call.
         let landing = tokio::spawn(Arc::clone(&self).land(call, delay, under_way));
         if fault == Some(Fault::Late) {
             return Err(HangUp {});
@@ -167,14 +167,14 @@ impl Wire {
         }
     }
 
-    /// How the connection died that a request came by, if it did.
+    /// How the connection of a request died, if it did.
     fn death<'a>(&self, request: &'a Request<Bytes>) -> Option<(&'a Connection, Death)> {
         let connection = request.extensions().get::<Connection>()?;
         let (at, death) = (*self.dead.lock().unwrap())?;
         (connection.opened < at).then_some((connection, death))
     }
 
-    /// Lets a call land. It is under way until then.
+    /// Makes a call land. It is under way until then.
     async fn land(self: Arc<Self>, call: Call, delay: Duration, _under_way: UnderWay) -> Reply {
         if !delay.is_zero() {
             sleep(delay).await;
@@ -192,7 +192,7 @@ impl Wire {
     }
 
     async fn kill(&self, worker: String) {
-        // By a task of its own: the kill cuts the connection that this call came by.
+        // A separate task, since the kill cuts the connection of this call.
         let workers = Arc::clone(&self.workers);
         let _ = tokio::spawn(async move { workers.kill(&worker).await }).await;
     }
@@ -228,8 +228,8 @@ impl Call {
         let target = target(&parts).to_owned();
         let mut json: Value = serde_json::from_slice(&body).unwrap_or_default();
         if let Some(call) = json.as_object_mut() {
-            // Each attempt of a function is a call of its own with a token of its own, and the
-            // engine looks through those of ten minutes at every transaction.
+            // Each attempt of a function is a separate call with its own token, and at every
+            // transaction the engine searches the tokens of the last ten minutes.
             call.remove("ClientRequestToken");
         }
         let text = |value: &Value| value.as_str().map(str::to_owned);

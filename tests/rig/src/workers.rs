@@ -1,4 +1,4 @@
-//! The processes of the functions: started, killed, started again.
+//! The processes of the functions, which are started, killed and started again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::environment::{Endpoints, environment};
 use crate::function::{Function, LastEvent, Process};
 use crate::tally::Tally;
 
-/// How the account calls a process that was not killed and ended all the same.
+/// The account's name for a process that ended without being killed.
 pub const ENDED: &str = "ended by itself";
 
-/// One worker may have so few lives of less than a second.
+/// One worker may have this many lives of less than a second.
 const MAX_SHORT_LIVES: u32 = 5;
 
 /// All processes, by name.
@@ -40,7 +40,7 @@ impl Workers {
         Arc::new(Self { tally: Arc::clone(tally), ..Self::default() })
     }
 
-    /// Runs a process of the function from the binary of its name, life after life.
+    /// Runs processes of the function, one after another, from the binary with its name.
     pub(crate) fn start(
         &self,
         function: &Arc<Function>,
@@ -66,7 +66,7 @@ impl Workers {
         live(command, Arc::clone(function), last, kills, Arc::clone(&self.tally))
     }
 
-    /// Kills a process; returns when it is dead. Another takes its place.
+    /// Kills a process; returns when it is dead. Another process takes its place.
     pub async fn kill(&self, name: &str) {
         let kill = self.workers.lock().unwrap().get(name).map(|worker| worker.kill.clone());
         let (dead, is_dead) = oneshot::channel();
@@ -82,8 +82,8 @@ impl Workers {
         self.workers.lock().unwrap().keys().cloned().collect()
     }
 
-    /// The gateway's id of the request that a process took last. It took none after it died,
-    /// and what it sent before that may still be on its way.
+    /// The gateway's id of the request that a process took last. A dead process took no other, and
+    /// what it sent before may still be on its way.
     pub(crate) fn request(&self, name: &str) -> Option<String> {
         let last = Arc::clone(&self.workers.lock().unwrap().get(name)?.last);
         let event: Value = serde_json::from_slice(&last.lock().unwrap()).ok()?;
@@ -108,7 +108,7 @@ async fn live(
                 tally.add(&format!("{} {ENDED}", function.name));
                 short_lives += u32::from(born.elapsed() < Duration::from_secs(1));
                 if short_lives == MAX_SHORT_LIVES {
-                    // It cannot start at all, and the soak would wait for it without end.
+                    // It cannot start, and the soak would wait for it forever.
                     eprintln!("{} ends at once: {status:?}; SOAK_LOGS=1 shows its log", function.name);
                     std::process::exit(2);
                 }

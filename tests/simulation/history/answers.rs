@@ -1,4 +1,4 @@
-//! What clients are told of their PUTs.
+//! Checks the answers that clients get to their PUTs.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::host::Invocation;
 use crate::http::Answer;
 use crate::scheduler::{MS, Time};
 
-/// What the design says of clocks (kept apart from the constants of `rules`).
+/// What the design says about clocks (separate from the constants of `rules`).
 const MAX_AHEAD: Duration = Duration::from_secs(30);
 const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
 const MAX_STEPS: u32 = 10;
 
-/// What an invocation keeps of its time for the write and the answer.
+/// The time that an invocation reserves for the write and the answer.
 const TIME_TO_WRITE: Duration = Duration::from_secs(5);
 
 impl History {
@@ -26,11 +26,12 @@ impl History {
         self.puts[put].sendings[sending].answered = Some((now, answer));
         let told = &invocation.told;
         if self.puts[put].request.precondition == Precondition::OneOf(Vec::new()) {
-            // No version can meet it: refused before the claim and the look at the clocks.
+            // No version can meet it, so it is refused before the claim and the check of the
+            // clocks.
             let problem = ProblemType::PreconditionFailed;
             let (is_told, calls) = (answer == Answer::Refused(problem), told.calls.get());
             self.check(is_told && calls == 0, || {
-                format!("never: #{put} was told {answer:?} after {calls} calls")
+                format!("never: #{put} got {answer:?} after {calls} calls")
             });
             self.count(Event::NeverTrue);
             return self.check_refused(put, problem);
@@ -38,7 +39,7 @@ impl History {
         let mode = self.puts[put].sendings[sending].mode;
         self.check_clock(put, answer, invocation);
         if let (Some(id), Some(claimed)) = (answer.id(), told.claimed.get()) {
-            self.check(id == claimed, || format!("key: #{put} was told {id}, its key: {claimed}"));
+            self.check(id == claimed, || format!("key: #{put} got {id}, its key: {claimed}"));
         }
         match answer {
             Answer::Written { .. } | Answer::Deleted => {
@@ -57,7 +58,7 @@ impl History {
                 self.check_written(put, answer, None);
                 let is_excused = told.failed_calls.get() > 0 || self.is_deleted_since(put, id);
                 self.check(is_excused && self.method(put) == Method::Put, || {
-                    format!("answer: #{put} was told {answer:?} in vain")
+                    format!("answer: #{put} got {answer:?} in vain")
                 });
             }
             Answer::Queued { id } => self.on_queued(put, id, mode, invocation),
@@ -71,7 +72,7 @@ impl History {
         let is_keyed = self.puts[put].request.key.is_some();
         let is_unknown = is_keyed && answer.is_unknown();
         self.check(if is_skewed { is_told || is_unknown } else { !is_told }, || {
-            format!("clock: #{put} was told {answer:?}, and that the clocks differ: {is_skewed}")
+            format!("clock: #{put} got {answer:?}; the clocks differ: {is_skewed}")
         });
     }
 
@@ -86,17 +87,17 @@ impl History {
         })
     }
 
-    /// That the operation of an answer, or of the key, was written.
+    /// Checks that the operation of an answer, or of the key, was written.
     fn check_written(&mut self, put: PutId, answer: Answer, claimed: Option<OperationId>) {
         let effects = &self.puts[put].effects;
         let id = answer.id().or(claimed).or(effects.first().map(|effect| effect.id));
         let effect = effects.iter().find(|effect| Some(effect.id) == id).copied();
         self.check(effect.is_some(), || {
-            format!("acknowledged: #{put} was told {answer:?}, but {id:?} is not written")
+            format!("acknowledged: #{put} got {answer:?}, but {id:?} is not written")
         });
         if let (Some(effect), Answer::Written { created, .. }) = (effect, answer) {
             self.check(effect.was_live != created, || {
-                format!("created: #{put} was told {answer:?} of {effect:?}")
+                format!("created: #{put} got {answer:?} for {effect:?}")
             });
         }
     }
@@ -110,17 +111,17 @@ impl History {
         self.fates.entry(id).or_default().is_accepted = true;
         let owner = self.owner(id);
         self.check(owner == Some(put), || {
-            format!("accepted: #{put} was told {id}, which is of {owner:?}")
+            format!("accepted: #{put} got {id}, which is of {owner:?}")
         });
         self.check(!told.has_written.get(), || {
-            format!("pending: #{put} was told {id}, and is known to have landed")
+            format!("pending: #{put} got {id}, but is known to have landed")
         });
         self.check(told.sent.get() == Some(id), || {
-            format!("queued: #{put} was told {id}, and no queue has taken it")
+            format!("queued: #{put} got {id}, but no queue has taken it")
         });
-        self.check(mode != Mode::Inline, || format!("mode: #{put} was told {id}"));
+        self.check(mode != Mode::Inline, || format!("mode: #{put} got {id}"));
         let was_decided = self.decided(id).is_some_and(|by| by.at < invocation.begun);
-        self.check(!was_decided, || format!("replay: #{put} was decided, told {id}"));
+        self.check(!was_decided, || format!("replay: #{put} was decided, but got {id}"));
     }
 
     fn on_problem(&mut self, now: Time, put: PutId, problem: ProblemType, invocation: &Invocation) {
@@ -136,7 +137,7 @@ impl History {
             P::NotWritten => Event::NotWritten,
             P::OutcomeUnknown => Event::OutcomeUnknown,
             P::ClockSkew => Event::ClockRefusal,
-            _ => return self.violate(|| format!("problem: #{put} was told {problem:?}")),
+            _ => return self.violate(|| format!("problem: #{put} got {problem:?}")),
         });
         let is_503 = matches!(problem, P::NotWritten | P::OutcomeUnknown | P::ClockSkew);
         let is_possible = match problem {
@@ -145,14 +146,14 @@ impl History {
             P::Refused => key.is_some() || may_refuse,
             _ => key.is_some(),
         };
-        self.check(is_possible, || format!("problem: #{put}, key {key:?}, was told {problem:?}"));
+        self.check(is_possible, || format!("problem: #{put}, key {key:?}, got {problem:?}"));
         if is_503 {
             self.check_reason(put, problem, invocation);
         }
         if problem == P::PreconditionFailed {
             let was_false = self.was_false(put, now);
             self.check(was_false, || {
-                format!("precondition: #{put} was told 412, but it was true all the time")
+                format!("precondition: #{put} got 412, but its precondition was always true")
             });
         }
         if problem == P::Superseded && key.is_none() {
@@ -177,7 +178,7 @@ impl History {
         let stored = stored.map(|stored| stored.written_by);
         let latest = sending.gateway_ms.map(|ms| Tick::from_unix_ms(ms + WINDOW / MS));
         let is_beyond = stored.map(OperationId::tick) > latest;
-        // By true time it was held up at least as long as the clocks of the gateway allow.
+        // In true time it was held up at least as long as the clocks of the gateway allow.
         let held_up = sending.arrived.map(|arrived| now - arrived);
         let is_needless = held_up.zip(self.gap).is_some_and(|(time, gap)| time + gap < WINDOW);
         let mode = sending.mode;
@@ -189,21 +190,21 @@ impl History {
         });
     }
 
-    /// Nothing was written of it, and from now on nothing may be.
+    /// Nothing of it was written, and nothing may be written from now on.
     fn check_refused(&mut self, put: PutId, problem: ProblemType) {
         let known = &self.puts[put];
         if known.sendings.iter().any(|sending| sending.is_late) {
-            // What it was before its key expired may have landed, or do so.
+            // An operation of it from before its key expired may have landed, or may still land.
             return;
         }
         let effects = known.effects.clone();
         self.check(effects.is_empty(), || {
-            format!("refused: #{put} was told {problem:?}, its effects: {effects:?}")
+            format!("refused: #{put} got {problem:?}, its effects: {effects:?}")
         });
         self.puts[put].refused = Some(Answer::Refused(problem));
     }
 
-    /// Under a key an operation is decided before it is told that it was not written.
+    /// With a key, an operation is decided before its client hears that it was not written.
     fn check_fence(&mut self, put: PutId, problem: ProblemType, invocation: &Invocation) {
         let claimed = invocation.told.claimed.get();
         let decided = claimed.and_then(|id| self.kind_of(id));
@@ -214,12 +215,12 @@ impl History {
             other => Kind::Failed(Some(other)),
         };
         self.check(decided == Some(expected), || {
-            format!("fence: #{put} was told {problem:?}, but {claimed:?} is {decided:?}")
+            format!("fence: #{put} got {problem:?}, but {claimed:?} is {decided:?}")
         });
     }
 
-    /// That a 503 has a reason: a call that failed, an update that is to be tried later,
-    /// clocks that differ, many newer ids, or too little time left to write.
+    /// Checks that a 503 has a reason: a failed call, an update that asks to be tried later, clocks
+    /// that differ, many newer ids, or too little time left to write.
     fn check_reason(&mut self, put: PutId, problem: ProblemType, invocation: &Invocation) {
         let told = &invocation.told;
         let is_excused = told.failed_calls.get() > 0
@@ -227,8 +228,6 @@ impl History {
             || told.refused_calls.get() > MAX_STEPS
             || self.is_skewed(invocation)
             || invocation.time_left() <= TIME_TO_WRITE;
-        self.check(is_excused, || {
-            format!("reason: #{put} was told {problem:?} though nothing failed")
-        });
+        self.check(is_excused, || format!("reason: #{put} got {problem:?} though nothing failed"));
     }
 }

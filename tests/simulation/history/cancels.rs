@@ -18,18 +18,18 @@ impl History {
         self.fates.entry(id).or_default().is_named = true;
     }
 
-    /// An operation is to be cancelled.
+    /// A client asks to cancel an operation.
     pub fn on_cancel(&mut self, id: OperationId) {
         self.fates.entry(id).or_default().cancels += 1;
     }
 
-    /// A call is to record that.
+    /// A call is about to record the cancellation.
     pub fn on_cancelling(&mut self, id: OperationId, record: &Recorded) {
         let is_it = matches!(record, Recorded::Decided(by) if kind(&by.outcome) == Kind::Cancelled);
-        self.check(is_it, || format!("cancel: {id} is to be recorded as {record:?}"));
+        self.check(is_it, || format!("cancel: {id} would be recorded as {record:?}"));
     }
 
-    /// Who would cancel an operation was told that it is done, or a problem.
+    /// The client that cancels an operation gets the answer that it is done, or a problem.
     pub fn on_cancel_answered(
         &mut self,
         invocation: &Invocation,
@@ -61,19 +61,17 @@ impl History {
         };
         self.count(event);
         self.check(is_true, || {
-            format!(
-                "cancel: {id} is {decided:?} at an age of {age:?}, its client was told {answer:?}"
-            )
+            format!("cancel: {id} is {decided:?} at an age of {age:?}, its client got {answer:?}")
         });
     }
 
-    /// That a client may have cancelled an operation, which is recorded now.
+    /// Checks that a client may have cancelled this operation, which is now recorded as cancelled.
     pub(super) fn check_cancelled(&mut self, id: OperationId) {
         let fate = self.fates.entry(id).or_default();
         let (cancels, vain) = (fate.cancels, fate.vain_cancels);
         self.check(cancels > vain, || {
             format!(
-                "cancel: {id} is cancelled, though {vain} of {cancels} clients were told it is not"
+                "cancel: {id} is cancelled, though {vain} of {cancels} clients heard that it is not"
             )
         });
     }

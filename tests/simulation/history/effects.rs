@@ -12,7 +12,7 @@ use crate::http::Answer;
 use crate::scheduler::Time;
 use crate::tables::ResourceItem;
 
-/// How long after its DELETE a tombstone is removed (kept apart from the constant of `rules`).
+/// How long after its DELETE a tombstone is removed (separate from the constant of `rules`).
 const TOMBSTONE_KEPT_FOR: Duration = Duration::from_secs(33 * 24 * 3600);
 
 impl History {
@@ -50,7 +50,7 @@ impl History {
         self.check(is_allowed, || {
             format!("precondition: #{put} replaced {stored:?}, which it does not allow")
         });
-        // A key that has expired stands for another operation.
+        // An expired key may be used for another operation.
         let is_again = !effects.is_empty() && claims.len() < 2;
         let is_same = effects.iter().any(|effect| effect.id == *id);
         self.check(!is_again && !is_same, || format!("twice: #{put} took effect again, as {id}"));
@@ -66,7 +66,7 @@ impl History {
         });
         self.newest.insert(resource.clone(), *id);
         self.check(refused.is_none(), || {
-            format!("refused: #{put} took effect after its client was told {refused:?}")
+            format!("refused: #{put} took effect after its client got {refused:?}")
         });
         let fate = self.fates.entry(*id).or_default();
         let (decided, expired) = (fate.decided.clone(), fate.shown_expired);
@@ -83,7 +83,7 @@ impl History {
         self.states.entry(resource.clone()).or_default().push((now, after));
     }
 
-    /// The table removes an item whose time to live is over.
+    /// The table removes an item after its time to live.
     pub fn on_expired(&mut self, now: Time, resource: &ResourceId, item: Version) {
         self.trace(now, || format!("{resource} is removed, at {item:?}"));
         self.count(Event::TombstoneRemoved);
@@ -106,14 +106,15 @@ impl History {
         }
     }
 
-    /// Whether the resource of a PUT was deleted by a newer operation than this one of it.
+    /// Whether the resource of a PUT was deleted by an operation newer than this operation of the
+    /// PUT.
     pub(super) fn is_deleted_since(&self, put: PutId, id: OperationId) -> bool {
         let states = self.states.get(&self.puts[put].request.resource);
         let mut states = states.into_iter().flatten().filter_map(|(_, state)| *state);
         states.any(|state| !state.is_live && state.written_by > id)
     }
 
-    /// What the resource was at between `from` and `to`, both included.
+    /// The states of the resource between `from` and `to`, both included.
     pub(super) fn states_between(
         &self,
         resource: &ResourceId,
@@ -127,7 +128,7 @@ impl History {
         std::iter::once(earlier).chain(within.map(|(_, state)| *state)).collect()
     }
 
-    /// Whether the precondition was false at a moment since the PUT was first sent.
+    /// Whether the precondition was false at any moment since the PUT was first sent.
     pub(super) fn was_false(&self, put: PutId, now: Time) -> bool {
         let known = &self.puts[put];
         let from = known.sendings.first().map_or(0, |first| first.requested);

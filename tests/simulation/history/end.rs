@@ -10,8 +10,8 @@ use crate::scheduler::{DAY, Time};
 use crate::world::time_of;
 
 impl History {
-    /// Everything is delivered. `is_parked` tells whether a message with a body is left
-    /// for an operator.
+    /// Everything is delivered. `is_parked` says whether a message with this body is left for an
+    /// operator.
     pub fn at_the_end(&mut self, now: Time, is_parked: impl Fn(&str) -> bool) {
         let ids: Vec<_> = self.owners.iter().map(|(id, put)| (*id, *put)).collect();
         for (id, put) in ids {
@@ -58,7 +58,7 @@ impl History {
         }
     }
 
-    /// A write that leaves an outcome has left one.
+    /// A write that records an outcome has recorded it.
     fn check_transaction(&mut self, put: PutId) {
         let known = &self.puts[put];
         let is_plain = known.request.key.is_none()
@@ -73,19 +73,19 @@ impl History {
         }
     }
 
-    /// That the resource's body is that of the newest operation that was not refused, by id
-    /// and, within the bound, also by who was over before whom was sent.
+    /// Checks that the body of the resource is that of the newest operation that was not refused:
+    /// the newest by id and, within the bound, also by the times of the requests.
     fn check_last(&mut self, put: PutId) {
         let known = &self.puts[put];
         let states = self.states.get(&known.request.resource).map_or(&[][..], Vec::as_slice);
         let last = states.iter().rev().find_map(|(_, state)| state.map(|state| state.written_by));
         if let (Some(last), Some(Effect { id, .. })) = (last, known.effects.last().copied()) {
-            self.check(last >= id, || format!("end: {last} stands over {id} of #{put}"));
+            self.check(last >= id, || format!("end: {last} is stored over {id} of #{put}"));
             self.check_order(last, put);
         }
     }
 
-    /// What cannot be read is not lost, though no client was told of it either.
+    /// A message that cannot be read is not lost, though no client heard of it either.
     fn check_foreign(&mut self, put: PutId, is_parked: impl Fn(&str) -> bool) {
         let known = &self.puts[put];
         let mut fates = self.ids_of(put).filter_map(|id| self.fates.get(&id));

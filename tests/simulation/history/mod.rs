@@ -1,16 +1,16 @@
-//! What really happened, as only the simulation can know it, and the checks of what was
-//! said against it.
+//! What really happened, which only the simulation can know, and the checks of all answers against
+//! it.
 //!
-//! Every write of the resources table is known with its time, so that no search for a
-//! linearization is needed: it is enough that each acknowledged write took effect once,
-//! between its request and its answer, and that each read gives what was stored at a
-//! moment between its request and its answer. These moments are the linearization
-//! points, in the order of the register's own history. A write that was answered with
-//! `outcome-unknown`, or that was queued, may take effect at any later time, but once.
+//! The time of every write of the resources table is known, so no search for a linearization is
+//! needed. Two things are enough: each acknowledged write took effect once, between its request and
+//! its answer, and each read returns what was stored at a moment between its request and its
+//! answer. These moments are the linearization points, in the order of the register's own history.
+//! A write that was queued, or was answered with `outcome-unknown`, may take effect at any later
+//! time, but only once.
 //!
-//! A PUT is known by its body, which no other has, and a DELETE, as a PUT, by the ids that it
-//! went by, which are learnt from the calls that its invocations make. What this module says of
-//! PUTs is true of a DELETE too.
+//! A PUT is known by its body, which no other PUT has. A DELETE counts as a PUT; it is known by its
+//! operation ids, which are learnt from the calls of its invocations. What this module says of PUTs
+//! is true of DELETEs too.
 
 mod answers;
 mod cancels;
@@ -42,14 +42,14 @@ use crate::world::written_time;
 pub type PutId = usize;
 pub type SendingId = usize;
 
-/// How long after a PUT another one may arrive that it still steps over (kept apart from the
+/// A PUT steps over another one that arrives at most this long after it (separate from the
 /// constants of `rules`).
 const WINDOW: Time = SECOND;
 
-/// Age up to which an operation is carried out (kept apart as well).
+/// Age up to which an operation is carried out (also separate).
 const CARRIED_OUT_FOR: Duration = Duration::from_secs(32 * 24 * 3600);
 
-/// One sending of a PUT; more than one has only a PUT with a key.
+/// One sending of a PUT. Only a PUT with a key has more than one.
 #[derive(Default)]
 struct Sending {
     mode: Mode,
@@ -72,11 +72,11 @@ struct Known {
     origin: Option<OperationId>,
     /// Its writes of the resource.
     effects: Vec<Effect>,
-    /// What its key stood for, with whether a late sending learnt it.
+    /// The operations of its key, and whether a late sending learnt each.
     claims: Vec<(OperationId, bool)>,
-    /// What clients were told that it will never do.
+    /// What clients heard that it will never do.
     refused: Option<Answer>,
-    /// Whether something else than `put` sent its message, so that it has no sendings.
+    /// Whether something other than `put` sent its message. It has no sendings then.
     is_foreign: bool,
     /// A message of it was too old for a queue to keep.
     is_dropped: bool,
@@ -102,18 +102,17 @@ struct Fate {
     is_accepted: bool,
     /// Whether a problem has named its status URL.
     is_named: bool,
-    /// How often it was to be cancelled, and how often the client was told that this changes
-    /// nothing.
+    /// How often clients asked to cancel it, and how often they heard that this changes nothing.
     cancels: u32,
     vain_cancels: u32,
-    /// Whether a client was told that it is cancelled.
+    /// Whether a client heard that it is cancelled.
     is_told_cancelled: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Decided {
     at: Time,
-    /// By the clock of who decided it.
+    /// By the clock of the host that decided it.
     completed_at: Duration,
     outcome: Outcome,
 }
@@ -124,12 +123,12 @@ pub struct History {
     /// The PUT of each operation.
     owners: BTreeMap<OperationId, PutId>,
     fates: BTreeMap<OperationId, Fate>,
-    /// What was stored of each resource, from when on.
+    /// What was stored of each resource, and since when.
     states: BTreeMap<ResourceId, Vec<(Time, Option<Version>)>>,
-    /// The newest operation that was carried out on each resource, whatever is left of it.
+    /// The newest operation that was carried out on each resource, even if nothing is left of it.
     newest: BTreeMap<ResourceId, OperationId>,
     gap: Option<Time>,
-    /// Whether the queue gives a message up only after so many receives as on AWS.
+    /// Whether the queue gives a message up only after as many receives as on AWS.
     is_backstop_far: bool,
     /// Whether keys have expired since their first use.
     pub is_late: bool,
@@ -140,8 +139,8 @@ pub struct History {
 }
 
 impl Known {
-    /// Whether an operation of it may be made with this id: its time is an arrival, or that
-    /// of a tag which stands alone, plus a tick, if the tag is not older and not too new.
+    /// Whether an operation of it may be made with this id. Its time is an arrival. Or it is that
+    /// of a tag, if there is only one, plus a tick, if the tag is not older and not too new.
     fn may_be_made_as(&self, id: OperationId) -> bool {
         let tag = match &self.request.precondition {
             Precondition::OneOf(tags) if tags.len() == 1 => Some(tags[0]),
@@ -217,7 +216,7 @@ impl History {
         keyed.map(|(number, _)| number).collect()
     }
 
-    /// Whether a request was sent before that differs in nothing that its key stands for.
+    /// Whether an earlier request was equal in everything that its key covers.
     pub fn has_same(&self, request: &PutRequest) -> bool {
         self.puts.iter().map(|put| &put.request).any(|other| {
             other.key == request.key
@@ -250,7 +249,7 @@ impl History {
         }
     }
 
-    /// The operation ids that a PUT has gone by.
+    /// All operation ids that a PUT has had.
     fn ids_of(&self, put: PutId) -> impl Iterator<Item = OperationId> {
         self.owners.iter().filter(move |(_, owner)| **owner == put).map(|(id, _)| *id)
     }
@@ -269,7 +268,7 @@ impl History {
         self.by_body.get(name).copied().or_else(|| self.owner(name.parse().ok()?))
     }
 
-    /// The name of the messages of a PUT whose operation this is.
+    /// The name of the messages of the PUT that has this operation.
     fn name(&self, put: PutId, id: OperationId) -> String {
         match &self.puts[put].request.change {
             Change::Put(body) => body.clone(),
@@ -304,7 +303,7 @@ impl History {
         let is_late = self.is_late && !self.puts[put].sendings.is_empty();
         let Known { sendings, refused, .. } = &mut self.puts[put];
         if is_late {
-            // Its key stands for another operation from now on.
+            // From now on its key belongs to another operation.
             *refused = None;
         }
         sendings.push(Sending { mode, requested: now, is_late, ..Sending::default() });
@@ -326,8 +325,8 @@ impl History {
         self.puts[put].sendings[sending].given_up.get_or_insert(now);
     }
 
-    /// A message of `put` that another version has sent, for an operation that its client
-    /// was told of if `is_known`.
+    /// A message of `put` that another version has sent, for an operation that its client knows if
+    /// `is_known`.
     pub fn on_foreign(
         &mut self,
         now: Time,
@@ -350,7 +349,7 @@ impl History {
         });
     }
 
-    /// The key of a PUT stands for `id`.
+    /// The key of a PUT belongs to `id`.
     pub fn on_claim(&mut self, put: PutId, sending: SendingId, id: OperationId) {
         self.owners.entry(id).or_insert(put);
         let is_late = self.puts[put].sendings[sending].is_late;
@@ -361,7 +360,7 @@ impl History {
             claims.push((id, is_late));
         }
         self.check(of_time.is_none_or(|(claimed, _)| claimed == id), || {
-            format!("key: #{put} is {id}, but its key stood for {of_time:?}")
+            format!("key: #{put} is {id}, but its key belonged to {of_time:?}")
         });
         if is_late {
             self.count(Event::KeyExpired);
@@ -371,7 +370,7 @@ impl History {
         }
     }
 
-    /// An invocation makes a call that is to carry an operation out.
+    /// An invocation makes a call that would carry an operation out.
     pub fn on_operation(&mut self, operation: &Operation, by_put: Option<PutId>) {
         let by_method = by_put.filter(|_| operation.method() == Method::Delete);
         let Some(put) = by_method.or_else(|| self.put_of(operation)) else {
@@ -385,7 +384,7 @@ impl History {
         self.check(is_same && by_put.is_none_or(|by| by == put), || {
             format!("operation: #{put} is carried out as {operation:?}")
         });
-        self.check(owner == put, || format!("id: #{put} goes by {} of #{owner}", operation.id));
+        self.check(owner == put, || format!("id: #{put} uses {} of #{owner}", operation.id));
         let made_as = operation.origin;
         let known = &mut self.puts[put];
         let first = match known.request.key {
@@ -394,10 +393,10 @@ impl History {
         };
         self.check(made_as == first, || format!("origin: #{put} was {first}, now {made_as}"));
         let is_made_then = self.puts[put].may_be_made_as(made_as);
-        self.check(is_made_then, || format!("arrival: #{put} goes by {made_as}"));
+        self.check(is_made_then, || format!("arrival: #{put} uses {made_as}"));
     }
 
-    /// The update of an operation is to run, after a look.
+    /// The update of an operation is about to run, after a look.
     pub fn on_update(&mut self, operation: &Operation, look: Option<Look>, by_put: Option<PutId>) {
         self.on_operation(operation, by_put);
         let Operation { id, precondition, change, .. } = operation;
@@ -415,8 +414,8 @@ impl History {
         self.decided(id).is_none() && now.saturating_sub(id.tick().to_unix()) <= CARRIED_OUT_FOR
     }
 
-    /// Whether a PUT may be received as often as the deployed queue allows: it is broken
-    /// itself, or its precondition may be about an older one that is, and always comes with it.
+    /// Whether a PUT may be received as often as the deployed queue allows: it is broken itself, or
+    /// its precondition may depend on an older broken one that always comes with it.
     pub fn may_be_given_up(&self, put: PutId) -> bool {
         let Known { request: PutRequest { resource, precondition, .. }, .. } = &self.puts[put];
         let is_broken = |put: PutId| {
@@ -432,7 +431,7 @@ impl History {
         self.is_decided(put) || is_broken(put) || is_behind
     }
 
-    /// Whether that may be said of the PUT of a message, which has no outcome.
+    /// The same for the PUT of a message, which has no outcome.
     pub fn is_hopeless(&self, message: &str) -> bool {
         let put = self.named(message);
         put.is_some_and(|put| self.may_be_given_up(put) && !self.is_decided(put))
@@ -484,7 +483,7 @@ impl History {
         });
     }
 
-    /// A batch that began at `begun` has handed some messages back, where if `is_smooth` nothing
+    /// A batch that began at `begun` has handed some messages back. `is_smooth` says that nothing
     /// kept the function from its work.
     pub fn on_batch(
         &mut self,
@@ -520,7 +519,7 @@ impl History {
     }
 }
 
-/// What the preconditions mean, in words of the checks' own.
+/// What the preconditions mean, written independently of `rules`.
 fn is_true(precondition: &Precondition, state: Option<Version>) -> bool {
     match (precondition, resource_at(state)) {
         (Precondition::None, _) | (Precondition::Exists, Some(_)) => true,

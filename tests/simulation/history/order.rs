@@ -1,5 +1,5 @@
-//! The order: whatever was answered before a PUT was sent never wins over it, as long as
-//! the gateway's clocks keep the bound.
+//! The order: a request that was answered before a PUT was sent never wins over it, as long as the
+//! gateway's clocks stay within the bound.
 
 use rules::{OperationId, ResourceId};
 
@@ -9,7 +9,7 @@ use crate::events::Event;
 use crate::scheduler::{MS, Time};
 
 impl History {
-    /// Whether, within the bound, `earlier` was over before `later` was sent.
+    /// Whether, within the bound, `earlier` had ended before `later` was sent.
     pub(super) fn is_before(&self, earlier: PutId, later: PutId) -> bool {
         let Some(gap) = self.gap else { return false };
         let (earlier, later) = (&self.puts[earlier], &self.puts[later]);
@@ -21,8 +21,8 @@ impl History {
         ends.all(|end| end.is_some_and(|end| end + gap <= first.requested))
     }
 
-    /// When a sending was over: answered, or given up. One that may step over newer ids
-    /// may do so for what arrived up to 1 s after it.
+    /// When a sending ended: it was answered, or given up. A sending that may step over newer ids
+    /// may do so up to 1 s after its arrival.
     fn end(&self, sending: &Sending, is_keyed: bool) -> Option<Time> {
         let answered = sending.answered.map(|(answered, _)| answered);
         let arrived = sending.arrived?;
@@ -33,19 +33,19 @@ impl History {
         answered.into_iter().chain(given_up).min()
     }
 
-    /// That operation `winner` may stand where `loser` does not.
+    /// Checks that operation `winner` may be stored and `loser` not.
     pub(super) fn check_order(&mut self, winner: OperationId, loser: PutId) {
         let Some(winner) = self.owners.get(&winner).copied() else { return };
         if winner != loser {
             self.count(Event::OrderedPairs);
             let is_stale = self.is_before(winner, loser);
             self.check(!is_stale, || {
-                format!("stale: #{winner} wins over #{loser}, which was sent when that was over")
+                format!("stale: #{winner} wins over #{loser}, which was sent after #{winner} ended")
             });
         }
     }
 
-    /// That the write of `winner` may stand over all that the resource was at before.
+    /// Checks that the write of `winner` may replace all earlier states of the resource.
     pub(super) fn check_overwritten(&mut self, resource: &ResourceId, winner: OperationId) {
         let earlier = self.stored_so_far(resource);
         let losers: Vec<_> = earlier.filter_map(|id| self.owner(id)).collect();
@@ -55,14 +55,14 @@ impl History {
         }
     }
 
-    /// The operations that a resource, or its tombstone, was at.
+    /// The operations of all states so far of a resource or its tombstone.
     fn stored_so_far(&self, resource: &ResourceId) -> impl Iterator<Item = OperationId> {
         let states = self.states.get(resource).map_or(&[][..], Vec::as_slice);
         states.iter().filter_map(|(_, state)| state.map(|state| state.written_by))
     }
 
-    /// That what operation `winner` overwrites arrived at most a second after it, by the
-    /// gateway's clocks, whatever all other clocks say.
+    /// Checks that the operations that `winner` overwrites arrived at most a second after it, by
+    /// the gateway's clocks, whatever all other clocks say.
     fn check_promise(&mut self, winner: OperationId, loser: PutId) {
         let Some(winner) = self.owners.get(&winner).copied() else { return };
         let arrivals =
@@ -74,7 +74,7 @@ impl History {
         });
     }
 
-    /// That some newer operation that was stored may stand where `loser` (`id`) does not.
+    /// Checks that some newer operation that was stored may win over `loser` (`id`).
     pub(super) fn check_superseded(&mut self, id: OperationId, loser: PutId) {
         let resource = &self.puts[loser].request.resource;
         let newer = self.stored_so_far(resource).filter(|stored| *stored > id);
@@ -85,7 +85,7 @@ impl History {
         let is_stale =
             !winners.is_empty() && winners.iter().all(|winner| self.is_before(*winner, loser));
         self.check(!is_stale, || {
-            format!("stale: #{loser} is superseded only by {winners:?}, which were over before")
+            format!("stale: #{loser} is superseded only by {winners:?}, which ended before")
         });
     }
 }

@@ -1,4 +1,4 @@
-//! What GETs show.
+//! Checks what GETs show.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::world::since_epoch;
 
 const DAY: u64 = 24 * 3600;
 
-/// Ages of operations in the design (kept apart from the constants of `rules`).
+/// Ages of operations in the design (separate from the constants of `rules`).
 const PENDING_FOR: Duration = Duration::from_secs(32 * DAY + 3600);
 pub(super) const TOLD_FOR: Duration = Duration::from_secs(44 * DAY);
 const OUTCOME_KEPT: Duration = Duration::from_secs(60 * DAY);
 
 impl History {
-    /// A GET of a resource that was sent at `from` gave `seen`: the version that it showed.
+    /// A GET of a resource that was sent at `from` got `seen`, the version that it showed.
     pub fn on_resource_read(
         &mut self,
         from: Time,
@@ -53,14 +53,14 @@ impl History {
         version
     }
 
-    /// Whether no outcome of an operation need be known: the table deletes by true time, and a
-    /// function goes by its host's clock, and `latest` is the later of both.
+    /// Whether a function may know no outcome of an operation any more. The table deletes by true
+    /// time and a function uses its host's clock; `latest` is the later of both.
     pub(super) fn is_forgotten(&self, id: OperationId, latest: Duration) -> bool {
         self.decided(id).is_none_or(|by| latest >= by.completed_at + OUTCOME_KEPT)
     }
 
-    /// A GET of a status that was under way from `from` to `to` showed something, by a
-    /// host's clock that showed `clock` at the end.
+    /// A GET of a status, under way from `from` to `to`, showed something. `clock` is the time of
+    /// its host's clock at the end.
     pub fn on_status_read(
         &mut self,
         (from, to): (Time, Time),

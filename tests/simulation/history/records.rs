@@ -1,4 +1,4 @@
-//! What is recorded of operations.
+//! Checks what is recorded of operations.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::events::Event;
 use crate::scheduler::{DAY, Time};
 
 impl History {
-    /// A function is about to record something of an operation, after it had `met` the
-    /// resource at a version.
+    /// A function is about to record something of an operation, after it had `met` the resource at
+    /// a version.
     pub fn on_judged(
         &mut self,
         who: &'static str,
@@ -33,7 +33,7 @@ impl History {
             let is_dead = self.puts[put].is_dead_lettered && who == "park";
             return self.check(is_dead, || format!("stalled: #{put}, by {who}"));
         };
-        // A chain of conditional PUTs is in order: the id follows a tag that stands alone.
+        // A chain of conditional PUTs is in order: the id follows the tag, if there is only one.
         let near = id.tick().to_unix() + Duration::from_micros(WINDOW);
         let kind_recorded = kind(&decision.outcome);
         let is_broken_chain = !matches!(kind_recorded, Kind::Succeeded(_))
@@ -71,8 +71,8 @@ impl History {
         }
     }
 
-    /// A transaction on a resource that was at `met` is to record an operation: the one that it
-    /// writes, or an older one, which is superseded only where it would have been written.
+    /// A transaction on a resource that was at `met` is about to record an operation: the one that
+    /// it writes, or an older one. The older one is superseded only if it would have been written.
     pub fn on_transacted(&mut self, id: OperationId, is_own: bool, met: Option<Version>) {
         self.count(if is_own { Event::Transacted } else { Event::Coalesced });
         let Some(put) = self.owners.get(&id).copied() else {
@@ -101,7 +101,7 @@ impl History {
         let Recorded::Decided(decision) = after else {
             fate.stalled = Some(now);
             self.count(Event::Stalled);
-            // Once its time to live is over, nothing is known of a decision.
+            // After its time to live, nothing is known of a decision.
             let is_open = decided.is_none_or(|by| now > by.at + 59 * DAY);
             return self
                 .check(is_open, || format!("outcome: #{put} had an outcome, now {after:?}"));
@@ -144,13 +144,13 @@ impl History {
         }
     }
 
-    /// The final outcome of an operation so far, without its words.
+    /// The final outcome of an operation so far, without its texts.
     pub(super) fn kind_of(&self, id: OperationId) -> Option<Kind> {
         self.decided(id).map(|by| kind(&by.outcome))
     }
 }
 
-/// An outcome without the words of its problem.
+/// An outcome without the texts of its problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Succeeded(Method),

@@ -1,4 +1,4 @@
-//! The clients of one resource: they send, they listen, and they write down all of it.
+//! The clients of one resource: they send requests and write down all requests and answers.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::record::{Change, Condition, Fate, Get, Method, Mode, Said, Sending, S
 /// How often a keyed PUT or DELETE is sent again while its outcome is not known.
 const MAX_SENDINGS: usize = 6;
 
-/// How long a status is asked for. A message that was parked needs some seconds.
+/// How long a client asks for a status. A parked message needs some seconds.
 const LONGEST_PENDING: Duration = Duration::from_secs(300);
 
-/// After so many polls in a row without a message or a call about the resource, its status never
+/// After so many polls in a row without a message or call for the resource, its status never
 /// changes again.
 const MAX_QUIET_POLLS: u32 = 20;
 
@@ -29,7 +29,7 @@ pub struct Target {
     rig: Arc<Rig>,
     name: String,
     known: Mutex<Known>,
-    /// Each asks for the status of a PUT or DELETE that was accepted.
+    /// Each asks for the status of an accepted PUT or DELETE.
     polls: tokio::sync::Mutex<JoinSet<()>>,
 }
 
@@ -52,8 +52,8 @@ impl Target {
         self.known.lock().unwrap()
     }
 
-    /// Carries out a plan, until every client is done and, unless that takes long, all
-    /// that was deferred is decided.
+    /// Carries out a plan until every client has finished. Then waits until all deferred operations
+    /// are decided, unless that takes long.
     pub async fn play(self: &Arc<Self>, plan: &Plan) {
         self.rig.watch.enter(&self.name, plan.weather, plan.hot, plan.seed);
         let clients = plan.clients.iter().map(|steps| async move {
@@ -65,7 +65,7 @@ impl Target {
         let _ = timeout(Duration::from_secs(2), self.decided()).await;
     }
 
-    /// Waits until nothing about the resource is on its way, and returns its story.
+    /// Waits until nothing for the resource is on its way, and returns its story.
     pub async fn close(self: &Arc<Self>) -> Story {
         self.decided().await;
         self.rig.watch.calm(&self.name);
@@ -78,7 +78,7 @@ impl Target {
             }
             sleep(Duration::from_millis(20)).await;
         }
-        // What was final must be so still.
+        // A final status must be unchanged.
         let changes = self.known().changes.len();
         for change in 0..changes {
             let location = self.known().changes[change].location.clone();
@@ -173,7 +173,8 @@ impl Target {
         self.polls.lock().await.spawn(poll);
     }
 
-    /// Writes down an answer; returns where the status is, if this is the first to say so.
+    /// Writes down an answer; returns the URL of the status, if this is the first answer that has
+    /// one.
     fn heard(
         &self,
         number: usize,
@@ -188,8 +189,8 @@ impl Target {
         let change = &mut known.changes[number];
         let key = if change.is_keyed { ", key" } else { "" };
         self.rig.tally.add(&format!("{:?} {mode:?}{key}: {}", change.method, said.text));
-        // No version has the id of a DELETE, not even the tombstone that it leaves. It is named
-        // in a precondition all the same.
+        // No version has the id of a DELETE, not even its tombstone. The plan uses it in
+        // preconditions nevertheless.
         if said.fate == Fate::Written || change.method == Method::Delete {
             known.versions.extend(said.operation.clone());
         }
@@ -229,7 +230,7 @@ impl Target {
         request
     }
 
-    /// Asks for the status until it is final, and after so long cancels first.
+    /// Asks for the status until it is final. If `cancel` is given, cancels after that time.
     async fn poll(&self, change: usize, location: &str, cancel: Option<Duration>) {
         let mut cancel = cancel.map(|after| Instant::now() + after);
         let deadline = Instant::now() + LONGEST_PENDING;
@@ -239,7 +240,7 @@ impl Target {
             let next = Instant::now() + pause;
             if let Some(at) = cancel.take_if(|at| *at < next) {
                 sleep_until(at).await;
-                // The second must be answered the same.
+                // The second cancel must get the same answer.
                 for _ in 0..2 {
                     self.ask("DELETE", change, location).await;
                 }
@@ -253,7 +254,7 @@ impl Target {
         }
     }
 
-    /// Asks for a status, or by a DELETE to cancel; whether the status is final.
+    /// Asks for a status, or cancels with a DELETE; returns whether the status is final.
     async fn ask(&self, method: &'static str, change: usize, location: &str) -> bool {
         let mut request = Request::new(method, location.to_owned());
         let (sent, reply) = self.send(&mut request).await;
@@ -299,8 +300,8 @@ impl Target {
         known.gets.push(Get { sent, answered, seen });
     }
 
-    /// Sends a request; returns when that was, and the reply. Its millisecond is later than
-    /// that of any answer before it: the one thing that the order by arrival asks of clients.
+    /// Sends a request; returns the time and the reply. Its millisecond is later than that of any
+    /// earlier answer. That is all that the order by arrival asks of clients.
     async fn send(&self, request: &mut Request) -> (Duration, Reply) {
         let sent = loop {
             {

@@ -1,15 +1,15 @@
-//! A soak: many PUTs and DELETEs through the real binaries under faults of every kind, and the
-//! account of each.
+//! A soak: many PUTs and DELETEs through the real binaries, with faults of every kind, and a check
+//! of each.
 //!
-//! [`plan`] fixes what the clients of one resource do, [`client`] does it and writes down what it
-//! hears, [`check`] reads these [`record`]s, and [`run`] does it for many resources while processes
-//! die and wires are cut.
+//! [`plan`] fixes what the clients of one resource do, [`client`] does it and writes down the
+//! answers, [`check`] reads these [`record`]s, and [`run`] does this for many resources while
+//! processes die and wires are cut.
 //!
-//! A seed fixes the plans: what is sent, and how likely which fault is. It does not fix how the
-//! processes and the calls take turns, so a finding may need several runs to come again.
+//! A seed fixes the plans: the requests, and how likely each fault is. It does not fix the order in
+//! which processes and calls run, so it may take several runs to reproduce a finding.
 //!
-//! `soak [--bins FOLDER] [--puts N] [--seed N] [--resources N] [--only RESOURCE]` prints its account,
-//! and ends with 1 if anything is wrong. A story that something is wrong with is written to
+//! `soak [--bins FOLDER] [--puts N] [--seed N] [--resources N] [--only RESOURCE]` prints its
+//! account, and ends with 1 if anything is wrong. Stories with findings are written to
 //! `target/stories`.
 
 mod check;

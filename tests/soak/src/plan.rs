@@ -1,4 +1,4 @@
-//! What is done to one resource: a function of the seed and of the resource's number alone.
+//! The plan for one resource, which depends only on the seed and the number of the resource.
 
 use std::time::Duration;
 
@@ -25,19 +25,18 @@ pub enum What {
         mode: Mode,
         condition: Wish,
         key: Key,
-        /// So much later it is cancelled, if it was accepted.
+        /// It is cancelled after this time, if it was accepted.
         cancel: Option<Duration>,
     },
 }
 
-/// A precondition, before it is known which versions there are.
+/// A precondition, before the versions are known.
 #[derive(Clone, Copy, Debug)]
 pub enum Wish {
     None,
-    /// The newest version that any client has heard of.
+    /// The newest version that any client knows.
     Newest,
-    /// Some version that was heard of, the choice by this number; with another one beside
-    /// it where the number is odd.
+    /// A known version, chosen by this number. If the number is odd, there is a second one.
     Some(usize),
     /// `If-Match: *`
     Exists,
@@ -49,22 +48,22 @@ pub enum Wish {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Key {
     None,
-    /// It is sent again only where its answer leaves it open.
+    /// It is sent again only if its answer leaves it open.
     One,
-    /// So much later a second sender sends it too, in this mode.
+    /// After this time a second sender sends it too, in this mode.
     Raced(Duration, Mode),
 }
 
-/// What is done to one resource.
+/// What happens to one resource.
 #[derive(Debug)]
 pub struct Plan {
     /// What each client does.
     pub clients: Vec<Vec<Step>>,
-    /// What happens to its calls.
+    /// The faults of its calls.
     pub weather: Weather,
-    /// How long the table takes no write of it from the start on.
+    /// From the start, the table accepts no write of it for this time.
     pub hot: Duration,
-    /// For whatever happens at random to its calls.
+    /// The seed for everything random that happens to its calls.
     pub seed: u64,
 }
 
@@ -88,7 +87,7 @@ impl Plan {
         Self { clients, weather, hot: Duration::from_millis(hot), seed: rng.u64(..) }
     }
 
-    /// How many PUTs and DELETEs it has.
+    /// The number of its PUTs and DELETEs.
     pub fn changes(&self) -> u64 {
         let steps = self.clients.iter().flatten();
         steps.filter(|step| matches!(step.what, What::Change { .. })).count() as u64

@@ -1,4 +1,4 @@
-//! What the replies of the service say.
+//! The meaning of the service's replies.
 
 use rig::gateway::{Answer as Reply, problem_type};
 
@@ -26,7 +26,7 @@ pub fn answer(reply: &Reply, body: Option<&str>) -> Said {
             let operation = document["id"].as_str().map(str::to_owned);
             return match document["status"].as_str() {
                 Some("pending") => said("202", Fate::Open, operation),
-                // Of a DELETE it is known that it was written.
+                // A DELETE is known to be written.
                 Some("succeeded") if body.is_some() => {
                     said("202 succeeded", Fate::Written, operation)
                 }
@@ -43,8 +43,8 @@ pub fn answer(reply: &Reply, body: Option<&str>) -> Said {
     said(reply.brief(), fate, None)
 }
 
-/// The status of a PUT or DELETE in a status document, or in the answer to its cancel. `None` if
-/// the answer need not say it.
+/// The status of a PUT or DELETE in a status document, or in the answer to its cancellation. `None`
+/// if the answer need not contain it.
 pub fn status(reply: &Reply, method: Method, is_cancel: bool) -> Option<Said> {
     if reply.status == 503 || !reply.is_functions_own {
         return None;
@@ -62,7 +62,7 @@ pub fn status(reply: &Reply, method: Method, is_cancel: bool) -> Option<Said> {
         // A DELETE leaves no version.
         Some("succeeded") if etag.is_some() == (method == Method::Put) => Fate::Written,
         Some("superseded") => Fate::Never,
-        // All clocks are right here, so that nothing else fails.
+        // All clocks are right here, so a failure has no other cause.
         Some("failed") if problem == "precondition-failed" => Fate::PreconditionFailed,
         _ => return Some(unexpected(reply)),
     };

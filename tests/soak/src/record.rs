@@ -12,7 +12,7 @@ pub enum Method {
     Delete,
 }
 
-/// What must be true of the stored resource.
+/// The condition on the stored resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     None,
@@ -29,11 +29,11 @@ pub enum Condition {
 pub enum Mode {
     Inline,
     Deferred,
-    /// Awaited for so many seconds.
+    /// The client waits for this many seconds.
     Wait(u8),
 }
 
-/// Whether a PUT or DELETE took effect, as an answer or a status says.
+/// Whether a PUT or DELETE took effect, by an answer or a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Written,
@@ -43,9 +43,9 @@ pub enum Fate {
     Never,
     /// It did not, since it was cancelled.
     Cancelled,
-    /// That is not known.
+    /// The answer leaves it open.
     Open,
-    /// No request of this soak should hear this.
+    /// No request of this soak should get this.
     Unexpected,
 }
 
@@ -69,21 +69,21 @@ pub struct Sending {
     pub said: Said,
 }
 
-/// One PUT or DELETE, however often it was sent.
+/// One PUT or DELETE, with all its sendings.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub method: Method,
-    /// What its writes are known by, which no other has: the body of a PUT, the id of the
-    /// request for a DELETE.
+    /// Identifies its writes: the body of a PUT, the id of the request for a DELETE. No other PUT
+    /// or DELETE has it.
     pub mark: String,
     pub condition: Condition,
     pub is_keyed: bool,
     pub sendings: Vec<Sending>,
-    /// Where its status is, if it was accepted.
+    /// The URL of its status, if it was accepted.
     pub location: Option<String>,
-    /// What its status was, and when that was heard.
+    /// Its statuses, and when each was heard.
     pub statuses: Vec<(Duration, Said)>,
-    /// When it was sent to cancel it, but for those that said that they failed.
+    /// When requests to cancel it were sent, without those that are known to have failed.
     pub cancels: Vec<Duration>,
 }
 
@@ -106,7 +106,7 @@ pub struct Story {
     pub landed: Vec<Landed>,
     /// What is stored at the end.
     pub stored: Option<Stored>,
-    /// What went wrong beside it.
+    /// Everything else that went wrong.
     pub troubles: Vec<String>,
 }
 
@@ -120,14 +120,14 @@ impl Said {
         self.text.starts_with("202")
     }
 
-    /// Whether a status may never change.
+    /// Whether a status must never change again.
     pub fn is_final(&self) -> bool {
         !matches!(self.fate, Fate::Open | Fate::Unexpected)
     }
 
     /// Whether a status may be followed by `later`, at once or after others.
     pub fn may_precede(&self, later: &Self) -> bool {
-        // What a cancel that came too late says: it has another status, which is final.
+        // The answer to a late cancellation: the operation has another status, which is final.
         const ALREADY_DECIDED: &str = "already-decided";
         match (self.text.as_str(), later.text.as_str()) {
             (_, ALREADY_DECIDED) => self.fate != Fate::Cancelled,
@@ -138,13 +138,13 @@ impl Said {
 }
 
 impl Change {
-    /// When it was sent first.
+    /// When it was first sent.
     pub fn sent(&self) -> Duration {
         self.sendings.iter().map(|sending| sending.sent).min().unwrap_or_default()
     }
 
-    /// When its operation's place in the order was settled, as far as a client can tell: at
-    /// the first answer that shows that the service knew of it, or else at the last answer.
+    /// When the place of its operation in the order was settled, as far as a client can tell: at
+    /// the first answer that shows that the service knew the operation, or else at the last answer.
     pub fn settled(&self) -> Duration {
         let known = self.sendings.iter().filter(|sending| !sending.said.is_unknown());
         let known = known.map(|sending| sending.answered).min();
@@ -152,18 +152,18 @@ impl Change {
         known.or(last).unwrap_or_default()
     }
 
-    /// All answers and statuses, and when they were heard.
+    /// All answers and statuses, each with its time.
     pub fn heard(&self) -> impl Iterator<Item = (Duration, &Said)> {
         let answers = self.sendings.iter().map(|sending| (sending.answered, &sending.said));
         answers.chain(self.statuses.iter().map(|(at, said)| (*at, said)))
     }
 
-    /// Every claim about its fate, and when it was heard.
+    /// Every claim about its fate, each with its time.
     pub fn claims(&self) -> Vec<(Duration, &Said)> {
         self.heard().filter(|(_, said)| said.is_final()).collect()
     }
 
-    /// Its fate by the first claim that can be dated, or else by any.
+    /// Its fate by the first claim with a time, or else by any claim.
     pub fn fate(&self) -> (Fate, Duration) {
         let claims = self.claims().into_iter().map(|(at, said)| match said.fate {
             Fate::Never => (Fate::Never, Duration::MAX),
@@ -172,7 +172,7 @@ impl Change {
         claims.min_by_key(|(_, at)| *at).unwrap_or((Fate::Open, Duration::MAX))
     }
 
-    /// Every operation id that it was given.
+    /// Every operation id that it had.
     pub fn operations(&self) -> Vec<&str> {
         self.heard().filter_map(|(_, said)| said.operation.as_deref()).collect()
     }

@@ -21,10 +21,10 @@ use crate::plan::Plan;
 use crate::reading;
 use crate::record::{Method, Said, Story};
 
-/// What the command line chose.
+/// The settings from the command line.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Chooses the plans.
+    /// The seed of the plans.
     pub seed: u64,
     /// How many PUTs and DELETEs.
     pub changes: u64,
@@ -32,22 +32,22 @@ pub struct Settings {
     pub resources: usize,
     /// Only the resource of this number.
     pub only: Option<u64>,
-    /// Where the stories are written that something is wrong with.
+    /// Where stories with findings are written.
     pub folder: PathBuf,
 }
 
-/// What a soak has found.
+/// The results of a soak.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// PUTs and DELETEs that were sent, each as often as it was.
+    /// PUTs and DELETEs, counted once for each sending.
     pub sent: u64,
-    /// What is wrong, with the resource.
+    /// The findings, each with its resource.
     pub findings: Vec<(String, Finding)>,
-    /// Histories that are linearizable, that are not, and that are not decided.
+    /// Histories that are linearizable, not linearizable, and undecided.
     pub histories: [u64; 3],
     /// PUTs, DELETEs and GETs in them.
     pub operations: u64,
-    /// A status of each resource, where it is and of what, to be asked for once more at the end.
+    /// One status of each resource, with its URL and method, to ask for once more at the end.
     statuses: Vec<(String, String, Method, Said)>,
     /// Statuses that were asked for once more at the end.
     pub asked_again: u64,
@@ -67,7 +67,7 @@ pub async fn soak(rig: &Arc<Rig>, settings: &Settings) -> Found {
     let mut found = play(rig, settings).await;
     is_over.store(true, Ordering::Relaxed);
     villain.await.expect("it ends");
-    // Nothing may move any more.
+    // Nothing may change any more.
     rig.watch.calm(OTHERS);
     sleep(LATEST).await;
     operator.abort();
@@ -90,7 +90,7 @@ async fn play(rig: &Arc<Rig>, settings: &Settings) -> Found {
     let mut resources = JoinSet::new();
     let (mut planned, mut reported) = (0, Instant::now());
     for number in settings.only.unwrap_or(0).. {
-        // Where the machine is slow, more of them would keep it busy with their polls alone.
+        // On a slow machine, the polls of more resources would keep it busy.
         while resources.len() >= 4 * settings.resources {
             resources.join_next().await;
         }
@@ -151,8 +151,8 @@ fn judge(story: &Story, settings: &Settings, found: &Mutex<Found>) {
     found.findings.extend(findings.into_iter().map(|finding| (story.resource.clone(), finding)));
 }
 
-/// Kills a process, whatever it does, about once a second; some times a minute cuts a wire, or lets
-/// its connections die, as those of functions that slept.
+/// Kills a process about once a second, whatever it does. A few times a minute, cuts a wire or
+/// makes its connections die, as those of sleeping functions do.
 async fn disturb(rig: Arc<Rig>, seed: u64, is_over: Arc<AtomicBool>) {
     let mut rng = Rng::with_seed(!seed);
     let names = rig.workers.names();
@@ -169,7 +169,7 @@ async fn disturb(rig: Arc<Rig>, seed: u64, is_over: Arc<AtomicBool>) {
     }
 }
 
-/// The operator moves back what is parked.
+/// The operator moves parked messages back.
 async fn operate(rig: Arc<Rig>) {
     loop {
         sleep(Duration::from_millis(1500)).await;
@@ -178,7 +178,7 @@ async fn operate(rig: Arc<Rig>) {
     }
 }
 
-/// Asks for some statuses once more: what was final must be so still.
+/// Asks for some statuses once more: a final status must be unchanged.
 async fn ask_again(rig: &Rig, found: &mut Found) {
     let statuses = std::mem::take(&mut found.statuses);
     let step = statuses.len().div_ceil(5000).max(1);

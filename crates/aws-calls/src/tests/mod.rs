@@ -1,4 +1,4 @@
-//! The client as the wire sees it: a real one of the SDK, against a server on this machine.
+//! The client as the wire sees it: a real client of the SDK, against a server on this machine.
 
 mod server;
 
@@ -31,7 +31,7 @@ fn client(scheme: &str, server: &Server, http_client: SharedHttpClient) -> Clien
     Client::new(&config(account, http_client))
 }
 
-/// A server that begins with this fate of every request, and a client of it.
+/// A server with this fate for every request at first, and a client of it.
 async fn pair(fate: Fate) -> (Server, Client) {
     let server = Server::start(false, fate).await;
     let client = client("http", &server, http_client());
@@ -43,7 +43,7 @@ async fn call(client: &Client) -> Result<(), CallError> {
     sent.map(drop).map_err(|error| call_error("dynamodb:ListTables", &error))
 }
 
-/// Makes so many calls at a time, each on a connection of its own.
+/// Makes so many calls at a time, each on a separate connection.
 async fn burst(server: &Server, client: &Client, size: usize) {
     let so_far = server.requests().len();
     server.set_fate(move |_| Fate::Held(so_far + size));
@@ -52,7 +52,7 @@ async fn burst(server: &Server, client: &Client, size: usize) {
     }
 }
 
-/// The connection that each request came by.
+/// The connection of each request.
 fn connections(server: &Server) -> Vec<usize> {
     server.requests().iter().map(|request| request.connection).collect()
 }
@@ -62,7 +62,7 @@ async fn a_connection_of_a_sick_host_is_not_used_again_and_the_sdk_logs_no_error
     let (mut log, writer) = std::io::pipe().unwrap();
     let lines = tracing_subscriber::fmt().with_writer(Arc::new(writer)).finish();
     let logging = tracing::subscriber::set_default(lines);
-    // What the SDK takes for the failure of a host, with other codes as well.
+    // The SDK takes these for the failure of a host, also with other codes.
     let request_timeout = Fate::Answered(400, r#"{"__type":"RequestTimeoutException"}"#);
     for sick in [BROKEN, request_timeout, Fate::Answered(503, "")] {
         let (server, client) = pair(OK).await;
@@ -79,10 +79,10 @@ async fn a_connection_of_a_sick_host_is_not_used_again_and_the_sdk_logs_no_error
     assert!(lines.ends_with("it is read\n") && lines.lines().count() == 1, "{lines}");
 }
 
-/// How connections die that wait for a call.
+/// When connections that wait for a call die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Death {
-    /// As their next request comes.
+    /// When their next request comes.
     At(Fate),
     /// Before, while the function sleeps.
     Closed,
@@ -127,7 +127,7 @@ async fn what_fails_on_a_new_connection_is_not_put_down_to_an_old_one() {
         assert!(!error.is_by_reused_connection, "{error}");
         assert_eq!(error.failure, Failure::MayHaveLanded, "{error}");
     }
-    // What was refused was refused by a healthy host.
+    // These refusals came from a healthy host.
     let (server, client) = pair(OK).await;
     call(&client).await.unwrap();
     server.set_fate(|_| Fate::Answered(400, r#"{"__type":"ThrottlingException"}"#));
@@ -161,7 +161,7 @@ async fn idle_connections_are_bounded_in_number_and_time() {
     assert_eq!(IDLE_TIMEOUT, Duration::from_secs(50));
 }
 
-/// Each attempt is a call of ours, so that the code knows whether an earlier one may have landed.
+/// Each attempt is one of our own calls, so the code knows whether an earlier one may have landed.
 #[tokio::test]
 async fn the_sdk_makes_each_call_once() {
     let throttled = Fate::Answered(400, r#"{"__type":"ThrottlingException"}"#);
@@ -213,7 +213,7 @@ async fn only_a_host_with_a_certificate_of_a_root_is_sent_anything() {
     assert_eq!(connections(&server), [1]);
     let error = call(&client("https", &server, http_client())).await.unwrap_err();
     assert_eq!(error.failure, Failure::NotLanded, "{error}");
-    // The root of this name is known, and has another key.
+    // The root of this name is known, but has another key.
     assert!(error.to_string().contains("BadSignature"), "{error}");
     assert_eq!((connections(&server), server.connections().0), (vec![1], 2));
     assert_eq!(ROOTS.len(), 5);
@@ -221,7 +221,7 @@ async fn only_a_host_with_a_certificate_of_a_root_is_sent_anything() {
 
 #[tokio::test]
 async fn a_connection_is_opened_in_time_tls_included() {
-    // It accepts connections and says nothing.
+    // It accepts connections but does not answer.
     let server = Server::start(false, Fate::Silence).await;
     let started = Instant::now();
     let error = call(&client("https", &server, http_client())).await.unwrap_err();

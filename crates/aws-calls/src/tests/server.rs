@@ -1,4 +1,4 @@
-//! A server on this machine that does to each request what the test says.
+//! A server on this machine that treats each request as the test says.
 
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -11,25 +11,25 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate for 127.0.0.1, and its key. It signed itself, in the name of Amazon Root CA 3,
-/// which is one of the roots, with another key.
+/// A certificate for 127.0.0.1, and its key. It is self-signed in the name of Amazon Root CA 3,
+/// which is one of the roots, but with another key.
 pub(crate) const CERTIFICATE: &[u8] = include_bytes!("server.cer");
 const KEY: &[u8] = include_bytes!("server.key");
 
-/// What is done to a request.
+/// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is answered so.
+    /// It gets this answer.
     Answered(u16, &'static str),
-    /// It is answered when so many requests have come.
+    /// It gets its answer when this many requests have come.
     Held(usize),
     /// The connection is reset.
     Reset,
     /// Nothing happens.
     Silence,
-    /// The reply's head comes, and not its body.
+    /// The head of the reply comes, but not its body.
     HeadOnly,
-    /// The reply's head comes, and then the connection ends.
+    /// The head of the reply comes, and then the connection ends.
     Cut,
 }
 
@@ -38,7 +38,7 @@ pub(crate) const OK: Fate = Fate::Answered(200, "{}");
 /// A request, as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// The connection that it came by, from 1.
+    /// The number of its connection, from 1.
     pub(crate) connection: usize,
     /// Its head, in lower case.
     pub(crate) head: String,
@@ -58,7 +58,7 @@ struct State {
 }
 
 impl Server {
-    /// One that begins with this fate of every request.
+    /// A server with this fate for every request at first.
     pub(crate) async fn start(tls: bool, fate: Fate) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -76,7 +76,7 @@ impl Server {
         server
     }
 
-    /// From now on this is the fate of a request, by the number of its connection.
+    /// Sets the fate of a request, by the number of its connection, from now on.
     pub(crate) fn set_fate(&self, fate: impl Fn(usize) -> Fate + Send + 'static) {
         self.state.lock().unwrap().fate = Box::new(fate);
     }
@@ -85,7 +85,7 @@ impl Server {
         self.state.lock().unwrap().requests.clone()
     }
 
-    /// How many connections there have been, and how many of them are open.
+    /// The number of connections so far, and of those that are open.
     pub(crate) fn connections(&self) -> (usize, usize) {
         let connections = &self.state.lock().unwrap().connections;
         (connections.len(), connections.iter().flatten().count())
@@ -123,7 +123,7 @@ async fn connect(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<Mutex<S
             Err(_) => Ok(()),
         },
     };
-    // Closed by the client, or cut here.
+    // The client closed it, or it was cut here.
     drop(served);
     state.lock().unwrap().connections[number - 1] = None;
 }

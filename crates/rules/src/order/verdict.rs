@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    /// A final refusal is never told as a 503, which would be sent again.
+    /// A final refusal is never reported as a 503, since the client would send it again.
     #[test]
     fn every_refusal_is_a_4xx() {
         let is_false = Refusal::PreconditionFailed { live: None };

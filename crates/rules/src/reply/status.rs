@@ -182,7 +182,7 @@ mod tests {
         assert!(!is_too_old(id(), ACCEPTED + MAX_AGE));
         assert!(is_too_old(id(), ACCEPTED + MAX_AGE + SECOND));
         assert!(MAX_AGE + Duration::from_secs(3600) <= EXPIRES_AFTER);
-        // Nor is it once the tombstone of a newer DELETE is removed.
+        // The tombstone of a newer DELETE is removed even later.
         assert!(EXPIRES_AFTER < TOMBSTONE_KEPT_FOR);
     }
 
@@ -233,8 +233,8 @@ mod tests {
     }
 
     proptest! {
-        /// A final outcome is shown for as long as it is kept, and what follows is `gone`:
-        /// a status is never taken back.
+        /// A final outcome is shown while it is kept, and after that `gone`: the service never
+        /// takes a status back.
         #[test]
         fn a_final_status_is_followed_by_nothing_else(decided_after in 0..MAX_AGE.as_secs(), asked_after: u32) {
             let (decided_after, asked_after) = (Duration::from_secs(decided_after), Duration::from_secs(asked_after.into()));

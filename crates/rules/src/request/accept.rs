@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_body_that_was_not_utf_8_is_found_by_its_length() {
         let body = SAMPLE.replace("VALUE", "Ren\u{e9}");
-        // One byte that is not UTF-8 takes three as U+FFFD, in which the gateway hands it over.
+        // One byte that is not UTF-8 arrives as U+FFFD, which has three bytes.
         let replaced = body.replace('\u{e9}', "\u{FFFD}");
         let length = body.len();
         for (given, body, expected) in [

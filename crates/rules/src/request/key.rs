@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(parse(&["\"a\"", "\"a\""]), Err(ProblemType::MalformedHeader));
     }
 
-    /// A claim outlives a deployment, so the hashes of a request never change.
+    /// A claim lasts longer than a deployment, so the hash of a request must never change.
     #[test]
     fn a_claim_is_what_earlier_versions_made_of_the_request() {
         let tag = OperationId::new(Tick::from_unix_ms(1_700_000_000_000), 7);

@@ -200,8 +200,8 @@ mod tests {
         Attempt::new(operation, if is_free { Identity::Free(arrival) } else { Identity::Claimed })
     }
 
-    /// Runs an attempt through `replies`: what is next, the ids called with, and whether a
-    /// call may have landed.
+    /// Runs an attempt through `replies`; returns the next step, the ids of the calls, and whether
+    /// a call may have landed.
     fn run_all(precondition: Precondition, replies: &[Reply]) -> (Next, Vec<OperationId>, bool) {
         let mut attempt = attempt(precondition, true);
         let mut ids = Vec::new();
@@ -228,7 +228,7 @@ mod tests {
         run(Precondition::None, replies)
     }
 
-    /// Refused, since the precondition is false of the resource at this id.
+    /// It was refused, since the precondition is false for the resource at this id.
     fn refused(live: Option<OperationId>) -> Next {
         Next::Refused(Refusal::PreconditionFailed { live })
     }
@@ -248,7 +248,7 @@ mod tests {
         let again = (Next::Call { after: Duration::ZERO }, false);
         assert_eq!(last(&[at(id(ARRIVED + 1000))]), again);
         assert_eq!(last(&[at(id(ARRIVED + 1000).successor(1))]), superseded);
-        // The window counts from the arrival, not from the id that it has moved to.
+        // The window starts at the arrival, not at the id that it has moved to.
         assert_eq!(last(&[at(id(ARRIVED + 900)), at(id(ARRIVED + 1001))]), superseded);
         assert_eq!(last(&[MAY_HAVE_LANDED, at(id(ARRIVED + 1001))]), (Next::Open, true));
     }
@@ -297,7 +297,7 @@ mod tests {
         let ahead = Precondition::OneOf(vec![id(2000)]);
         let (next, ids, _) = run_all(ahead, &[at(id(2000))]);
         assert_eq!((next, ids[1] > id(2000)), (Next::Call { after: Duration::ZERO }, true));
-        // The version it names may be queued still, and a call may land after it.
+        // The version that it names may still be queued, and a call may land after it.
         let at_9 = Precondition::OneOf(vec![id(2), id(9)]);
         assert_eq!(run(at_9.clone(), &[at(id(5))]), (refused(Some(id(5))), false));
         assert_eq!(run(at_9.clone(), &[NOT_LANDED, at(id(5))]), (refused(Some(id(5))), false));
@@ -307,7 +307,7 @@ mod tests {
         // A queued DELETE may still remove an older resource.
         let older = run(Precondition::Absent, &[MAY_HAVE_LANDED, at(id(5))]);
         assert_eq!(older, (Next::Open, true));
-        // A tombstone is no resource.
+        // A tombstone does not count as a resource.
         let newer = tombstone(id(2000));
         assert_eq!(run(Precondition::Exists, &[newer]), (refused(None), false));
         let stepped = Next::Call { after: Duration::ZERO };

@@ -264,7 +264,7 @@ mod tests {
             }
         };
         let mut group = Group::new(vec![a, b, c]);
-        // What decides something ends the row.
+        // A decision ends a series of failures.
         fail_twice(&mut group);
         group.on_met(None, &[c.id], 0);
         fail_twice(&mut group);
@@ -277,7 +277,7 @@ mod tests {
         let mut group = Group::new(vec![a]);
         group.on_failed(Failure::NeverLands, false, 0);
         assert_eq!(left(&group), (None, 1));
-        // A refusal that decides nothing counts as a failure.
+        // A refusal without a decision counts as a failure.
         let mut group = Group::new(vec![a]);
         let pauses = [25, 50, 0].map(Duration::from_millis);
         assert_eq!([0; 3].map(|random| group.on_met(None, &[], random)), pauses);

@@ -1,5 +1,5 @@
-//! What the bare functions share: the clients, with the same settings as the project's, and
-//! the calls with the same content.
+//! The common part of the bare functions: clients with the same settings as the project's, and
+//! calls with the same content.
 
 use aws_calls::{Account, config, http_client};
 use aws_credential_types::Credentials;
@@ -10,14 +10,14 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_sqs::types::MessageAttributeValue;
 use lambda_runtime::Error;
 
-/// An operation id; the canned endpoints do not mind that it is always the same.
+/// An operation id. It is always the same, which the canned endpoints accept.
 pub const OPERATION: &str = "01a1f866-10e8-75a3-9f2e-3d4c5b6a7988";
 
 const CONDITION: &str = "attribute_not_exists(id) OR op < :op";
 const UPDATE: &str = "SET body = :body, op = :op, created_by = if_not_exists(created_by, :op)";
 const UNDECIDED: &str = "attribute_not_exists(id) OR provisional = :true";
 
-/// The calls that the functions make, with nothing around them.
+/// The calls of the functions, and nothing else.
 #[derive(Debug)]
 pub struct Calls {
     dynamodb: aws_sdk_dynamodb::Client,
@@ -26,7 +26,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Clients as the environment says.
+    /// Clients with the settings of the environment.
     pub fn from_environment() -> Result<Self, Error> {
         let http = http_client();
         let of = |service: &str| {
@@ -91,7 +91,7 @@ impl Calls {
         Ok(())
     }
 
-    /// The read that tells 201 from 200 after a transaction.
+    /// The read after a transaction, which shows whether the answer is 201 or 200.
     pub async fn get_creator(&self, resource: &str) -> Result<(), Error> {
         let call = self.dynamodb.get_item().table_name("resources").key("id", text(resource));
         call.projection_expression("created_by").consistent_read(true).send().await?;
@@ -113,7 +113,7 @@ impl Calls {
         Ok(())
     }
 
-    /// A strongly consistent read; the attribute `body`, if there is one.
+    /// A strongly consistent read; returns the attribute `body`, if there is one.
     pub async fn get_item(&self, table: &str, id: &str) -> Result<Option<String>, Error> {
         let call = self.dynamodb.get_item().table_name(table).key("id", text(id));
         let reply = call.consistent_read(true).send().await?;

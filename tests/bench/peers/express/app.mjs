@@ -1,4 +1,4 @@
-// The PUT as a plain Express application has it: no order, no condition, no status.
+// The PUT as a plain Express application: no order, no condition, no status.
 import { DynamoDBClient, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import serverlessExpress from "@codegenie/serverless-express";

@@ -1,4 +1,4 @@
-"""The PUT as a plain Flask application has it: no order, no condition, no status."""
+"""The PUT as a plain Flask application: no order, no condition, no status."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-//! Nothing lost, nothing doubled, nothing stale over something newer, no lies.
+//! Checks that nothing is lost, doubled or contradictory, and that nothing stale replaces something
+//! newer.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -40,7 +41,7 @@ impl Found {
     }
 }
 
-/// What an answer or a status says was written is; what was accepted is decided.
+/// What is reported as written is written. What was accepted is decided.
 fn lost(change: &Change, landed: &[&Landed], found: &mut Found) {
     let claims = change.claims();
     if let Some((_, said)) = claims.iter().find(|(_, said)| said.fate == Fate::Written)
@@ -86,10 +87,10 @@ fn contradictory(change: &Change, landed: &[&Landed], found: &mut Found) {
     }
 }
 
-/// Nothing is answered that no request of a soak should get.
+/// No answer is one that no request of a soak should get.
 fn unexpected(change: &Change, found: &mut Found) {
     for (_, said) in change.heard() {
-        // Under a key, another sending may have landed it.
+        // With a key, another sending may have written it.
         let is_promise = change.is_keyed && said.is_unknown() && said.fate == Fate::Never;
         if said.fate == Fate::Unexpected || is_promise {
             found.about(change, "LIE", format!("unexpected: {said:?}"));
@@ -97,7 +98,7 @@ fn unexpected(change: &Change, found: &mut Found) {
     }
 }
 
-/// What is cancelled was so by a client, and has no other outcome.
+/// An operation is cancelled only if a client asked for that, and has no other outcome.
 fn cancelled(change: &Change, found: &mut Found) {
     let claims = change.claims();
     for (at, said) in claims.iter().filter(|(_, said)| said.fate == Fate::Cancelled) {
@@ -110,7 +111,7 @@ fn cancelled(change: &Change, found: &mut Found) {
     }
 }
 
-/// What is superseded is so by something newer.
+/// An operation is superseded only by a newer one that landed.
 fn superseded(change: &Change, landed: &[Landed], found: &mut Found) {
     let newest = landed.iter().map(|write| write.operation.as_str()).max();
     let own = change.operations().into_iter().min();
@@ -122,7 +123,7 @@ fn superseded(change: &Change, landed: &[Landed], found: &mut Found) {
     }
 }
 
-/// Whatever a GET shows was stored, byte for byte, and whatever was stored was sent.
+/// What a GET shows was stored, byte for byte, and what was stored was sent.
 fn made_up(story: &Story, found: &mut Found) {
     for (etag, body) in story.gets.iter().filter_map(|get| get.seen.as_ref()) {
         if !story.landed.iter().any(|write| write.operation == *etag && write.mark == *body) {
@@ -135,7 +136,8 @@ fn made_up(story: &Story, found: &mut Found) {
     }
 }
 
-/// What landed first is older: nothing that is older than a DELETE brings a resource back.
+/// A write that landed before another is older, so no operation older than a DELETE brings a
+/// resource back.
 fn landed_late(story: &Story, found: &mut Found) {
     for first in &story.landed {
         let after = story.landed.iter().filter(|write| first.at < write.called);
@@ -145,7 +147,7 @@ fn landed_late(story: &Story, found: &mut Found) {
     }
 }
 
-/// Of two changes that landed, the one that was settled before the other was sent is older.
+/// If two changes landed, and one was settled before the other was sent, it is older.
 fn settled_before(story: &Story, found: &mut Found) {
     let ids: HashMap<_, _> =
         story.landed.iter().map(|write| (write.mark.as_str(), write.operation.as_str())).collect();
@@ -162,7 +164,7 @@ fn settled_before(story: &Story, found: &mut Found) {
     }
 }
 
-/// What is to be stored at the end.
+/// What must be stored at the end.
 fn newest(landed: &[Landed]) -> Option<Stored> {
     let newest = landed.iter().max_by_key(|write| &write.operation)?;
     let deletions = landed.iter().filter(|write| write.is_deletion);
@@ -176,8 +178,7 @@ fn newest(landed: &[Landed]) -> Option<Stored> {
     })
 }
 
-/// The resource is at the newest write that landed, which is as new as any that is known to
-/// have succeeded.
+/// The resource is at the newest write that landed, and no newer write is known to have succeeded.
 fn end(story: &Story, found: &mut Found) {
     let newest = newest(&story.landed);
     if newest != story.stored {

@@ -1,6 +1,6 @@
-//! Whether what the clients saw of a resource is what one register would have shown, by the
-//! checker of Wing, Gong and Lowe in `todc-utils`. (The tester of `stateright` does not
-//! remember what it tried: deferred PUTs overlap so much that it does not come to an end.)
+//! Checks whether one register could have shown what the clients saw of a resource, with the
+//! checker of Wing, Gong and Lowe in `todc-utils`. (The tester of `stateright` does not remember
+//! what it has tried: deferred PUTs overlap so much that it does not finish.)
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,26 +12,26 @@ use todc_utils::specifications::Specification;
 
 use crate::record::{Condition, Fate, Method, Story};
 
-/// Most steps of the search. What is fine takes some hundreds.
+/// Most steps of the search. A correct history takes some hundreds.
 const MAX_STEPS: u32 = 3_000_000;
 
-/// Most PUTs and DELETEs left open. Each doubles what must be tried; where there are more,
-/// what the wire saw closes them.
+/// Most PUTs and DELETEs left open. Each doubles the number of tries. If there are more, those are
+/// closed by what the wire saw.
 const MAX_OPEN: usize = 4;
 
-/// What the checker found.
+/// The result of the checker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Yes,
     No,
-    /// The search takes too long.
+    /// The search took too long.
     Unknown,
 }
 
 /// The number of the body that is stored; 0 if there is no resource.
 type Body = u32;
 
-/// The stored bodies of which something is true, a bit for each.
+/// The stored bodies for which something is true, one bit each.
 type Bodies = u64;
 
 /// A body that no client sent.
@@ -46,9 +46,9 @@ enum Operation {
         over: Bodies,
         created: Option<bool>,
     },
-    /// Refused, since the stored body was none of these.
+    /// It was refused, since the stored body was none of these.
     Refused(Bodies),
-    /// May have been written or not. The one that was not is put at the very end.
+    /// It may have been written or not. If it was not, it is put at the very end.
     Open {
         body: Body,
         over: Bodies,
@@ -73,7 +73,7 @@ impl Specification for Register {
     fn apply(operation: &Operation, stored: &Body) -> (bool, Body) {
         STEPS.set(STEPS.get() + 1);
         if STEPS.get() > MAX_STEPS {
-            // The checker comes to its end where nothing fits.
+            // The checker finishes if nothing fits.
             return (false, *stored);
         }
         let is_one_of = |bodies: &Bodies| bodies & (1 << stored) != 0;
@@ -96,7 +96,7 @@ pub fn linearizable(story: &Story) -> Verdict {
     if verdict == Verdict::Unknown { search(story, true) } else { verdict }
 }
 
-/// `closed`: what the wire saw decides the PUTs and DELETEs that are open.
+/// `closed`: the wire decides the PUTs and DELETEs that are open.
 fn search(story: &Story, closed: bool) -> Verdict {
     let mut operations = operations(story, closed);
     if operations.is_empty() {
@@ -105,7 +105,7 @@ fn search(story: &Story, closed: bool) -> Verdict {
     operations.sort_by_key(|(sent, ..)| *sent);
     let mut events = Vec::new();
     for (number, (sent, answered, operation)) in operations.into_iter().enumerate() {
-        // At the same time they overlap: calls come before answers.
+        // At equal times they overlap: calls come before answers.
         events.push((sent, 0, number, Action::Call(operation.clone())));
         events.push((answered, 1, number, Action::Response(operation)));
     }
@@ -123,7 +123,7 @@ fn search(story: &Story, closed: bool) -> Verdict {
 fn operations(story: &Story, closed: bool) -> Vec<(Duration, Duration, Operation)> {
     let numbers = story.numbers();
     let of_body = |body: &str| numbers.get(body).copied().unwrap_or(UNKNOWN).min(UNKNOWN);
-    // The number of a DELETE is never stored, so its entity tag is of no version.
+    // The number of a DELETE is never stored, so its entity tag matches no version.
     let versions = story.landed.iter();
     let bodies: HashMap<&str, Body> =
         versions.map(|write| (write.operation.as_str(), of_body(&write.mark))).collect();
@@ -145,7 +145,7 @@ fn operations(story: &Story, closed: bool) -> Vec<(Duration, Duration, Operation
         let (fate, at) = change.fate();
         let (until, operation) = match fate {
             Fate::Written => {
-                // An answer of the change says it, if any does.
+                // An answer to the change shows it, if any does.
                 let created = change.sendings.iter().find_map(|sending| sending.said.created);
                 (at, Operation::Write { body, over, created })
             }

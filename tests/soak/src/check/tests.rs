@@ -1,4 +1,4 @@
-//! The check finds what it is there to find.
+//! The check finds the mistakes that it is made for.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -108,9 +108,9 @@ const TOO_LATE: usize = 6;
 const DELETED_LATER: usize = 7;
 const CANCELLED: usize = 8;
 
-/// 1 inline; 2 deferred, decided late; 3 conditional, refused; 4 unknown, but landed; 5 deletes;
-/// 6 makes it again, and 8 deletes that, later; 7, which was before that, is cancelled in vain, and
-/// 9 cancelled; 10 finds nothing to delete.
+/// 1 inline; 2 deferred, decided late; 3 conditional, refused; 4 unknown, but landed; 5 deletes; 6
+/// creates it again; 7 is cancelled too late; 8 deletes that, later; 9 is cancelled; 10 finds
+/// nothing to delete.
 fn sound() -> Story {
     let absent = Change { condition: Condition::Absent, ..put(3, 30, refused()) };
     let deleted_now = said("204", Fate::Written);
@@ -149,11 +149,11 @@ fn sound() -> Story {
     }
 }
 
-/// What makes [`sound`] wrong, or not.
+/// A change that makes [`sound`] wrong, or leaves it right.
 type Spoil = fn(&mut Story);
 
-/// Each row spoils it, and has the words of what is found then, in alphabetical order; HISTORY is
-/// one of no single register.
+/// Each row changes it, and lists the words of the findings in alphabetical order. HISTORY is a
+/// history of no single register.
 fn check(rows: &[(&str, &str, Spoil)]) {
     for (name, expected, spoil) in rows {
         let mut story = sound();

@@ -1,6 +1,6 @@
-//! A batch of messages the plain way, one UpdateItem for each and no outcome: as the
-//! runtime's partial-batch example does it, with a task for every record of the batch
-//! (`BARE=partial-batch`), or record by record (`BARE=one-at-a-time`).
+//! A batch of messages written the plain way: one UpdateItem for each, and no outcome. With
+//! `BARE=partial-batch` there is a task for every record, as in the runtime's partial-batch
+//! example. With `BARE=one-at-a-time` the records run one after another.
 //! <https://github.com/aws/aws-lambda-rust-runtime/tree/main/examples/advanced-sqs-partial-batch-failures>
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The calls of each kind of request, made bare: no check, no order, no receipt, no log. What
-//! it does is chosen by `BARE`.
+//! Only the calls of each kind of request: no check, no order, no receipt, no log. `BARE` selects
+//! the kind.
 
 use bare::{Calls, OPERATION};
 use lambda_http::{Body, Error, Request, RequestExt, Response, run, service_fn};

@@ -1,4 +1,4 @@
-//! The least that a function of an SQS queue can be: it takes every batch for done.
+//! The smallest function for an SQS queue: it reports every batch as done.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

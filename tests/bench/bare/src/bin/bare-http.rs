@@ -1,4 +1,4 @@
-//! The least that an HTTP function can be: it answers 200 to everything.
+//! The smallest HTTP function: it answers 200 to everything.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

@@ -1,5 +1,5 @@
-//! The PUT as the public samples have it: the defaults of the SDK, of aws-config and of
-//! lambda_http; no order, no condition, no status.
+//! The PUT as in the public samples, with the defaults of the SDK, of aws-config and of
+//! lambda_http: no order, no condition, no status.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::types::AttributeValue;
