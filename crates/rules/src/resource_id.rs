@@ -172,7 +172,8 @@ mod tests {
             let field = if reason == "over 128" { "path.id" } else { "path.tenant" };
             assert_eq!(shown["field"], field);
         }
-        assert_eq!(id_of(&long[3..], "7").unwrap().as_str().len(), 128);
+        assert_eq!(id_of(&long[3..], "7").unwrap().to_string().len(), 128);
+        assert!(ResourceId::new(&long[1..]).is_some());
         let problem = id_of("acme", "x").unwrap_err();
         let told = "The id in the path was refused: it is not a number; send digits.";
         assert_eq!((problem.problem_type(), problem.detail()), (ProblemType::InvalidId, told));
