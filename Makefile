@@ -41,7 +41,7 @@ deployed units: build
 # While the linters run that compile nothing, the functions of the deployed tests are built.
 lint-rust: lint-rest
 soak-short bench-short: units
-resource-short sam-local: deployed units
+resource-short sam-local: deployed soak-short bench-short
 endif
 
 .PHONY: build
