@@ -30,6 +30,14 @@ $(RELEASE) $(ABORT) --package put --package read --package park
 $(RELEASE) --package apply
 endef
 
+# The debug functions, in a folder where no other build replaces them while they run.
+COPIED    = $(ROOT)/target/copied
+define DEBUG_FUNCTIONS
+cargo build --locked --quiet --package put --package read --package apply --package park
+@mkdir -p '$(COPIED)'
+@cd '$(BUILT)/debug' && cp --force put read apply park '$(COPIED)'
+endef
+
 # Runs a command, and prints how many seconds it took.
 TIMED     = bash -c 'TIMEFORMAT="== %0R s  $$*"; time "$$@"' -
 

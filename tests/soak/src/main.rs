@@ -33,6 +33,12 @@ const PRINTED: usize = 30;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Without a part of the rig the soak would wait forever.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(1);
+    }));
     let options = rig::options();
     let number = |name: &str, default| {
         let text = options.get(name);
