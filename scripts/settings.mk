@@ -30,8 +30,8 @@ $(RELEASE) $(ABORT) --package put --package read --package park
 $(RELEASE) --package apply
 endef
 
-# The debug functions, in a folder where no other build replaces them while they run.
-COPIED    = $(ROOT)/target/copied
+# The debug functions, in a folder of each target: nothing else replaces them while they run.
+COPIED    = $(ROOT)/target/functions/$@
 define DEBUG_FUNCTIONS
 cargo build --locked --quiet --package put --package read --package apply --package park
 @mkdir -p '$(COPIED)'
