@@ -5,6 +5,7 @@ import os
 import platform
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +36,11 @@ def settings_in(file: Path) -> dict[str, str]:
     """The variables in a stack.env file."""
     lines = (line.partition("=") for line in file.read_text().splitlines())
     return {key: shlex.split(value)[0] for key, _, value in lines}
+
+
+def port_of(stack: Mapping[str, str]) -> int:
+    """The port of 127.0.0.1 on which the AWS of a stack listens."""
+    return int(stack["AWS_ENDPOINT_URL"].rpartition(":")[2])
 
 
 def aws_environment(port: int) -> dict[str, str]:

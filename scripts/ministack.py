@@ -63,12 +63,12 @@ class Deployed:
 
     def outputs(self) -> dict[str, str]:
         """The stack's outputs."""
-        stacks = self._client("cloudformation").describe_stacks(StackName=self._stack_name)
+        stacks = self.client("cloudformation").describe_stacks(StackName=self._stack_name)
         return {each["OutputKey"]: each["OutputValue"] for each in stacks["Stacks"][0]["Outputs"]}
 
     def physical_ids(self) -> dict[str, str]:
         """The physical id of each logical id of the template."""
-        client = self._client("cloudformation")
+        client = self.client("cloudformation")
         reply = client.describe_stack_resources(StackName=self._stack_name)
         return {
             each["LogicalResourceId"]: each["PhysicalResourceId"]
@@ -82,7 +82,7 @@ class Deployed:
         that the client signed. Many programs cannot resolve the API's own name
         (….execute-api.localhost), and in MiniStack's path form the API does not know its prefix.
         """
-        client, api = self._client("apigatewayv2"), self.outputs()["ApiId"]
+        client, api = self.client("apigatewayv2"), self.outputs()["ApiId"]
         settings = {key[0].upper() + key[1:]: value for key, value in cors.items()}
         client.update_api(ApiId=api, CorsConfiguration=settings)
         if not client.get_domain_names()["Items"]:
@@ -92,7 +92,7 @@ class Deployed:
 
     def variables(self, function: str) -> dict[str, str]:
         """The environment of a function, by its physical id."""
-        reply = self._client("lambda").get_function_configuration(FunctionName=function)
+        reply = self.client("lambda").get_function_configuration(FunctionName=function)
         return dict(reply["Environment"]["Variables"])
 
     def set_variables(
@@ -101,14 +101,14 @@ class Deployed:
         """Replace the environment of a function, and perhaps its code, in a new version behind its
         alias.
         """
-        client, environment = self._client("lambda"), {"Variables": variables}
+        client, environment = self.client("lambda"), {"Variables": variables}
         client.update_function_configuration(FunctionName=function, Environment=environment)
         if code is not None:
             client.update_function_code(FunctionName=function, ZipFile=code)
         version = client.publish_version(FunctionName=function)["Version"]
         client.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
         """A client of MiniStack, independent of this machine's AWS settings."""
         session = boto3.session.Session(KEY, KEY, region_name=REGION)
         configuration = botocore.config.Config(

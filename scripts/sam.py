@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,10 +19,15 @@ Command = list[str | Path]
 
 
 class TemplateLoader(yaml.SafeLoader):
-    """Reads a template; the value of a short function (!Ref, !Sub …) stays as it is written."""
+    """Reads the template with its short functions (!Ref, !Sub …), and keeps their arguments."""
 
 
-TemplateLoader.add_multi_constructor("!", lambda _loader, _tag, node: node.value)
+def _arguments(loader: yaml.SafeLoader, _tag: str, node: Any) -> Any:
+    construct = getattr(loader, f"construct_{node.id}")
+    return construct(node) if node.id == "scalar" else construct(node, deep=True)
+
+
+TemplateLoader.add_multi_constructor("!", _arguments)
 
 
 def binaries() -> dict[str, str]:

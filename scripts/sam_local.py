@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scripts import sam
-from scripts.environment import HOST, ROOT, replace, settings_in, tool_environment
+from scripts.environment import HOST, ROOT, port_of, replace, settings_in, tool_environment
 from scripts.ports import free_port
 from scripts.processes import Failure, shown
 
@@ -80,11 +80,6 @@ def newest_glibc(binary: Path) -> tuple[int, int]:
     """The version of the C library that a binary needs."""
     versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", binary.read_bytes())
     return max(((int(major), int(minor)) for major, minor in versions), default=(0, 0))
-
-
-def port_of(stack: Mapping[str, str]) -> int:
-    """The address of the stack's AWS on 127.0.0.1."""
-    return int(stack["AWS_ENDPOINT_URL"].rpartition(":")[2])
 
 
 def bridge() -> str:

@@ -32,6 +32,7 @@ from scripts.environment import (
     AWS_HOST,
     ROOT,
     aws_environment,
+    port_of,
     replace,
     settings_in,
     target,
@@ -147,9 +148,7 @@ class Stack:
         with (target() / "local-stack.lock").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             if self.is_up:
-                self.port = int(
-                    settings_in(self._environment_file)["AWS_ENDPOINT_URL"].rpartition(":")[2]
-                )
+                self.port = port_of(settings_in(self._environment_file))
             else:
                 self._start_ministack()
             say(f"build, {'release' if self.release else 'quick'}")

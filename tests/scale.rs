@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use rules::work::backoff::{MAX_FAILED_CALLS, visibility};
 use rules::work::coalesce::SUSPECT_RECEIVES;
 
 const OUTAGE: usize = 3600;
@@ -22,7 +23,6 @@ const LONGEST: usize = 6 * 3600;
 
 // From the code and the template.
 const RESOURCES_AT_A_TIME: f64 = 100.0;
-const BACK_OFF_MAX: usize = 900;
 /// 30 s of an invocation, less 1 s for the answer and 5 s for a last call.
 const TIME_TO_BEGIN_CALLS: f64 = 24.0;
 
@@ -37,8 +37,8 @@ const MEMORY: f64 = 256.0;
 const CPU_OF_AN_OPERATION: f64 = 0.00015;
 const TABLE_LATENCY: f64 = 0.005;
 const DELIVERY: f64 = 0.010;
-/// Three throttled calls and the two pauses between them.
-const THROTTLED: f64 = 3.0 * TABLE_LATENCY + 0.0375 + 0.075;
+/// The throttled calls and the two pauses between them.
+const THROTTLED: f64 = MAX_FAILED_CALLS as f64 * TABLE_LATENCY + 0.0375 + 0.075;
 
 /// After more receives the back-off stays the same: 2^10 s is over 15 min.
 const MOST_RECEIVES: usize = 40;
@@ -98,9 +98,8 @@ impl Queue {
     /// Hides messages after this many receives, for between half and all of the doubled time.
     fn hide(&mut self, now: usize, receives: usize, count: f64) {
         let receives = receives.min(MOST_RECEIVES);
-        let longest = (1 << (receives - 1)).min(BACK_OFF_MAX);
-        let first = now + (longest / 2).max(1);
-        let last = (now + longest).max(first + 1);
+        let shortest = visibility(receives as u32, 0).as_secs() as usize;
+        let (first, last) = (now + shortest, now + 2 * shortest);
         let each = count / (last - first) as f64;
         self.hidden[receives] += count;
         self.changes.entry(first).or_default().push((receives, each));

@@ -7,16 +7,12 @@ program would read.
 import contextlib
 import json
 import os
-import shlex
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-import boto3
-import botocore.config
-
+from scripts.environment import port_of, settings_in
 from scripts.ministack import ALIAS, Deployed
 from scripts.processes import found
 
@@ -34,14 +30,12 @@ class Deployment(Service):
     """One running stack, as its stack.env describes it."""
 
     def __init__(self, environment_file: Path) -> None:
-        lines = (line.partition("=") for line in environment_file.read_text().splitlines())
-        self.environment = {key: shlex.split(value)[0] for key, _, value in lines}
+        self.environment = settings_in(environment_file)
         self.local = environment_file.resolve().parent
         self.endpoint = self.environment["AWS_ENDPOINT_URL"]
         super().__init__(Api(self.environment["API_URL"]))
-        port = urlsplit(self.endpoint).port
-        assert port is not None
-        self.stack = Deployed(port, self.environment["STACK_NAME"])
+        self.stack = Deployed(port_of(self.environment), self.environment["STACK_NAME"])
+        self.client = self.stack.client
         self._dynamodb = self.client("dynamodb")
         sqs = self.client("sqs")
         self.queue, self.dead_letters, self.parked = (
@@ -52,16 +46,6 @@ class Deployment(Service):
         (self.event_source,) = self.client("lambda").list_event_source_mappings(
             FunctionName=self.environment["APPLY_FUNCTION"]
         )["EventSourceMappings"]
-
-    def client(self, service: str) -> Any:
-        """A client that reads no settings of this machine."""
-        key, secret, region = (
-            self.environment[f"AWS_{name}"]
-            for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
-        )
-        session = boto3.session.Session(key, secret, region_name=region)
-        configuration = botocore.config.Config(proxies={})
-        return session.client(service, endpoint_url=self.endpoint, config=configuration)
 
     def update(self, **parameters: str) -> Self:
         """Update the stack to these parameters, with defaults for the others; returns it."""

@@ -8,21 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts import sam
+
 from .deployment import FUNCTIONS
 from .resources import KNOWN, ROOT
 
-
-class Loader(yaml.SafeLoader):
-    """Reads the template, and keeps the arguments of its short functions."""
-
-
-def _arguments(loader: yaml.SafeLoader, _tag: str, node: Any) -> Any:
-    construct = getattr(loader, f"construct_{node.id}")
-    return construct(node) if node.id == "scalar" else construct(node, deep=True)
-
-
-Loader.add_multi_constructor("!", _arguments)
-TEMPLATE = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+TEMPLATE = yaml.load(sam.TEMPLATE.read_text(), sam.TemplateLoader)
 RESOURCES = TEMPLATE["Resources"]
 PARAMETERS = TEMPLATE["Parameters"]
 # Used by the transform itself, or not part of a version.

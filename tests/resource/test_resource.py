@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts.environment import ROOT, TOOLS, settings_in, target, tool_environment
+from tests.deployed.shell import run
 
 from .stock import Stock, check_each_end_of_an_update
 
@@ -38,25 +38,15 @@ def files(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in found}
 
 
-def run(command: Sequence[str | Path], directory: Path, **variables: str) -> str:
-    """The output of the command; it must succeed."""
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(directory)} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command} in {directory}:\n{done.stdout[-8000:]}"
-    return done.stdout
+def run_in(directory: Path, *command: str | Path, **variables: str) -> str:
+    """What the command prints; it must succeed."""
+    environment = os.environ | {"PYTHONPATH": str(directory)} | variables
+    return run(*command, cwd=directory, env=environment)
 
 
 def plain_copy(to: Path) -> Path:
     """The current files of the repository."""
-    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +62,7 @@ def test_a_new_project_begins_as_this_one(tmp_path: Path) -> None:
     environment = tool_environment(tmp_path)
     environment["PATH"] = f"{TOOLS / 'sam' / 'bin'}{os.pathsep}{environment['PATH']}"
     for command in (by_sam, by_cargo_lambda):
-        run(["bash", "-euc", command], tmp_path, **environment)
+        run_in(tmp_path, "bash", "-euc", command, **environment)
         assert files(tmp_path / "mine") == files(source), command
         shutil.rmtree(tmp_path / "mine")
 
@@ -101,7 +91,7 @@ class Copy:
 
     def run(self, *command: str | Path, **variables: str) -> str:
         """Run a command in it."""
-        return run(command, self.path, CARGO_TARGET_DIR=str(self.target), **variables)
+        return run_in(self.path, *command, CARGO_TARGET_DIR=str(self.target), **variables)
 
     def replace(self, name: str, *pairs: tuple[str, str]) -> None:
         """Replace the first text of each pair, which must be in the file, by the second."""
