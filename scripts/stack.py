@@ -281,8 +281,8 @@ The API is at {url}
   # what is stored
   curl -i {url}{path}
 
-AWS, played by MiniStack, is at http://{AWS_HOST}:{self.port}, by this name only.
-Addresses and names for scripts and tests: {shown(self._environment_file)}
+MiniStack plays AWS at http://{AWS_HOST}:{self.port}. Use this name: at 127.0.0.1 it is the API.
+The addresses and names for scripts are in {shown(self._environment_file)}
 Ctrl-C stops everything."""
 
 

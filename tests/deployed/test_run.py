@@ -16,7 +16,9 @@ ERROR = "error[E0308]: mismatched types"
 
 @pytest.mark.skipif("STACK_ENV" in os.environ, reason="make run was not started here")
 def test_what_is_printed_can_be_copied(printed: str) -> None:
-    found = re.search(r"The API is at (http://127\.0\.0\.1:\d+)\n(.*)\nAWS, ", printed, re.DOTALL)
+    found = re.search(
+        r"The API is at (http://127\.0\.0\.1:\d+)\n(.*)\nMiniStack plays ", printed, re.DOTALL
+    )
     assert found, printed
     answered = run("bash", "-euo", "pipefail", "-c", found[2])
     statuses = re.findall(r"HTTP/1.1 (\d+)", answered)
