@@ -11,7 +11,7 @@ help: more
 .PHONY: more
 more:
 	@echo '  PORT=4566 (0: any)  LOCAL_DIR=.local  PARAMETERS="DefaultMode=deferred"  PYTHON=python3'
-	@echo '  more in their folders: make -C tests, make -C tests/bench, make -C events'
+	@echo '  more in other folders: make -C tests, make -C tests/bench, make -C events'
 	@echo
 
 LOCAL_STACK = .tools/sam/bin/python -m scripts.stack
@@ -45,7 +45,7 @@ resource-short sam-local: deployed soak-short bench-short
 endif
 
 .PHONY: build
-build: ## the functions, and all that tests them
+build: ## build the functions and everything that tests them
 	@$(TIMED) cargo build --locked --quiet
 	@$(TIMED) cargo build --locked --quiet --workspace --tests --bin soak --bin bench --bin events
 
@@ -84,16 +84,16 @@ smoke: ## check a stack on AWS from outside and print a report: STACK=name (API_
 	@SMOKE_STACK='$(STACK)' API_URL='$(API_URL)' IDLE='$(IDLE)' .tools/checks/bin/python -m pytest -m smoke $(PYTEST)
 
 .PHONY: sam-local
-sam-local: tools ## every sample event through the real sam local, in Docker (yours, or its own as root)
+sam-local: tools ## run every sample event through the real sam local, in Docker (yours or, as root, a new engine)
 	@cargo fetch --locked --quiet --target '$(CARGO_BUILD_TARGET)' # there is no network beside an engine of its own
 	@$(TIMED) env BUILD='$(BUILD)' scripts/with_docker .tools/checks/bin/python -m pytest -m sam_local $(PYTEST)
 
 .PHONY: soak
-soak: ## PUTS=1000000 through the release binaries, with faults of every kind
+soak: ## send PUTS=1000000 through the release binaries, with faults of every kind
 	@$(MAKE) $(IN) tests soak
 
 .PHONY: bench
-bench: ## the release binaries side by side with bare ones (BENCH="--only warm")
+bench: ## measure the release binaries beside minimal functions (BENCH="--only warm")
 	@$(MAKE) $(IN) tests/bench bench
 
 .PHONY: tools

@@ -42,7 +42,7 @@ def main() -> int:
     counts = (  # name, number, limit
         ("entries at the top", len({name.split("/")[0] for name in tracked()}), 22),
         ("targets that make lists", len(targets), 15),
-        ("lines of Rust tests for one of product", round(tests / product, 2), 2.0),
+        ("lines of Rust tests per line of product", round(tests / product, 2), 2.0),
         ("lines of Python", python, 5_000),
     )
     print(f"{'':40}{'now':>8}{'limit':>8}")

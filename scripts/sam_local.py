@@ -62,9 +62,9 @@ def ready(local: Path, stack: Mapping[str, str]) -> Iterator[SamLocal]:
     """Docker, and its route to the stack, for the duration of the block."""
     for name in sam.binaries():
         binary = local / "build" / name / "bootstrap"
-        if not stand_in() and (version := newest_glibc(binary)) > NEWEST_GLIBC:
+        if not stand_in() and newest_glibc(binary) > NEWEST_GLIBC:
             raise Failure(
-                f"{shown(binary)} needs glibc {version}, which Lambda's image does not have",
+                f"{shown(binary)} needs a newer glibc than Lambda's image has",
                 "build it as for AWS: make up BUILD=release; then try again",
             )
     with reached_from_containers(port_of(stack)):
@@ -91,7 +91,7 @@ def bridge() -> str:
         raise Failure(
             f"Docker does not answer: {getattr(error, 'stderr', error)}",
             "start it (docker version must work); or as root on Debian or Ubuntu: "
-            "scripts/with_docker bash, and there make up",
+            "scripts/with_docker bash, and run make up in it",
         ) from None
     known = json.loads(done.stdout)
     return str(known.get("Gateway") or next(ipaddress.ip_network(known["Subnet"]).hosts()))

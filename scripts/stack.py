@@ -151,7 +151,7 @@ class Stack:
                 self.port = port_of(settings_in(self._environment_file))
             else:
                 self._start_ministack()
-            say(f"build, {'release' if self.release else 'quick'}")
+            say(f"building ({'release' if self.release else 'quick'})")
             for command in sam.compile_functions(release=self.release):
                 self._tool("cargo-lambda-build", command)
             self._tool("sam-build", sam.build(self.local))
@@ -216,7 +216,7 @@ class Stack:
                     zipped = watch.zipped(file) if is_new else None
                     deployed.set_variables(names[each], variables[each], zipped)
             server.error = ""
-            say("the functions are those of the current source")
+            say("the functions match the current source")
 
         return rebuild
 
@@ -230,7 +230,7 @@ class Stack:
                 each()
                 if shows_log:
                     print(news.read(), end="", flush=True)
-        raise Failure("MiniStack has ended", "see why, start again", log)
+        raise Failure("MiniStack has ended", "see why in the log, then start again", log)
 
     def _tool(self, name: str, command: sam.Command) -> None:
         """Run a tool to its end with its output in its log; now and then report that it runs."""
@@ -281,7 +281,7 @@ The API is at {url}
   # what is stored
   curl -i {url}{path}
 
-MiniStack plays AWS at http://{AWS_HOST}:{self.port}. Use this name: at 127.0.0.1 it is the API.
+MiniStack plays AWS at http://{AWS_HOST}:{self.port}. Use this name: 127.0.0.1 is the API.
 The addresses and names for scripts are in {shown(self._environment_file)}
 Ctrl-C stops everything."""
 
@@ -296,7 +296,7 @@ def parse() -> tuple[str, Stack]:
     """The command line: the command and its stack."""
     parser = argparse.ArgumentParser(description="The local stack.")
     parser.add_argument("command", choices=("up", "down", "run", "watch", "validate"))
-    parser.add_argument("--port", type=int, default=ports.DEFAULT_PORT, help="MiniStack's; 0: any")
+    parser.add_argument("--port", type=int, default=ports.DEFAULT_PORT, help="0 picks a free one")
     parser.add_argument("--local-dir", default=".local", help="where the stack writes everything")
     parser.add_argument("--parameters", default="", help='such as "DefaultMode=deferred"')
     parser.add_argument("--build", default="quick", choices=("quick", "release"))
@@ -305,7 +305,7 @@ def parse() -> tuple[str, Stack]:
     for word in shlex.split(options.parameters):
         key, equals, value = word.partition("=")
         if not (key and equals):
-            parser.error(f"PARAMETERS wants Name=value, not {word!r}")
+            parser.error(f"PARAMETERS must be Name=value, not {word!r}")
         parameters[key] = value
     local = (ROOT / options.local_dir).resolve()
     return options.command, Stack(local, options.port, parameters, options.build == "release")

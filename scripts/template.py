@@ -163,4 +163,4 @@ def authorization(security: list[dict[str, list[str]]]) -> dict[str, Any]:
         case [{"Jwt": scopes}]:
             properties = {"AuthorizationType": "JWT", "AuthorizerId": {"Ref": "Authorizer"}}
             return properties | {"AuthorizationScopes": scopes}
-    raise ValueError(f"{security} in template.yaml: teach scripts/template.py to make it")
+    raise ValueError(f"scripts/template.py does not support {security} of a route in template.yaml")

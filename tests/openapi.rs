@@ -142,9 +142,9 @@ fn the_page_for_client_authors_explains_every_status() {
     let writes = [(resource, "put"), (resource, "delete")];
     let reads = [(resource, "get"), (resource, "head"), (operation, "get"), (operation, "head")];
     for (heading, requests) in [
-        ("Answers to a PUT or DELETE", &writes[..]),
+        ("Responses to a PUT or DELETE", &writes[..]),
         ("Cancelling", &[(operation, "delete")]),
-        ("Answers to a GET or HEAD", &reads),
+        ("Responses to a GET or HEAD", &reads),
     ] {
         let all = requests.iter().flat_map(|(path, method)| answers(path, method));
         assert_eq!(listed(heading), all.collect(), "{heading}");

@@ -22,10 +22,10 @@ pub struct Account {
     pub endpoint_url: Option<String>,
 }
 
-/// Settings for clients of `account` over `http_client`.
+/// Settings for AWS clients that use `account` and `http_client`.
 ///
 /// The SDK's own retries are off: the caller must know whether an earlier attempt may have landed,
-/// so it makes each attempt itself. The SDK's time-outs are off too: those of the HTTP client tell
+/// so it makes each attempt itself. The SDK's timeouts are off too: those of the HTTP client show
 /// which connection failed.
 #[must_use]
 pub fn config(account: Account, http_client: SharedHttpClient) -> SdkConfig {

@@ -18,9 +18,10 @@ use tower_service::Service;
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The certificate authorities of Amazon Trust Services
-/// (<https://www.amazontrust.com/repository/>). China and the European Sovereign Cloud have others;
-/// three of these cross-sign the latter's (not confirmed to work). Reading the system's whole store
-/// takes most of a start-up, and decoding these from PEM would take a fifth.
+/// (<https://www.amazontrust.com/repository/>). China and the European Sovereign Cloud have other
+/// authorities. Three of the ones below cross-sign those of the European Sovereign Cloud; it is not
+/// confirmed that this works. Reading the system's whole certificate store takes most of the
+/// start-up time, and decoding these certificates from PEM would take a fifth of it.
 pub(crate) const ROOTS: [&[u8]; 5] = [
     include_bytes!("roots/AmazonRootCA1.cer"),
     include_bytes!("roots/AmazonRootCA2.cer"),
@@ -52,7 +53,7 @@ impl Connector {
         };
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, open).await??;
         let (sender, connection) = handshake(stream).await?;
-        // A call on the connection gets its error as well.
+        // The error may be dropped: the call on the connection gets it too.
         tokio::spawn(async { drop(connection.await) });
         Ok(sender)
     }

@@ -40,7 +40,8 @@ where
     causes.fold(error.to_string(), |reason, cause| format!("{reason}: {cause}"))
 }
 
-/// The effect of a call that ended in `error`. In doubt it may have landed.
+/// The effect of a call that ended in `error`. If that is uncertain, the call counts as one that
+/// may have landed.
 fn classify<E>(error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: Error + ProvideErrorMetadata + 'static,

@@ -3,7 +3,7 @@
 //! tell which connection failed.
 //!
 //! When a function thaws, its connections may be dead, and a host can be sick. So a failed call
-//! closes its connection and all idle connections to the same host. The repetition then uses a new
+//! closes its connection and all idle connections to the same host. The retry then uses a new
 //! connection, or one that has answered since.
 
 use std::error::Error;
@@ -45,7 +45,7 @@ pub(crate) fn client_over(connector: Connector) -> SharedHttpClient {
     http_client_fn(move |_, _| connector.clone())
 }
 
-/// How far a call has come.
+/// How far a call got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// There was no connection, so the request cannot have been sent.

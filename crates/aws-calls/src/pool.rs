@@ -12,8 +12,8 @@ use tokio::time::Instant;
 /// How long a connection may be idle: the longer, the more likely it is dead.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Most idle connections, to all hosts: as many as `apply` uses at a time, since a new connection
-/// takes three times the CPU of a call.
+/// Maximum number of idle connections, to all hosts together: as many as `apply` uses at a time,
+/// since a new connection takes three times the CPU of a call.
 pub(crate) const MAX_IDLE: usize = 100;
 
 /// The origin that a connection leads to.

@@ -1,7 +1,7 @@
-//! The callers that the functions answer: the template's `AuthMode`, checked again behind the gateway.
+//! Who may call the functions: checks the template's `AuthMode` again, behind the gateway.
 //!
 //! The gateway verifies signatures, tokens and policies. This module refuses a request without a
-//! verified identity, which may come over a route that was left open, and a token for another
+//! verified identity, since a route may have been left open. It also refuses a token for another
 //! owner.
 
 use lambda_http::Request;
@@ -10,7 +10,7 @@ use rules::{Problem, ProblemType, ResourceId};
 use crate::caller::{Claims, iam_name};
 use crate::target::parameter;
 
-/// The callers that the functions answer.
+/// Who may call the functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Callers with AWS credentials. Their policies say which resources they may use.
@@ -65,7 +65,7 @@ fn check_token(
         return Err(refused(detail));
     }
     let detail = format!(
-        "The token is for another {owner}; send one with the {owner} in the path as its sub."
+        "The token is for another {owner}; send one with a sub that equals the {owner} in the path."
     );
     Err(refused(detail))
 }
@@ -74,7 +74,7 @@ fn refused(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemType::Forbidden, detail).field("Authorization")
 }
 
-/// A route is open; only an operator can fix this.
+/// The problem of a request without an identity. A route is open; only an operator can fix this.
 fn no_identity() -> Problem {
     let detail = "The gateway sent no identity with the request; tell the operator of this API that the route is open.";
     Problem::new(ProblemType::Forbidden, detail)

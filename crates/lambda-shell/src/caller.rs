@@ -8,9 +8,9 @@ use serde_json::Value;
 
 /// The name of the caller for its idempotency keys; empty without an authorizer.
 ///
-/// For AWS credentials it is the Amazon Cognito identity, else the ARN. The session of an assumed
-/// role is left out, since a program that restarts has another. For a token it is the issuer and
-/// the subject.
+/// For AWS credentials it is the Amazon Cognito identity or, without one, the ARN. The session of
+/// an assumed role is left out, since a program gets a new session when it restarts. For a token it
+/// is the issuer and the subject.
 #[must_use]
 pub fn caller(request: &Request) -> String {
     if let Some(name) = iam_name(request) {

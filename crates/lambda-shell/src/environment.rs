@@ -68,7 +68,7 @@ pub fn receipt_keys() -> Result<ReceiptKeys, Invalid> {
     Ok(ReceiptKeys { current: key("RECEIPT_KEY", &required("RECEIPT_KEY")?)?, other })
 }
 
-/// The callers that the functions answer, from `AUTH_MODE` and `ADMIN_SCOPE`.
+/// Who may call the functions, from `AUTH_MODE` and `ADMIN_SCOPE`.
 ///
 /// # Errors
 /// [`Invalid`]

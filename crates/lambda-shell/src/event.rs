@@ -14,11 +14,12 @@ use serde_json::{Map, Value, json};
 #[derive(Debug)]
 pub struct GatewayEvent {
     pub(crate) request: LambdaRequest,
-    /// Why it cannot be answered, if it cannot.
+    /// The problem to answer with, if the request is malformed.
     pub(crate) problem: Option<Problem>,
 }
 
-/// Longest path of a request, in bytes, to derive the paths in an answer from. A gateway accepts 10 KB.
+/// Longest request path, in bytes, from which the paths in an answer are derived. A gateway accepts
+/// 10 KB.
 const MAX_PATH: usize = 16 * 1024;
 
 impl<'de> Deserialize<'de> for GatewayEvent {
@@ -185,8 +186,8 @@ fn valid_values(name: &str, values: &Value) -> Value {
     values.filter(is_valid).cloned().collect()
 }
 
-/// The members of an object as texts. Claims may be numbers, booleans and lists; a list has the
-/// form of an HTTP API's gateway, `[a b]`.
+/// The members of an object as strings. A claim may be a number, a boolean or a list; a list is
+/// written as an HTTP API writes it, `[a b]`.
 fn texts(object: &Value) -> Map<String, Value> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),

@@ -70,7 +70,7 @@ where
         host.report(&refused(&invocation, &problem));
         problem.request_id(request_id(&request))
     });
-    // The future of a request has kilobytes, which would be moved repeatedly without the box.
+    // The future of a request takes kilobytes; without the box they would be moved repeatedly.
     let handled = checked.map(|()| Box::pin(handle(request)));
     async move {
         match handled {
@@ -81,7 +81,7 @@ where
     }
 }
 
-/// The report of a request that no function sees.
+/// The report of a request that is refused before `handle`.
 fn refused<'a>(invocation: &'a Invocation, problem: &Problem) -> Report<'a> {
     match problem.problem_type() {
         ProblemType::Forbidden => Report::forbidden(invocation, problem),

@@ -15,7 +15,7 @@ pub struct LambdaHost {
 }
 
 impl LambdaHost {
-    /// Starts the host, with a log as its environment says.
+    /// Starts the host. The environment sets the stack name and the level of its log.
     ///
     /// # Errors
     /// [`Invalid`] if a variable of the environment is missing or has no valid value.
@@ -54,10 +54,10 @@ async fn sleep(pause: Duration) {
 /// Time reserved at the end of an invocation, for the answer to reach Lambda.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// An invocation that starts at `now`. Its work must end by its deadline, less the time to answer.
-/// A deadline in the past does not count (`cargo lambda watch` gives every invocation one in
-/// January 1970); the function's `timeout` in `template.yaml` then counts. It is also the upper
-/// limit, since the deadline comes from another clock.
+/// An invocation that starts at `now`. Its deadline is Lambda's, less the time to answer.
+/// `timeout`, the function's timeout in `template.yaml`, is the upper limit, since Lambda's
+/// deadline comes from another clock. It also replaces a deadline in the past: `cargo lambda watch`
+/// gives every invocation one in January 1970.
 #[must_use]
 pub fn invocation(context: Option<&Context>, now: Duration, timeout: Duration) -> Invocation {
     let own = context.map(|context| Duration::from_millis(context.deadline));

@@ -27,8 +27,8 @@ pub struct Log {
 
 impl Log {
     /// Starts the log of the stack `STACK_NAME` at the level `LOG_LEVEL`. It does not use Lambda's
-    /// own log level, since Lambda drops every line below it, including metrics. Libraries log from
-    /// WARN on.
+    /// own log level, since Lambda drops every line below it, including metrics. Libraries log at
+    /// WARN and above.
     ///
     /// # Errors
     /// [`Invalid`]
@@ -45,8 +45,8 @@ impl Log {
         Ok(log)
     }
 
-    /// Writes a line at `now` since the Unix epoch. A line with metrics is always written; other
-    /// lines from the log level on.
+    /// Writes a line with the time `now` (since the Unix epoch). A line with metrics is always
+    /// written; any other line only at the log level or above.
     pub fn write(&self, report: &Report<'_>, now: Duration) {
         if report.level < self.level && report.metrics.is_empty() {
             return;
@@ -58,7 +58,7 @@ impl Log {
     }
 }
 
-/// The line of a report of `stack` at `now` since the Unix epoch.
+/// The log line for a report of `stack`, with the time `now` (since the Unix epoch).
 #[must_use]
 pub fn line(report: &Report<'_>, stack: &str, now: Duration) -> Vec<u8> {
     serde_json::to_vec(&Line { report, stack, now }).unwrap_or_default()

@@ -41,8 +41,8 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     response
 }
 
-/// A response with the status document at the URL path `location`, of an operation on the resource
-/// at the URL path `resource`. `Retry-After` says when to ask again.
+/// A response with the status document of an operation. `location` is the document's URL path;
+/// `resource` is the URL path of the operation's resource. `Retry-After` says when to ask again.
 ///
 /// # Errors
 /// [`ProblemType::OperationGone`]

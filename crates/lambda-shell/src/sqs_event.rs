@@ -3,7 +3,7 @@
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use lambda_runtime::Error;
 
-/// How often SQS has delivered the message, including this time.
+/// How many times SQS has delivered the message, including this one.
 #[must_use]
 pub fn receives(record: &SqsMessage) -> u32 {
     let count = record.attributes.get("ApproximateReceiveCount");
@@ -13,14 +13,16 @@ pub fn receives(record: &SqsMessage) -> u32 {
 /// The answer that makes SQS deliver these records again
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>).
 ///
-/// # Errors If one of them has no message id. With an empty identifier Lambda would silently treat
-/// the whole batch as failed; without it, SQS would delete the message.
+/// # Errors
+/// If one of them has no message id. If the answer had an empty identifier, Lambda would silently
+/// treat the whole batch as failed; if it left the message out, SQS would delete the message.
 pub fn batch_response(handed_back: &[&SqsMessage]) -> Result<SqsBatchResponse, Error> {
     let mut response = SqsBatchResponse::default();
     for record in handed_back {
         let id = record.message_id.clone().filter(|id| !id.is_empty());
         let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id.ok_or("a record to hand back has no message id")?;
+        failure.item_identifier =
+            id.ok_or("a record that must be handed back has no message id")?;
         response.batch_item_failures.push(failure);
     }
     Ok(response)

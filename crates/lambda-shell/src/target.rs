@@ -36,7 +36,8 @@ pub fn request_id(request: &Request) -> Option<String> {
     }
 }
 
-/// When the gateway received the request, in ms since the Unix epoch, if it says so.
+/// The time at which the gateway received the request, in ms since the Unix epoch; `None` if the
+/// gateway does not give it.
 #[must_use]
 pub fn gateway_time_ms(request: &Request) -> Option<u64> {
     let ms = match request.request_context_ref()? {

@@ -6,7 +6,7 @@
 //! | `version` | `1` for a PUT, `2` for a DELETE |
 //! | `operation` | operation id |
 //! | `resource` | resource id |
-//! | `origin` | absent, or the operation's first id, if that is another |
+//! | `origin` | absent, or the operation's first id, if it differs from the operation id |
 //! | `precondition` | absent, `exists`, `absent`, or operation ids separated by commas |
 
 use std::fmt;
@@ -14,11 +14,12 @@ use std::fmt;
 use aws_lambda_events::sqs::SqsMessage;
 use rules::{Change, Operation, OperationId, Precondition, ResourceId};
 
-/// The form of a PUT. Old and new code share the queue during a deployment, so a reader leaves a
-/// message in an unknown form to a reader that knows it.
+/// The `version` of a PUT's message. Old and new code share the queue during a deployment, so a
+/// reader leaves a message in an unknown form to a reader that knows it.
 const PUT: &str = "1";
 
-/// The form of a DELETE: a reader that knows only PUTs must not store its body.
+/// The `version` of a DELETE's message. It differs from a PUT's, since a reader that knows only
+/// PUTs must not store the body.
 const DELETE: &str = "2";
 
 /// The body of a DELETE's message: SQS refuses an empty one.
@@ -27,7 +28,7 @@ const NO_BODY: &str = "-";
 /// This version of the code cannot read a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableMessage {
-    /// Why not.
+    /// Why it cannot be read.
     pub defect: Defect,
     /// The operation and its resource, if these can be read.
     pub operation: Option<(OperationId, ResourceId)>,

@@ -35,7 +35,7 @@ impl Sqs {
         Self { config, client: OnceLock::new(), url }
     }
 
-    /// Created lazily, like that of the tables.
+    /// The client, created lazily like the client of the tables.
     fn client(&self) -> &Client {
         self.client.get_or_init(|| Client::new(&self.config))
     }

@@ -8,13 +8,13 @@ use rules::resource::Example;
 /// The resource that the functions serve.
 pub use Users as Served;
 
-/// The users: any JSON object, and nothing to do before a write.
+/// The users. Any JSON object is valid, and no update runs before a write.
 #[derive(Debug)]
 pub struct Users {}
 
 impl Users {
-    /// Makes the resource when the function starts, with settings from its environment, such as
-    /// clients of other services. This resource needs none.
+    /// Creates the resource when the function starts. It may read settings from the environment and
+    /// create clients of other services; this resource needs neither.
     ///
     /// # Errors
     /// [`Invalid`] if a variable of the environment is missing or has no valid value.

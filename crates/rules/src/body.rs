@@ -13,10 +13,11 @@ use crate::{Problem, ProblemType};
 /// The media type of every body.
 pub const MEDIA_TYPE: &str = "application/json";
 
-/// Largest body, in bytes. An item may have 400 KB, and a Lambda batch of ten 6 MB.
+/// Largest body, in bytes. A DynamoDB item may have up to 400 KB, and the Lambda event with a batch
+/// of ten messages up to 6 MB.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// Most objects and arrays inside one another; common parsers allow more.
+/// Maximum depth of nested objects and arrays; common parsers allow more.
 pub const MAX_DEPTH: usize = 100;
 
 /// Accepts a JSON object (RFC 8259) in UTF-8 of at most [`MAX_BYTES`] and [`MAX_DEPTH`]. No object
@@ -35,11 +36,11 @@ pub fn check(body: &[u8]) -> Result<&str, Problem> {
         return Err(Problem::new(ProblemType::BodyTooLarge, detail).field("body"));
     }
     if body.starts_with(b"\xEF\xBB\xBF") {
-        let reason = "It begins with a byte order mark; leave that out";
+        let reason = "it begins with a byte order mark; leave that out";
         return Err(refused(body, 0, ProblemType::MalformedJson, reason));
     }
     let text = std::str::from_utf8(body).map_err(|error| {
-        let reason = "It is not UTF-8 here; send JSON in UTF-8";
+        let reason = "it is not UTF-8 here; send JSON in UTF-8";
         refused(body, error.valid_up_to(), ProblemType::MalformedJson, reason)
     })?;
     walk(&mut Jiter::new(body), body)?;
@@ -104,7 +105,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
             body,
             start,
             ProblemType::InvalidBody,
-            "Send a JSON object, as in {\"member\": 1}",
+            "it is not a JSON object; send one, as in {\"member\": 1}",
         ));
     }
     let mut open: Vec<Open> = Vec::new();
@@ -135,7 +136,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
                         None => None,
                         Some(name) if names.contains(name) => {
                             let reason = format!(
-                                "The member {name:?} just before this place occurs twice in its object; send it once"
+                                "the member {name:?} just before this place occurs twice in its object; send it once"
                             );
                             return Err(refused(
                                 body,
@@ -156,7 +157,7 @@ fn walk(json: &mut Jiter<'_>, body: &[u8]) -> Result<(), Problem> {
 }
 
 fn refused_as_too_deep(body: &[u8], at: usize) -> Problem {
-    let reason = format!("It is nested more than {MAX_DEPTH} levels deep here; flatten it");
+    let reason = format!("it is nested more than {MAX_DEPTH} levels deep here; flatten it");
     refused(body, at, ProblemType::TooDeep, &reason)
 }
 

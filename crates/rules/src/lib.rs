@@ -11,7 +11,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`request`] | the request: header fields, path, mode |
-//! | [`order`] | the place of an operation in the order, and the one rule |
+//! | [`order`] | the place of an operation in the order, and whether it may be written |
 //! | [`work`] | how an operation is carried out: attempts, groups, pauses |
 //! | [`reply`] | the reply to the client: statuses, receipts |
 

@@ -7,8 +7,8 @@ use crate::{OperationId, Precondition, ResourceId};
 pub struct Operation {
     /// Its identity, place in the order, version and idempotency token.
     pub id: OperationId,
-    /// The first id of the operation. A step over a newer version changes `id`, but never this:
-    /// [`Resource::update`](crate::Resource::update) is idempotent by it.
+    /// The first id of the operation. A step over a newer version changes `id`, but never this,
+    /// which is the idempotency token of [`Resource::update`](crate::Resource::update).
     pub origin: OperationId,
     /// The resource that it replaces or deletes.
     pub resource: ResourceId,

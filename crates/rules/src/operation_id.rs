@@ -1,5 +1,5 @@
-//! Operation ids: one value that is identity, order, version and idempotency
-//! token of an operation.
+//! Operation ids. One value is the operation's identity, its place in the order, its version and
+//! its idempotency token.
 
 use std::fmt;
 use std::str::FromStr;

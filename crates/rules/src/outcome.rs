@@ -81,7 +81,7 @@ pub enum Recorded {
 pub struct Decision {
     /// The outcome.
     pub outcome: Outcome,
-    /// When, since the Unix epoch.
+    /// The time of completion, since the Unix epoch.
     pub completed_at: Duration,
 }
 
@@ -91,14 +91,14 @@ pub fn is_too_old(id: OperationId, now: Duration) -> bool {
     age(id, now) > MAX_AGE
 }
 
-/// When the tombstone of the DELETE `id` may be removed, in s since the Unix epoch. The time counts
-/// from the id, not from the write.
+/// The time from which the tombstone of the DELETE `id` may be removed, in s since the Unix epoch.
+/// It is counted from the time in the id, not from the write.
 #[must_use]
 pub fn tombstone_expires_at(id: OperationId) -> u64 {
     (id.tick().to_unix() + TOMBSTONE_KEPT_FOR).as_secs() + 1
 }
 
-/// How long ago, at `now` since the Unix epoch, the operation arrived.
+/// The age of the operation at `now` (since the Unix epoch), counted from its arrival.
 #[must_use]
 pub fn age(id: OperationId, now: Duration) -> Duration {
     now.saturating_sub(id.tick().to_unix())

@@ -31,7 +31,7 @@ impl Precondition {
     }
 
     /// Whether it is true for the stored version, or may become true before the operation `id` is
-    /// superseded: the table only ever moves up.
+    /// superseded. Only newer versions can replace the stored one.
     #[must_use]
     pub fn may_come_true(&self, stored: Option<Version>, id: OperationId) -> bool {
         let written_by = stored.map(|stored| stored.written_by);

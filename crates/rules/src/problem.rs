@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::OperationId;
 
 /// The prefix of the `type` of every problem document. It is a tag URI (RFC 4151), since a type is
-/// a name and not the address of a page. Replace the reserved domain by one of your own, and the
-/// year by a date on which you owned it.
+/// a name and not the address of a page. Replace the reserved domain with one of your own, and the
+/// year with a date on which you owned it.
 const TYPES: &str = "tag:async-put.example,2026:";
 
 /// The problem types, one variant for each `type` of a problem document.

@@ -19,8 +19,8 @@ pub trait Resource {
     /// A resource for the sample events, the tests and the first curl command.
     const EXAMPLE: Example;
 
-    /// Whether there is an [`update`](Self::update). Each operation then costs one more read, since
-    /// the update does not run for an operation that is already refused or decided.
+    /// Whether there is an [`update`](Self::update). If so, each operation costs one more read, so
+    /// that the update does not run for an operation that is already refused or decided.
     const HAS_UPDATE: bool = false;
 
     /// Checks a path parameter beyond the general rule of [`ResourceId`], for example that it
@@ -103,7 +103,7 @@ pub fn path_of<R: Resource>(id: &ResourceId) -> String {
     path
 }
 
-/// How many segments the path of a resource has.
+/// The number of segments in the path of a resource.
 #[must_use]
 pub fn segments<R: Resource>() -> usize {
     Checked::<R>::PATH.split('/').count() - 1
@@ -133,7 +133,7 @@ impl<R: Resource> Checked<R> {
     };
 }
 
-/// Returns how many parameters the path has.
+/// Checks the path, and returns the number of its parameters.
 const fn check_path(path: &[u8], owner: &[u8]) -> usize {
     assert!(!path.is_empty() && path[0] == b'/', "Resource::PATH must begin with a slash");
     let (mut at, mut parameters) = (0, 0);

@@ -11,7 +11,7 @@
 //! | operations | `id` (S, key) | operation id |
 //! | | `resource` (S) | resource id |
 //! | | `outcome` (S) | `succeeded`, `superseded`, `failed`, `cancelled`; `stalled` is not final |
-//! | | `method` (S) | `DELETE` of a DELETE that succeeded; else absent |
+//! | | `method` (S) | `DELETE` for a DELETE that succeeded; otherwise absent |
 //! | | `completed_at` (N) | ms since the Unix epoch |
 //! | | `problem` (S) | the problem document of a `failed` or `stalled` operation, else empty |
 //! | | `expires_at` (N) | time to live, s since the Unix epoch |
@@ -34,8 +34,8 @@ use aws_types::SdkConfig;
 const GET_ITEM: &str = "dynamodb:GetItem";
 const PUT_ITEM: &str = "dynamodb:PutItem";
 
-/// A client of DynamoDB, created lazily: building one parses every partition's endpoints, a quarter
-/// of start-up, and many requests of `put` do not need it.
+/// A client of DynamoDB, created lazily: building one parses every partition's endpoints, which
+/// takes a quarter of start-up, and many requests to `put` do not need it.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     config: SdkConfig,

@@ -102,7 +102,7 @@ pub(crate) fn item_of(resource: &ResourceId, id: OperationId, recorded: &Recorde
     item
 }
 
-/// Reads the item of an operation, unless it has expired by `now` since the Unix epoch. DynamoDB
+/// Reads the item of an operation, unless it has expired at `now` (since the Unix epoch). DynamoDB
 /// deletes an item some time after that.
 pub(crate) fn read_unexpired(
     item: Option<Item>,

@@ -200,8 +200,8 @@ impl Cancellation {
 }
 
 /// Reads why a transaction was cancelled. Its first action writes the resource, the others the
-/// outcomes of `ids`. A cancelled transaction wrote nothing; if one of its reasons is worth a
-/// retry, that one decides.
+/// outcomes of `ids`. A cancelled transaction wrote nothing. If one of the reasons is temporary,
+/// the result is [`Failure::NotLanded`], whatever the others are.
 fn refusal(reasons: &[CancellationReason], ids: &[OperationId]) -> Result<Transaction, CallError> {
     let kinds: Vec<_> = reasons.iter().map(Cancellation::of).collect();
     let failed = |failure| {
@@ -232,7 +232,7 @@ fn version(item: &Item) -> Result<Version, UnreadableItem> {
     version_of(item, item.contains_key("body"))
 }
 
-/// The version from the attributes in [`VERSION`]: only a tombstone expires.
+/// The version from the attributes in [`VERSION`]. An item with `expires_at` is a tombstone.
 fn version_without_body(item: &Item) -> Result<Version, UnreadableItem> {
     version_of(item, !item.contains_key("expires_at"))
 }

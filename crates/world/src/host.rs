@@ -33,7 +33,7 @@ pub trait Host {
     fn report(&self, report: &Report<'_>);
 }
 
-/// The result of `call`, which is abandoned at the `deadline` since the Unix epoch.
+/// The result of `call`. The call is abandoned at `deadline` (since the Unix epoch).
 ///
 /// # Errors
 /// [`CallError`]; an abandoned call may have landed.
@@ -54,8 +54,8 @@ pub async fn within<T>(
     }
 }
 
-/// Makes a call about `resource` that is safe to repeat, and repeats it while that may help before
-/// the deadline of the `invocation`. Reports every failure.
+/// Makes a call about `resource` that is safe to repeat. Repeats it as long as that may help and
+/// the deadline of the `invocation` allows. Reports every failure.
 ///
 /// # Errors
 /// The effect of the calls: [`Failure::MayHaveLanded`] if one of them may have landed.

@@ -9,7 +9,7 @@ use crate::CallError;
 
 /// The outcomes of operations. All reads are strongly consistent.
 pub trait Outcomes {
-    /// Reads the record of an operation, unless it has expired by `now` since the Unix epoch.
+    /// Reads the record of an operation, unless it has expired at `now` (since the Unix epoch).
     ///
     /// # Errors
     /// [`CallError`]

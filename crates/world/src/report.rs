@@ -34,7 +34,7 @@ metrics! {
     Accepted: Count,
     /// `put` wrote or deleted a resource itself.
     WrittenInline: Count,
-    /// `put` permanently refused an operation, or to cancel one: 409 or 412.
+    /// `put` permanently refused an operation, or refused to cancel one: 409 or 412.
     Refused: Count,
     /// `put` wrote and queued nothing: 503.
     NotWritten: Count,
@@ -68,7 +68,7 @@ metrics! {
     HandedBackAge: Seconds,
     /// The messages in one batch of `apply`.
     BatchSize: Count,
-    /// The largest lead in a batch of the gateway's clock over the queue's.
+    /// The most by which the gateway's clock was ahead of the queue's, in one batch.
     ClockLead: Milliseconds,
     /// A message was parked for an operator.
     Parked: Count,
@@ -83,7 +83,7 @@ metrics! {
 pub enum Level {
     /// Normal operation.
     Info,
-    /// A failure that a retry repairs, or that the client learns from the answer.
+    /// A failure that a retry repairs, or that the answer reports to the client.
     Warn,
     /// A failure for an operator.
     Error,
@@ -121,7 +121,7 @@ impl<'a> Report<'a> {
         Self::new(Level::Info, invocation, message)
     }
 
-    /// A report of a failure that a retry repairs, or that the client learns from the answer.
+    /// A report of a failure that a retry repairs, or that the answer reports to the client.
     #[must_use]
     pub fn warn(invocation: &'a Invocation, message: &'static str) -> Self {
         Self::new(Level::Warn, invocation, message)

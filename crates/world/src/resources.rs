@@ -60,7 +60,7 @@ pub trait Resources {
     async fn version(&self, resource: &ResourceId) -> Result<Option<Version>, CallError>;
 
     /// Reads the version of an operation's resource and the record of the operation in one call. A
-    /// record that has expired by `now` since the Unix epoch does not count.
+    /// record that has expired at `now` (since the Unix epoch) does not count.
     ///
     /// # Errors
     /// [`CallError`]
@@ -77,9 +77,10 @@ pub trait Resources {
     /// [`CallError`]; its `failure` says whether the write may have landed.
     async fn write(&self, operation: &Operation) -> Result<Write, CallError>;
 
-    /// The same write in one transaction with the outcomes, completed at `now` since the Unix
-    /// epoch: `succeeded` for the operation, and `superseded` for older operations on the resource.
-    /// It writes nothing if a condition is false or one of the operations is decided.
+    /// The same write in one transaction with the outcomes: `succeeded` for the operation, and
+    /// `superseded` for older operations on the resource. `now` (since the Unix epoch) is their
+    /// time of completion. It writes nothing if a condition is false or one of the operations is
+    /// decided.
     ///
     /// # Errors
     /// [`CallError`]; calling again is safe whatever its `failure`, since a second write

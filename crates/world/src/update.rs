@@ -6,8 +6,8 @@ use rules::{Operation, Resource, Updated};
 
 use crate::{CallError, Host, Invocation, Report, within};
 
-/// Runs the update of an operation, and cuts it off at `until` since the Unix epoch. Reports why it
-/// must be tried again later.
+/// Runs the update of an operation, and cuts it off at `until` (since the Unix epoch). If it must
+/// be tried again later, reports why.
 pub async fn update<R: Resource>(
     host: &impl Host,
     resource: &R,

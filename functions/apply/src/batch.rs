@@ -51,14 +51,14 @@ pub(crate) enum Open {
 impl Open {
     pub fn reason(self) -> (Level, &'static str) {
         match self {
-            Self::Undecided => (Level::Warn, "it could not be carried out now"),
+            Self::Undecided => (Level::Warn, "it could not be carried out in this batch"),
             Self::Panicked => (Level::Error, "a panic"),
             Self::Waits => (Level::Warn, "it waits for an older operation on its resource"),
         }
     }
 }
 
-/// The messages of a batch after each has been tried.
+/// The messages of a batch, sorted by result.
 #[derive(Debug, Default)]
 pub(crate) struct Batch<'a> {
     pub finished: Vec<&'a SqsMessage>,
@@ -74,7 +74,7 @@ impl<'a> Batch<'a> {
         self.poison.extend(other.poison);
     }
 
-    /// The oldest operation of each resource that SQS must deliver again.
+    /// For each resource, the oldest operation that SQS must deliver again.
     pub fn oldest_open(&self) -> BTreeMap<ResourceId, OperationId> {
         let mut oldest_open = BTreeMap::new();
         for (id, resource) in self.handed_back.iter().filter_map(|one| one.operation.clone()) {

@@ -115,8 +115,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
         Ok(Duration::ZERO)
     }
 
-    /// Reads whether the operation is still open. This saves needless updates but guarantees
-    /// nothing, since another client may still write after the read.
+    /// Checks with one read whether the operation is still open. This saves needless updates but
+    /// guarantees nothing, since another client may still write after the read.
     async fn is_worth_an_update(
         &self,
         operation: &Operation,
@@ -167,15 +167,15 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
                     .count(Metric::Failed)
             }
             Unwritten::RefusedByUpdate(problem) => {
-                let report =
-                    Report::info(invocation, "refused an operation: its update refused it");
+                let report = Report::info(invocation, "the update refused an operation");
                 report.problem(problem.problem_type()).count(Metric::Failed)
             }
         };
         self.host.report(&report.resource(&operation.resource).operation(operation.id));
     }
 
-    /// The message is a redelivery, or the reply to an earlier call was lost.
+    /// Reports that the operation was already decided: its message is a redelivery, the reply to an
+    /// earlier call was lost, or the client cancelled it.
     fn report_decided(&self, resource: &ResourceId, id: OperationId, invocation: &Invocation) {
         let report = Report::info(invocation, "the operation was already decided");
         self.host.report(&report.resource(resource).operation(id));
@@ -186,7 +186,7 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     }
 }
 
-/// When an update must have ended, and the look before it.
+/// The time by which an update, and the read before it, must end.
 fn end_of_update(invocation: &Invocation) -> Duration {
     invocation.deadline.saturating_sub(TIME_FOR_A_CALL)
 }

@@ -1,4 +1,4 @@
-//! Applies the deferred operations: a batch of messages, where each record succeeds or fails alone.
+//! Applies deferred operations, in batches of messages. Each message succeeds or fails on its own.
 
 mod batch;
 mod group;
@@ -7,7 +7,7 @@ mod run;
 mod sort;
 
 #[cfg(panic = "abort")]
-compile_error!("apply must unwind: otherwise a record that panics would end its whole batch");
+compile_error!("apply must unwind: otherwise a panic on one record would end its whole batch");
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use world::{Host, Inbox, Invocation, Metric, Outbox, Outcomes, Report, Resources
 
 use crate::sort::Sorted;
 
-/// Most resources at a time, and most calls on the queue. A batch of this size takes one latency of
-/// the table, a batch of 1,000 takes ten. Each resource needs its own connection, and a function
-/// may have 1,024 open files
+/// Maximum number of resources at a time, and of concurrent calls to the queue. A batch of this
+/// size takes as long as one call to the table, a batch of 1,000 as long as ten. Each resource
+/// needs its own connection, and a function may have 1,024 open files
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 const CONCURRENCY: usize = 100;
 
-/// The function, with its world.
+/// The function and its dependencies.
 #[derive(Debug)]
 pub struct Apply<H, R, S, O, I, Q> {
     /// The host that it runs on.
@@ -38,7 +38,7 @@ pub struct Apply<H, R, S, O, I, Q> {
     pub operations: O,
     /// The queue that delivers the messages.
     pub updates: I,
-    /// The queue for poison.
+    /// The dead-letter queue, for poison messages.
     pub dead_letters: Q,
 }
 
@@ -55,7 +55,8 @@ where
     /// deliver again.
     ///
     /// # Errors
-    /// Only if a record to deliver again has no message id: then SQS delivers the whole batch again.
+    /// Only if a record that SQS must deliver again has no message id. SQS then delivers the whole
+    /// batch again.
     pub async fn handle(
         &self,
         event: SqsEvent,
@@ -83,7 +84,7 @@ where
     }
 }
 
-/// When the message was sent, in ms since the Unix epoch by SQS's clock.
+/// The time at which the message was sent, by SQS's clock, in ms since the Unix epoch.
 fn sent_ms(message: &SqsMessage) -> Option<i64> {
     message.attributes.get("SentTimestamp")?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Applies the deferred operations: configuration, clients, run.
+//! Starts `apply`: reads the configuration, creates the clients, runs the function.
 
 use std::time::Duration;
 

@@ -13,8 +13,8 @@ use crate::batch::{Batch, HandedBack};
 use crate::{Apply, CONCURRENCY, sent_ms, unix_ms};
 
 impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
-    /// Sorts the unreadable messages: a message of another version waits for code that knows it;
-    /// any other is poison.
+    /// Sorts the unreadable messages. One of another version goes back to the queue, for code that
+    /// knows that version; any other is poison.
     pub(crate) fn sort_out_unreadable<'a>(
         &self,
         unreadable: Vec<(&'a SqsMessage, UnreadableMessage)>,
@@ -30,7 +30,7 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
         }
     }
 
-    /// Deletes finished messages, which a suspect that ends the process then cannot affect.
+    /// Deletes finished messages, so that a suspect that ends the process cannot affect them.
     pub(crate) async fn delete_finished(&self, batch: &Batch<'_>, invocation: &Invocation) {
         let handles = batch.finished.iter().filter_map(|message| message.receipt_handle.as_deref());
         let deletions = stream::iter(handles)
@@ -44,7 +44,8 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
         }
     }
 
-    /// Forwards poison, which is then finished. Hands back what it cannot forward.
+    /// Forwards poison messages to the dead-letter queue; they are then finished. Hands back those
+    /// that it cannot forward.
     pub(crate) async fn send_to_dead_letters(
         &self,
         batch: &mut Batch<'_>,
@@ -68,7 +69,7 @@ impl<H: Host, R, S, O, I: Inbox, Q: Outbox> Apply<H, R, S, O, I, Q> {
         }
     }
 
-    /// Reports and hides each message that is handed back, for longer with each receive.
+    /// Reports each message that is handed back, and hides it, for longer after each receive.
     pub(crate) async fn hand_back(&self, batch: &Batch<'_>, invocation: &Invocation) {
         let handed_back = stream::iter(&batch.handed_back);
         handed_back.for_each_concurrent(CONCURRENCY, |one| self.hide(one, invocation)).await;

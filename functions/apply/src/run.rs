@@ -1,4 +1,4 @@
-//! Runs the operations of a batch in order, and keeps those that remain open.
+//! Runs the operations of a batch in order, and collects those that remain open.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -35,9 +35,9 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, I, Q> Apply<H, R, S, O, I,
     }
 
     /// Applies the operations that may have ended an earlier process, one group at a time. Their
-    /// order is random, so that an operation that ends the process again does not always run before
-    /// the same others. `open` has the oldest open operation of each resource in the rest of the
-    /// batch.
+    /// order is random: otherwise an operation that ends the process each time would always stop
+    /// the same other operations. `open` maps each resource to its oldest open operation in the
+    /// rest of the batch.
     pub(crate) async fn apply_suspects<'a>(
         &self,
         by_resource: BTreeMap<ResourceId, InOrder<'a>>,
@@ -132,7 +132,8 @@ fn of<'b>(delivered: &'b Delivered<'_>) -> &'b rules::Operation {
     &delivered.operation
 }
 
-/// Why an operation is open, if it is, after a run that left these `undecided` or panicked.
+/// Why an operation is open after a run; `None` if it is not. `undecided` has the operations that
+/// the run left without an outcome; it is `None` if the run panicked.
 fn why_open(delivered: &Delivered<'_>, undecided: Option<&[OperationId]>) -> Option<Open> {
     match undecided {
         None => Some(Open::Panicked),

@@ -14,7 +14,7 @@ use crate::sent_ms;
 /// The operations on each resource, in order.
 type ByResource<'a> = BTreeMap<ResourceId, BTreeMap<OperationId, Delivered<'a>>>;
 
-/// The messages of a batch.
+/// The messages of a batch before they are applied: healthy, suspect and unreadable.
 #[derive(Debug, Default)]
 pub(crate) struct Sorted<'a> {
     /// The operations that run first, concurrently for each resource.

@@ -8,7 +8,7 @@ use rules::outcome::Recorded;
 use rules::{Problem, ProblemType};
 use world::{CallError, Host, Invocation, Level, Metric, Outbox, Outcomes, Report, within};
 
-/// The function, with its world.
+/// The function and its dependencies.
 #[derive(Debug)]
 pub struct Park<H, O, Q> {
     /// The host that it runs on.
@@ -24,7 +24,8 @@ impl<H: Host, O: Outcomes, Q: Outbox> Park<H, O, Q> {
     /// deliver again.
     ///
     /// # Errors
-    /// Only if a record to deliver again has no message id: then SQS delivers the whole batch again.
+    /// Only if a record that SQS must deliver again has no message id. SQS then delivers the whole
+    /// batch again.
     pub async fn handle(
         &self,
         event: SqsEvent,

@@ -1,4 +1,4 @@
-//! Handles dead letters: configuration, clients, run.
+//! Starts `park`: reads the configuration, creates the clients, runs the function.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use crate::prepare::WriteRequest;
 pub(crate) struct Ending {
     /// The answer.
     pub answer: Result<Answer, Problem>,
-    /// Whether an earlier request under the same key decided it.
+    /// Whether an earlier request with the same key decided the operation.
     pub is_replay: bool,
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Answer {
     },
     /// The resource was written, but it is not known whether it was new.
     Succeeded {
-        /// When, since the Unix epoch.
+        /// The time of completion, since the Unix epoch.
         completed_at: Duration,
     },
     /// The operation is in the queue.
@@ -88,8 +88,8 @@ impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
     }
 }
 
-/// 204 to a DELETE; 201 or 200 with the body as stored; 201 or 204 without it, if the client
-/// prefers that.
+/// A DELETE gets 204. A PUT gets 201 or 200 with the body as stored, or 201 or 204 without a body
+/// if the client prefers that.
 fn written(request: WriteRequest, operation: Operation, created: bool) -> Response<Body> {
     let Change::Put(body) = operation.change else { return reply::empty(StatusCode::NO_CONTENT) };
     let (id, paths) = (operation.id, request.paths);

@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
-/// Why an attempt is not known to have written.
+/// Why an attempt ended without a confirmed write.
 #[derive(Debug)]
 pub(crate) enum AttemptError {
     /// The operation is open.
@@ -37,8 +37,8 @@ impl From<Problem> for AttemptError {
 enum Reply {
     /// The resource was written.
     Written { created: bool },
-    /// The resource was written together with an outcome, at this time since the Unix epoch. A
-    /// transaction does not tell whether the resource is new.
+    /// The resource was written together with an outcome, at `completed_at` (since the Unix epoch).
+    /// A transaction does not return whether the resource is new.
     WrittenWithOutcome { completed_at: Duration },
     /// The operation is already decided.
     Decided,
@@ -47,8 +47,8 @@ enum Reply {
 }
 
 impl<H: Host, R: Resource, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
-    /// Runs the update and writes the resource, in one or more calls, until the time `until` since
-    /// the Unix epoch.
+    /// Runs the update and writes the resource, in one or more calls. Ends by `until` (since the
+    /// Unix epoch).
     ///
     /// # Errors
     /// [`AttemptError`]
@@ -124,8 +124,8 @@ impl<H: Host, R: Resource, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
     }
 
     /// Makes one call. If `apply` or another request may carry out the operation too, the call is
-    /// the same transaction as in `apply`, with an outcome. Then the call and a message can come in
-    /// any order, and the second has no effect.
+    /// the same transaction as in `apply`, with an outcome. Then this call and that of `apply` or
+    /// of another request may come in any order: the second one has no effect.
     async fn write(&self, request: &WriteRequest, attempt: &Attempt) -> Result<Reply, CallError> {
         let operation = attempt.operation();
         if !request.leaves_outcome() {

@@ -1,7 +1,7 @@
 //! Cancel: `DELETE` of the status URL of an operation that is not decided yet.
 //!
-//! A cancellation records an outcome, like a refusal under a key. Every later call of the operation
-//! finds it in its transaction and writes nothing.
+//! A cancellation records an outcome, as does the refusal of a request with a key. Every later
+//! transaction of the operation finds that outcome and writes nothing.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ impl<H: Host, R: Resource, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
             State::Decided(decision) => format!("its status is {}", decision.outcome.as_str()),
             _ => "it is too old to be carried out".to_owned(),
         };
-        let detail = format!("The operation was not cancelled: {reason}; read its status.");
+        let detail = format!("The operation was not cancelled: {reason}; see its status document.");
         let problem = Problem::new(ProblemType::AlreadyDecided, detail).operation(location);
         let report = Report::info(invocation, "did not cancel an operation");
         let report = report.resource(resource).operation(id).problem(problem.problem_type());

@@ -1,4 +1,4 @@
-//! Claim: the same request under the same Idempotency-Key is the same operation.
+//! Claim: the same request with the same Idempotency-Key is the same operation.
 
 use rules::outcome::Decision;
 use rules::request::key::Claim;
@@ -11,8 +11,8 @@ use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O: Outcomes + Claims, Q> Put<H, R, S, O, Q> {
-    /// Registers this operation under its key. If there is already one under the key, continues
-    /// with that one and returns its decision, if there is one. Does nothing without a key.
+    /// Registers this operation under its key. If the key already has an operation, continues with
+    /// that operation and returns its decision, if it has one. Does nothing without a key.
     ///
     /// # Errors
     /// 422 if the key belongs to another request, and 503.

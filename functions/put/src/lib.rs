@@ -43,12 +43,13 @@ const TIMEOUT: Duration = Duration::from_secs(29);
 pub enum ArrivalClock {
     /// The gateway's.
     Gateway,
-    /// The clock of the function's host: for requests with a fixed time or a time in seconds, as
-    /// from `sam local` and `cargo lambda`, and for fronts that give no time.
+    /// The clock of the function's host. It is for requests with a fixed time or a time in whole
+    /// seconds, such as those from `sam local` and `cargo lambda`, and for front ends that give no
+    /// time.
     Host,
 }
 
-/// The function, with its world and settings.
+/// The function, its dependencies and its settings.
 #[derive(Debug)]
 pub struct Put<H, R, S, O, Q> {
     /// The host that it runs on.

@@ -1,4 +1,4 @@
-//! `PUT` and `DELETE` of a resource: configuration, clients, run.
+//! Starts `put`: reads the configuration, creates the clients, runs the function.
 
 use lambda_http::Error;
 use lambda_shell::LambdaHost;

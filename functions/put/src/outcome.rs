@@ -17,7 +17,7 @@ use crate::prepare::WriteRequest;
 pub(crate) enum Open {
     /// The table did not accept or confirm the write.
     Table,
-    /// The operation met newer ones more often than it may step over them.
+    /// The operation met more newer operations than it may step over.
     Overtaken,
     /// The update must be tried again later, for this reason.
     Update(String),
@@ -98,9 +98,9 @@ impl<H: Host, R, S, O: Outcomes, Q> Put<H, R, S, O, Q> {
 }
 
 impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
-    /// Refuses the operation with this problem and outcome. Under a key it records the outcome
-    /// first, since another request may be carrying out the operation; after that, none can land.
-    /// If the operation is already decided, that decision is the answer.
+    /// Refuses the operation with this problem and outcome. If the request has a key, records the
+    /// outcome first, since another request may be carrying out the operation. After that, no call
+    /// of the operation can land. If the operation is already decided, that decision is the answer.
     ///
     /// # Errors
     /// The problem, and 503 if the record is not confirmed.
@@ -151,9 +151,9 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
         Err(problem.and(next))
     }
 
-    /// The answer to a write that landed together with its outcome, at `completed_at` since the
-    /// Unix epoch. If it is not known whether a PUT created the resource, because that cannot be
-    /// read or the resource was deleted since, the answer is the status.
+    /// The answer to a write that landed together with its outcome. `completed_at` is since the
+    /// Unix epoch. If the resource cannot be read or was deleted since then, it is not known
+    /// whether a PUT created it, and the answer is the status.
     pub(crate) async fn written(
         &self,
         request: &WriteRequest,
@@ -175,7 +175,8 @@ impl<H: Host, R, S: Resources, O: Outcomes, Q> Put<H, R, S, O, Q> {
     }
 }
 
-/// The problem of a request that the clocks cannot order.
+/// The problem of a request that cannot be ordered: its time of arrival is missing or too far from
+/// the host's clock.
 pub(crate) fn clock_skew(has_key: bool) -> Problem {
     let reason =
         "The gateway gave no time of arrival, or one that is too far from this host's clock";
@@ -186,7 +187,8 @@ pub(crate) fn clock_skew(has_key: bool) -> Problem {
     Problem::new(ProblemType::ClockSkew, detail)
 }
 
-/// Under a key, a 503 never says that nothing was written: another attempt may have written it.
+/// If the request has a key, a 503 never says that nothing was written: another attempt may have
+/// written the resource.
 fn unknown_under_key(reason: &str) -> Problem {
     let detail = format!(
         "{reason}, but another attempt at this request may have been carried out; send the same request again with the same Idempotency-Key."

@@ -58,8 +58,9 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
         })?;
         let arrival = self.arrival(&request, now).map_err(|skew| {
             let problem = outcome::clock_skew(parsed.key.is_some());
-            let report =
-                Report::error(&invocation, "refused a request: the clocks cannot order it");
+            let message =
+                "refused a request: its arrival is missing or too far from this host's clock";
+            let report = Report::error(&invocation, message);
             let report = report.resource(&parsed.resource).problem(problem.problem_type());
             self.host.report(&report.because(format!("{skew:?}")).count(Metric::ClockSkews));
             problem
@@ -89,8 +90,8 @@ impl<H: Host, R: Resource, S, O, Q> Put<H, R, S, O, Q> {
 }
 
 impl WriteRequest {
-    /// The time at which the attempt must end, for the request to be answered or queued; `None`
-    /// without an attempt.
+    /// The time by which the attempt must end, so that the request can still be answered or queued;
+    /// `None` if there is no attempt.
     pub(crate) fn attempt_until(&self, now: Duration) -> Option<Duration> {
         match self.mode {
             Mode::Inline => Some(self.invocation.deadline),
@@ -102,7 +103,8 @@ impl WriteRequest {
         }
     }
 
-    /// Whether the write leaves an outcome, since `apply` or another request may also make it.
+    /// Whether the write also records an outcome, because `apply` or another request may make the
+    /// same write.
     pub(crate) fn leaves_outcome(&self) -> bool {
         self.key.is_some() || self.mode != Mode::Inline
     }

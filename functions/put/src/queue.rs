@@ -10,7 +10,8 @@ use crate::outcome::Open;
 use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O: Outcomes, Q: Outbox> Put<H, R, S, O, Q> {
-    /// Queues the operation. Two messages are still one operation.
+    /// Queues the operation. A repeated send may queue a second message, but both are the same
+    /// operation.
     ///
     /// # Errors
     /// 503

@@ -8,8 +8,8 @@ use crate::answer::{Answer, Ending};
 use crate::prepare::WriteRequest;
 
 impl<H: Host, R, S, O, Q> Put<H, R, S, O, Q> {
-    /// Reports the answer to a request. Once an operation is decided, further requests under its
-    /// key do not count.
+    /// Reports the answer to a request. Once an operation is decided, further requests with its key
+    /// do not count in the metrics.
     pub(crate) fn report(&self, request: &WriteRequest, operation: &Operation, ending: &Ending) {
         let invocation = &request.invocation;
         let report = match &ending.answer {

@@ -17,7 +17,7 @@ const TIME_TO_WRITE: Duration = Duration::from_secs(4);
 impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
     /// Reads the stored version before the first call, since an update does not run for an
     /// operation that is already refused. Another client may still write after this read, so it
-    /// guarantees nothing. The read ends while there is time for the update.
+    /// guarantees nothing. The read must end by the time at which the update must end.
     ///
     /// # Errors
     /// [`Open`] if the table cannot be read.
@@ -40,7 +40,7 @@ impl<H: Host, R: Resource, S: Resources, O, Q> Put<H, R, S, O, Q> {
         Ok(attempt.on_met(stored, self.host.random()))
     }
 
-    /// Runs the update until `until` since the Unix epoch, less the time for the write.
+    /// Runs the update, which is cut off at [`end_of_update`].
     pub(crate) async fn update(
         &self,
         request: &WriteRequest,

@@ -15,7 +15,7 @@ use world::{Host, Invocation, Metric, Outcomes, Report, Resources, repeated};
 /// The function's timeout in `template.yaml`.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The function, with its world and settings.
+/// The function, its dependencies and its settings.
 #[derive(Debug)]
 pub struct Read<H, S, O> {
     /// The host that it runs on.
@@ -29,7 +29,8 @@ pub struct Read<H, S, O> {
 }
 
 impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
-    /// Answers a GET or HEAD, and 405 to methods that neither this function nor `put` supports.
+    /// Answers a GET or HEAD. Answers 405 to a method that neither this function nor `put`
+    /// supports.
     pub async fn handle<R: Resource>(&self, request: Request) -> Response<Body> {
         let receipt = parameter(&request, "receipt");
         let is_head = request.method() == Method::HEAD;
@@ -106,7 +107,7 @@ impl<H: Host, S: Resources, O: Outcomes> Read<H, S, O> {
         resource: &ResourceId,
         operation: Option<OperationId>,
     ) -> Problem {
-        let report = Report::warn(invocation, "could not read").resource(resource);
+        let report = Report::warn(invocation, "could not read a table").resource(resource);
         let report = report.problem(ProblemType::NotRead).count(Metric::NotRead);
         self.host.report(&Report { operation, ..report });
         let detail = "The table could not be read; send the request again.";

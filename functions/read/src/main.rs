@@ -1,4 +1,4 @@
-//! `GET` of a resource and of its operations: configuration, clients, run.
+//! Starts `read`: reads the configuration, creates the clients, runs the function.
 
 use lambda_http::Error;
 use lambda_shell::LambdaHost;

@@ -15,17 +15,17 @@ pub const MAX_AHEAD: Duration = Duration::from_secs(30);
 /// authorizers and cold starts are not errors.
 pub const MAX_BEHIND: Duration = Duration::from_secs(5 * 60);
 
-/// A request gets an id above a newer stored version, or above a single entity tag, only if that is
-/// at most this long after the arrival of the request. A client may have given up a request that
-/// was delayed for longer, so it must not overwrite the client's next one. Both times are the
-/// gateway's.
+/// A request may take an id newer than a stored version, or newer than a single entity tag, only if
+/// that version or tag is at most this long after the request's arrival. A client may have given up
+/// a request that was delayed longer; that request must not overwrite the client's next one. Both
+/// times are from the gateway's clock.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
-/// When a request arrived.
+/// The time of a request's arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrival(Tick);
 
-/// The gateway's clock and the host's differ too much, in ms since the Unix epoch.
+/// The gateway's clock and the host's differ too much. Times are in ms since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skew {
     /// The arrival by the gateway's clock, if the gateway gave a time.
@@ -53,7 +53,7 @@ impl Arrival {
         Ok(Self(Tick::from_unix_ms(sane)))
     }
 
-    /// The arrival at a host without a gateway, at `now` since the Unix epoch.
+    /// The arrival at a host without a gateway. `now` is the host's time since the Unix epoch.
     #[must_use]
     pub fn at_host(now: Duration) -> Self {
         Self(Tick::from_unix(now))

@@ -1,4 +1,4 @@
-//! The place of an operation in the order, and the one rule.
+//! The place of an operation in the order, and the rule that decides whether it may be written.
 
 pub mod arrival;
 pub mod place;

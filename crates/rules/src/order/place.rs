@@ -5,11 +5,11 @@ use crate::{OperationId, Precondition};
 
 /// The id of an operation with this arrival and precondition, and the low 62 bits of `random`.
 ///
-/// The id is the arrival, or the successor of the entity tag in the precondition, so a chain of
-/// conditional requests is in order. A tag counts only if it is the only one, since then the write
-/// can land on no other version, and if it is at most [`WINDOW`](crate::order::arrival::WINDOW)
-/// after the arrival. With several tags, a forged tag would let this write beat other clients'
-/// newer deferred requests.
+/// The id has the time of arrival. But if the precondition has a single entity tag, which is not
+/// older and at most [`WINDOW`](crate::order::arrival::WINDOW) after the arrival, the id is the
+/// tag's successor. So a chain of conditional requests stays in order. With a single tag, the write
+/// can land on no other version. With several tags, a forged tag would let this write beat other
+/// clients' newer deferred requests.
 #[must_use]
 pub fn operation_id(arrival: Arrival, random: u64, precondition: &Precondition) -> OperationId {
     let own = OperationId::new(arrival.tick(), random);

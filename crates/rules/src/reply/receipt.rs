@@ -20,7 +20,7 @@ const MAC_BYTES: usize = 12;
 pub struct ReceiptKey(Hmac<Sha256>);
 
 impl ReceiptKey {
-    /// Fewest bytes of a key: as many as the output of SHA-256.
+    /// Minimum length of a key in bytes: that of the output of SHA-256.
     pub const MIN_BYTES: usize = 32;
 
     /// The key with these bytes; `None` if there are fewer than [`Self::MIN_BYTES`].

@@ -30,8 +30,9 @@ pub enum State {
 }
 
 impl State {
-    /// Derives the state at `now` since the Unix epoch from the record. Accepting an operation
-    /// writes nothing, so while the operation may still be carried out, no record means pending.
+    /// Derives the state from the record. `now` is the time since the Unix epoch. Accepting an
+    /// operation writes no record, so an operation without a record is pending while it may still
+    /// be carried out.
     #[must_use]
     pub fn derive(id: OperationId, record: Option<Recorded>, now: Duration) -> Self {
         let age = age(id, now);
@@ -76,8 +77,8 @@ pub struct StatusDocument<'a> {
 }
 
 impl<'a> StatusDocument<'a> {
-    /// The document at the URL path `location`, about the operation `id` on the resource at the URL
-    /// path `resource`; `None` for [`State::Gone`].
+    /// The status document of the operation `id`; `None` for [`State::Gone`]. `location` is the
+    /// document's URL path; `resource` is the URL path of the operation's resource.
     #[must_use]
     pub fn new(
         id: OperationId,

@@ -55,8 +55,9 @@ impl Accepted {
 
 /// Checks a PUT or DELETE of a resource with these path parameters.
 ///
-/// # Errors The first of: 400 for the id or a header field, a problem with the body (a DELETE must
-/// not have one), and 412 for a precondition that no version can ever meet.
+/// # Errors
+/// The first of: 400 for the id or a header field, a problem with the body (a DELETE must not have
+/// one), or 412 for a precondition that no version can ever meet.
 pub fn accept<'a, R: Resource>(
     method: Method,
     parameter: impl Fn(&str) -> Cow<'a, str>,

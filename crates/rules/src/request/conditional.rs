@@ -5,7 +5,7 @@ use http::header::{IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 
 use crate::{Method, OperationId, Precondition, Problem, ProblemType};
 
-/// Most tags in an `If-Match`: DynamoDB's `IN` accepts 100 operands.
+/// Maximum number of tags in an `If-Match`: DynamoDB's `IN` accepts 100 operands.
 const MAX_TAGS: usize = 100;
 
 /// The conditional fields of a PUT or DELETE.
@@ -68,7 +68,7 @@ pub fn conditions(method: Method, headers: &HeaderMap) -> Result<Conditions, Pro
     Ok(Conditions { precondition, has_weak_tags })
 }
 
-/// This service sends no weak tags: a proxy has changed the tag.
+/// The problem of weak tags. This service sends none, so a proxy has changed the tag.
 fn weakened() -> Problem {
     let detail = "If-Match is false: its entity tags are weak (W/\"...\"), and If-Match uses strong comparison (RFC 9110 section 13.1.1), so nothing was written; a proxy weakened the tags, for example when it compressed a response. Send the tag without W/, or read the resource with Accept-Encoding: identity.";
     Problem::new(ProblemType::PreconditionFailed, detail).field("If-Match")

@@ -1,5 +1,5 @@
-//! The `Idempotency-Key` request header (draft-ietf-httpapi-idempotency-key-header-07):
-//! the same request under the same key is the same operation.
+//! The `Idempotency-Key` request header (draft-ietf-httpapi-idempotency-key-header-07): the same
+//! request with the same key is the same operation.
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -15,8 +15,9 @@ use crate::{Operation, OperationId, Precondition, Problem, ProblemType};
 /// How long a key is kept from its first use, by the clock of the host that claims it.
 ///
 /// A client may repeat a request for 24 h, less the 5 min that it may be delayed on its way
-/// ([`MAX_BEHIND`](crate::order::arrival::MAX_BEHIND)). The extra minute allows for the host of the
-/// first attempt, which may lag by [`MAX_AHEAD`](crate::order::arrival::MAX_AHEAD).
+/// ([`MAX_BEHIND`](crate::order::arrival::MAX_BEHIND)). The extra minute allows for the clock of
+/// the first attempt's host, which may be behind by
+/// [`MAX_AHEAD`](crate::order::arrival::MAX_AHEAD).
 pub const VALID_FOR: Duration = Duration::from_secs(24 * 60 * 60 + 60);
 
 const FIELD: &str = "Idempotency-Key";
@@ -30,9 +31,10 @@ impl IdempotencyKey {
 
     /// Reads the key of a request, if it has one.
     ///
-    /// # Errors [`ProblemType::MalformedHeader`] unless it is a structured-field string (RFC 9651
-    /// section 3.3.3), with or without parameters, or a bare word as many clients send it: letters,
-    /// digits, `-`, `_`, `.` and `:`.
+    /// # Errors
+    /// [`ProblemType::MalformedHeader`] unless it is a structured-field string (RFC 9651 section
+    /// 3.3.3), with or without parameters, or a bare word as many clients send it: letters, digits,
+    /// `-`, `_`, `.` and `:`.
     pub fn parse(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(None) };

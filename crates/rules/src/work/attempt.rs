@@ -12,14 +12,14 @@ use crate::order::verdict::{Refusal, Verdict};
 use crate::work::backoff::Retries;
 use crate::{Failure, Operation, OperationId, Version};
 
-/// Most newer ids that one operation steps over.
+/// Maximum number of newer ids that one operation steps over.
 pub const MAX_STEPS: u32 = 10;
 
 /// Whether the id of an operation may still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Only this host knows the id. The operation, with this arrival, may step over a newer stored
-    /// id while none of its calls may have landed.
+    /// Only this host knows the id. The operation, which has this arrival, may step over a newer
+    /// stored id unless one of its calls may have landed.
     Free(Arrival),
     /// The request has an idempotency key, which may already belong to another id.
     Unclaimed,
@@ -89,7 +89,7 @@ impl Attempt {
         self.may_have_landed
     }
 
-    /// Whether it has stepped over newer ids as often as it may.
+    /// Whether it has stepped over [`MAX_STEPS`] newer ids.
     #[must_use]
     pub fn is_out_of_steps(&self) -> bool {
         self.steps >= MAX_STEPS
@@ -125,8 +125,8 @@ impl Attempt {
         }
         let refusal = match self.operation.judge(stored) {
             Verdict::Landed => return Next::Landed { created: false },
-            // The resource cannot have moved back, so the condition refused an item of an unknown
-            // form.
+            // The stored version never gets older, so the condition must have refused an item of an
+            // unknown form.
             Verdict::Write => return self.on_failed(Failure::NotLanded, false, random),
             Verdict::Refused(refusal) => refusal,
         };

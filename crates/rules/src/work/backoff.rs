@@ -4,24 +4,23 @@ use std::time::Duration;
 
 use crate::Failure;
 
-/// Most failed calls for one thing in one invocation.
+/// Maximum number of failed calls for one task in one invocation.
 pub const MAX_FAILED_CALLS: u32 = 3;
 
 const RETRY_BASE: Duration = Duration::from_millis(50);
 const VISIBILITY_BASE: Duration = Duration::from_secs(1);
 const VISIBILITY_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// Counts the failed calls for one thing.
+/// Counts the failed calls for one task.
 #[derive(Clone, Debug, Default)]
 pub struct Retries {
     failed_calls: u32,
 }
 
 impl Retries {
-    /// The pause before the next call: 50 ms, doubling, half of it jitter. `None` if a repetition
-    /// cannot help, or was the last one. Zero after a failure on a reused connection: the service
-    /// may be fine, the next call uses another connection, and during a pause another writer could
-    /// get ahead.
+    /// The pause before the next call: 50 ms, doubling, half of it jitter. `None` if a retry cannot
+    /// help, or none is left. Zero after a failure on a reused connection: the service may be fine,
+    /// the next call uses another connection, and during a pause another writer could get ahead.
     pub fn after(
         &mut self,
         failure: Failure,

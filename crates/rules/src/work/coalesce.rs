@@ -2,14 +2,15 @@
 
 use crate::Operation;
 
-/// Most operations in one transaction: DynamoDB accepts 100 actions, and one of them updates the
-/// resource.
+/// Maximum number of operations in one transaction: DynamoDB accepts 100 actions, and one of them
+/// updates the resource.
 pub const MAX_DECIDED_AT_ONCE: usize = 99;
 
-/// From this receive on, a message is suspected of ending the process, and runs last and alone.
+/// A message that was received this many times or more is suspected of ending the process. It runs
+/// last and alone.
 pub const SUSPECT_RECEIVES: u32 = 4;
 
-/// From this receive on, a message on which the code panics is poison.
+/// A message that was received this many times or more is poison if the code panics on it.
 pub const POISON_RECEIVES: u32 = 5;
 
 /// Splits the operations on one resource into groups, to decide in this order. Only the newest of a
@@ -35,10 +36,10 @@ pub fn groups<T>(operations: Vec<T>, of: impl Fn(&T) -> &Operation) -> Vec<Vec<T
 
 /// The groups of suspects of one resource, to decide in this order.
 ///
-/// The order is random, so an operation that ends the process does not always run before the same
-/// others. But a conditional operation comes after every older one. Unconditional operations are
-/// coalesced only three times in four: otherwise, if the newest ends the process, it would always
-/// take the others with it. `operations` are sorted, without duplicates.
+/// The order is random: otherwise an operation that ends the process would always stop the same
+/// other operations. But a conditional operation comes after every older one. Unconditional
+/// operations are coalesced only three times in four: otherwise, if the newest ends the process, it
+/// would always take the others with it. `operations` are sorted, without duplicates.
 #[must_use]
 pub fn suspect_groups<T>(
     operations: Vec<T>,

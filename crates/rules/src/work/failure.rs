@@ -7,7 +7,7 @@ pub enum Failure {
     NotLanded,
     /// The call had no effect, and the same call never will.
     NeverLands,
-    /// The call may have had its effect, or may have it later. Another try may show.
+    /// The call may have had its effect, or may have it later. Another try may show which.
     MayHaveLanded,
 }
 

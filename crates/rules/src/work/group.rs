@@ -18,7 +18,8 @@ pub enum Call<'a> {
         /// Older operations, which become `superseded`.
         superseded: Vec<OperationId>,
     },
-    /// Record the outcome of an operation that need not or may not write its resource.
+    /// Record the outcome of an operation without writing its resource, which is not needed or not
+    /// allowed.
     Record {
         /// The operation.
         operation: &'a Operation,
@@ -37,7 +38,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Why an operation need not or may not write its resource.
+/// Why an operation does not write its resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unwritten {
     /// An earlier call of it landed.
@@ -124,8 +125,8 @@ impl<'a> Group<'a> {
         self.has_given_up = true;
     }
 
-    /// The transaction was cancelled, or a read before it found the same reasons. `at` is the
-    /// version of the resource if its condition was false, and the operations `decided` already
+    /// The transaction was cancelled, or a read before it found that it would be. `at` is the
+    /// stored version if the resource's condition was false. The operations in `decided` already
     /// have a final outcome. Returns the pause before the next call.
     pub fn on_met(
         &mut self,
@@ -155,14 +156,15 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The outcome of the last [`Call::Record`] is recorded, or another one was before.
+    /// The outcome of the last [`Call::Record`] is recorded, or another outcome was recorded
+    /// before.
     pub fn on_recorded(&mut self) {
         self.to_record.pop_front();
         self.retries = Retries::default();
     }
 
-    /// The call failed. It is safe to repeat, whether it landed or not, since every write of an
-    /// operation refuses a second one. Returns the pause before the next call.
+    /// The call failed. It is safe to repeat, whether it landed or not, since a second write of an
+    /// operation is refused. Returns the pause before the next call.
     pub fn on_failed(
         &mut self,
         failure: Failure,
