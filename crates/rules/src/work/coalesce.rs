@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn suspects_come_in_any_order_but_a_conditional_one_after_every_older_one() {
         let mut firsts = std::collections::BTreeSet::new();
-        let mut counts = std::collections::BTreeSet::new();
+        let mut coalesced = 0;
         for seed in 0..200u64 {
             let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
             let mut random = || {
@@ -116,12 +116,14 @@ mod tests {
                 state
             };
             let plain = suspect_groups(operations(3, None), |one| one, &mut random);
-            counts.insert(plain.len());
+            assert!([1, 3].contains(&plain.len()));
+            coalesced += u32::from(plain.len() == 1);
             firsts.insert(plain[0][0].id);
             let all = suspect_groups(operations(4, Some(2)), |one| one, &mut random).concat();
             let at = |ms| all.iter().position(|one| one.id.tick().unix_ms() == ms).unwrap();
             assert!(all.len() == 4 && at(0).max(at(1)) < at(2), "{all:?}");
         }
-        assert_eq!((counts, firsts.len()), ([1, 3].into(), 3));
+        assert_eq!(firsts.len(), 3);
+        assert!((130..170).contains(&coalesced), "{coalesced} of 200, not three in four");
     }
 }
