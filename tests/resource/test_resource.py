@@ -215,8 +215,8 @@ def orders(copy: Copy) -> None:
             "parameters: { customer: $request.path.customer, id: $request.path.id",
         ),
         (
-            "another id; send one with the id in the path",
-            "another customer; send one with the customer in the path",
+            "another id; send one with a sub that equals the id in the path",
+            "another customer; send one with a sub that equals the customer in the path",
         ),
     )
     body = '{ state: placed, placedAt: "2026-11-20T10:00:00Z", '
