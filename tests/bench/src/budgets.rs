@@ -17,7 +17,7 @@ const BUDGETS: [Budget; 6] = [
     ("peak memory, small bodies", "Peak memory", |what| !is_large(what), 10.0, " MB"),
     ("peak memory, bodies of 256 KiB", "Peak memory", is_large, 32.0, " MB"),
     ("instructions of a start-up, against a bare function", START_UP, |_| true, 1.65, " ×"),
-    ("instructions of `apply`, against a plain batch", BATCH, |_| true, 1.3, " ×"),
+    ("instructions of `apply`, against a plain batch", BATCH, |_| true, 1.25, " ×"),
 ];
 
 fn is_plain(what: &str) -> bool {
