@@ -281,7 +281,7 @@ The API is at {url}
   # what is stored
   curl -i {url}{path}
 
-MiniStack plays AWS at http://{AWS_HOST}:{self.port}. Use this name: 127.0.0.1 is the API.
+MiniStack plays AWS at http://{AWS_HOST}:{self.port}. At 127.0.0.1 the same port is the API.
 The addresses and names for scripts are in {shown(self._environment_file)}
 Ctrl-C stops everything."""
 
